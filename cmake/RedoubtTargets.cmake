@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+#
+# The three kinds of target: a library per folder, a program, a test. Our own code gets the strict
+# flags; generated and third-party code is SYSTEM and does not.
+
+add_library(redoubt_flags INTERFACE)
+target_compile_options(redoubt_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+  -Wnon-virtual-dtor -Werror)
+target_include_directories(redoubt_flags INTERFACE ${CMAKE_SOURCE_DIR})
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(redoubt_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fcoroutines>
+    # GCC 12 reports these falsely inside inlined libstdc++ code.
+    -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
+endif()
+
+# redoubt_library(NAME SOURCES a.cc ... DEPS lib ...): one static library, which also links alone
+# against its declared dependencies (the link test that keeps the layers true).
+function(redoubt_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE redoubt_flags)
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  if(NOT REDOUBT_FUZZ)
+    set(probe ${CMAKE_BINARY_DIR}/link_tests/${name}.cc)
+    if(NOT EXISTS ${probe})
+      file(WRITE ${probe} "int main() { return 0; }\n")
+    endif()
+    add_executable(link_${name} ${probe})
+    target_link_libraries(link_${name} PRIVATE -Wl,--whole-archive ${name} -Wl,--no-whole-archive)
+    set_target_properties(link_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+      ${CMAKE_BINARY_DIR}/link_tests)
+    add_test(NAME link_${name} COMMAND link_${name})
+  endif()
+endfunction()
+
+# redoubt_program(NAME SOURCES a.cc ... DEPS lib ...): a binary in build/<preset>/bin.
+function(redoubt_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} redoubt_flags)
+endfunction()
+
+# redoubt_test(NAME SOURCES a.cc ... DEPS lib ...): a GoogleTest binary, one ctest entry.
+function(redoubt_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} redoubt_flags GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()
