@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Everything that has to hold, in one command: installs what is missing, builds, runs all tests.
+
+python3 ci/check.py            everything; the last lines are ctest's own summary
+python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
+python3 ci/check.py --only L   the tests with ctest label L (tools, unit, sanitize, fuzz, sim, real)
+
+The checks themselves are ctest entries, most in tests/integration/CMakeLists.txt; this program prepares what they need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import packages
+
+ROOT = Path(__file__).resolve().parent.parent
+_PROGRESS_SECONDS = 10
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, with compiler results kept where the next run finds them."""
+    return {"CCACHE_DIR": str(Path.home() / ".cache" / "ccache"), **os.environ}
+
+
+class StageFailed(Exception):
+    """A stage ended badly; its output has been shown."""
+
+
+def run(command: list[str], *, quiet: bool = False) -> str:
+    """Runs a command in the repository; raises StageFailed, having shown its output, when it fails."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        print(done.stdout, flush=True)
+        raise StageFailed(f"{' '.join(command)} ended with {done.returncode}")
+    if not quiet:
+        print(done.stdout, end="", flush=True)
+    return done.stdout
+
+
+def ninja(directory: Path, targets: list[str], jobs: int) -> None:
+    """Builds; shows a progress line now and then, and everything else that is said."""
+    command = ["ninja", "-C", str(directory), f"-j{jobs}", "-k", "20", *targets]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    shown = 0.0
+    for line in process.stdout:
+        is_progress = line.startswith("[") and "/" in line.split("]")[0]
+        if not is_progress:
+            print(line, end="", flush=True)
+        elif time.monotonic() - shown > _PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(f"  {line.rstrip()[:120]}", flush=True)
+    if process.wait() != 0:
+        raise StageFailed(f"{' '.join(command)} ended with {process.returncode}")
+
+
+def configure(preset: str) -> Path:
+    """Configures a preset of CMakePresets.json; returns its build directory."""
+    run(["cmake", "--preset", preset], quiet=True)
+    return ROOT / "build" / preset
+
+
+def unit_test_targets(directory: Path, only: Callable[[str], bool] = lambda _: True) -> list[str]:
+    """The unit test programs of a configured build; a test's target has the test's name."""
+    listing = json.loads(run(["ctest", "--test-dir", str(directory), "--show-only=json-v1"], quiet=True))
+    folder = str(directory / "tests") + os.sep
+    names = [t["name"] for t in listing["tests"] if t.get("command", [""])[0].startswith(folder)]
+    return [name for name in names if only(name)]
+
+
+class Checks:
+    """Runs stages, says how long each took, and remembers which failed."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.failed: list[str] = []
+
+    def stage(self, name: str, work: Callable[[], None]) -> bool:
+        """Runs one stage; False when it failed."""
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        try:
+            work()
+        except (StageFailed, RuntimeError, OSError) as problem:
+            self.failed.append(name)
+            print(f"== {name}: FAILED after {time.monotonic() - began:.0f} s: {problem}", flush=True)
+            return False
+        total = time.monotonic() - self.started
+        print(f"== {name}: {time.monotonic() - began:.0f} s (total {total:.0f} s)", flush=True)
+        return True
+
+
+def main() -> int:
+    """The command line; see the module's head."""
+    parser = argparse.ArgumentParser(description="Run every check of the project.")
+    parser.add_argument("--fast", action="store_true", help="format, tidy, unit tests, one smoke seed")
+    parser.add_argument("--only", metavar="LABEL", help="only the tests with this ctest label")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    options = parser.parse_args()
+
+    checks = Checks()
+    jobs = options.jobs
+    release = ROOT / "build" / "release"
+    wanted = ["build", "test"]
+    if not checks.stage("packages", lambda: packages.ensure(wanted)):
+        return 1
+    if not checks.stage("build release", lambda: ninja(configure("release"), [], jobs)):
+        return 1
+
+    command = ["ctest", "--test-dir", str(release), "--output-on-failure", f"-j{jobs}"]
+    if options.only:
+        command += ["-L", options.only]
+    elif options.fast:
+        command += ["-LE", "sanitize|fuzz|sim|real"]
+    print("== tests", flush=True)
+    result = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    if checks.failed:
+        print(f"check.py: stages that failed before the tests: {', '.join(checks.failed)}", file=sys.stderr)
+    return 1 if result != 0 or checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
