@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//
+// The writing end of a volume's redo log: fences older writers, then streams chunks with many in flight
+// and says how far they are durable.
+//
+//   Start (Prepare) -> [StartAt] -> Append* ... -> Stop
+//
+// Each log server has a LogReplica (log_replica.h) that sends what the window holds from where that
+// server's log ends, and after a lost connection asks the server for its end and goes on from there
+// under the same epoch. A chunk leaves the window when a majority of the members has it: with one member
+// that is the one. acknowledged() is the commit LSN of Rule 4 as this writer knows it.
+//
+// Failure is final: kStaleEpoch (a newer writer exists), kGap (a server's log ends below what the window
+// still holds, or a chunk does not continue the log), kCorruption, kNotFound (volume deleted) stop the
+// writer; the caller makes a new one. Lost connections and a full disk do not: they are tried again
+// until Stop, and show only as acknowledged() standing still and last_problem().
+//
+// Invariants: acknowledged <= sent end of a majority <= next_lsn; window bytes <= window_bytes + one chunk.
+// Suspends: Start, StartAt, Append (while the window is full), WaitAcknowledged, Stop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/channel.h"
+#include "common/base/result.h"
+#include "common/base/types.h"
+#include "common/runtime/runtime.h"
+#include "common/runtime/sync.h"
+#include "common/runtime/task_group.h"
+
+namespace redoubt {
+
+class LogReplica;
+class LogWindow;
+
+struct LogWriterOptions {
+  std::string volume;
+  size_t window_bytes = 16 << 20;
+  // An append that is not answered for so long counts as a lost connection.
+  Duration append_timeout = std::chrono::seconds(30);
+  Duration retry_delay_min = std::chrono::milliseconds(20);
+  Duration retry_delay_max = std::chrono::seconds(1);
+};
+
+struct EpochStart {
+  Epoch epoch;
+  Lsn start;
+};
+
+// What Prepare found.
+struct LogPosition {
+  VolumeId volume;
+  Epoch epoch;
+  Lsn end;  // the next append starts here; Lsn{0}: empty, StartAt first
+  std::vector<EpochStart> epochs;
+};
+
+struct RedoAppend {
+  LsnRange range;  // data LSNs
+  // Start of the first mtr that begins in the range; Lsn{0}: none begins here.
+  Lsn first_mtr_lsn;
+  // Wall clock of the source when range.end was its log's end; 0: unknown.
+  int64_t source_time_unix_ns = 0;
+  // Exactly ToSn(range.end) - ToSn(range.start) bytes, block frames stripped.
+  SharedPayload payload;
+};
+
+class LogWriter {
+ public:
+  // `addresses`: the log servers, "host:port". One for now (checked).
+  LogWriter(Runtime* runtime, std::vector<std::string> addresses, LogWriterOptions options);
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+  // Stop must have returned, unless the whole node is being destroyed.
+  ~LogWriter();
+
+  // Fences every older writer and begins to serve Append. `epoch` 0: one above the highest there is.
+  // kStaleEpoch: `epoch` is not above what was promised. kNotFound: no such volume. kUnavailable,
+  // kDeadlineExceeded: nothing is promised as far as known; Start may be called again.
+  Task<Result<LogPosition>> Start(Epoch epoch, TimePoint deadline);
+
+  // Begins the log at `start`, or declares the hole [next_lsn, start). Waits until everything appended
+  // before is acknowledged. Durable on OK; the next Append starts at `start`.
+  Task<Status> StartAt(Lsn start, std::string reason, TimePoint deadline);
+
+  // Takes the chunk into the window, waiting for room. OK does not mean durable: see acknowledged().
+  // kInvalidArgument: does not start at next_lsn(), no data LSNs, or a payload of another length.
+  // kDeadlineExceeded: no room in time, the chunk was not taken. Otherwise failure().
+  // One Append at a time.
+  Task<Status> Append(RedoAppend chunk, TimePoint deadline);
+
+  // OK when everything below `lsn` is durable; kDeadlineExceeded; otherwise failure().
+  Task<Status> WaitAcknowledged(Lsn lsn, TimePoint deadline);
+
+  Lsn acknowledged() const;
+  // Where the next Append must start.
+  Lsn next_lsn() const;
+  size_t window_bytes_used() const;
+  Epoch epoch() const { return position_.epoch; }
+  VolumeId volume() const { return position_.volume; }
+  // Not OK once the writer has stopped for good.
+  const Status& failure() const;
+  // The last trouble that is being tried again (connection lost, disk full); OK when there is none now.
+  const Status& last_problem() const;
+
+  // Ends at once; what is not acknowledged may or may not be on the servers.
+  Task<void> Stop();
+
+ private:
+  Runtime* runtime_;
+  LogWriterOptions options_;
+  std::unique_ptr<LogWindow> window_;
+  std::vector<std::unique_ptr<LogReplica>> replicas_;
+  LogPosition position_;
+  bool started_ = false;
+};
+
+}  // namespace redoubt
