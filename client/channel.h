@@ -27,9 +27,9 @@ struct RpcRequest {
 class Channel {
  public:
   virtual ~Channel() = default;
-  // One request and its answer. kDeadlineExceeded: no answer in time (the server may still act on the
-  // request). kUnavailable: not connected, or the connection was lost; whether the server acted is not
-  // known. The status that the server put into its answer is not looked at.
+  // One request and its answer. kDeadlineExceeded: no answer in time (the server may still act on
+  // the request). kUnavailable: not connected, or the connection was lost; whether the server acted
+  // is not known. The status that the server put into its answer is not looked at.
   virtual Task<Result<Frame>> Call(RpcRequest request, TimePoint deadline) = 0;
 };
 

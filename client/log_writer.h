@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// The writing end of a volume's redo log: fences older writers, then streams chunks with many in flight
-// and says how far they are durable.
+// The writing end of a volume's redo log: fences older writers, then streams chunks with many in
+// flight and says how far they are durable.
 //
 //   Start (Prepare) -> [StartAt] -> Append* ... -> Stop
 //
 // Each log server has a LogReplica (log_replica.h) that sends what the window holds from where that
 // server's log ends, and after a lost connection asks the server for its end and goes on from there
-// under the same epoch. A chunk leaves the window when a majority of the members has it: with one member
-// that is the one. acknowledged() is the commit LSN of Rule 4 as this writer knows it.
+// under the same epoch. A chunk leaves the window when a majority of the members has it: with one
+// member that is the one. acknowledged() is the commit LSN of Rule 4 as this writer knows it.
 //
-// Failure is final: kStaleEpoch (a newer writer exists), kGap (a server's log ends below what the window
-// still holds, or a chunk does not continue the log), kCorruption, kNotFound (volume deleted) stop the
-// writer; the caller makes a new one. Lost connections and a full disk do not: they are tried again
-// until Stop, and show only as acknowledged() standing still and last_problem().
+// Failure is final: kStaleEpoch (a newer writer exists), kGap (a server's log ends below what the
+// window still holds, or a chunk does not continue the log), kCorruption, kNotFound (volume
+// deleted) stop the writer; the caller makes a new one. Lost connections and a full disk do not:
+// they are tried again until Stop, and show only as acknowledged() standing still and
+// last_problem().
 //
-// Invariants: acknowledged <= sent end of a majority <= next_lsn; window bytes <= window_bytes + one chunk.
-// Suspends: Start, StartAt, Append (while the window is full), WaitAcknowledged, Stop.
+// Invariants: acknowledged <= sent end of a majority <= next_lsn; window bytes <= window_bytes +
+// one chunk. Suspends: Start, StartAt, Append (while the window is full), WaitAcknowledged, Stop.
 #pragma once
 
 #include <cstddef>
@@ -78,19 +79,20 @@ class LogWriter {
   // Stop must have returned, unless the whole node is being destroyed.
   ~LogWriter();
 
-  // Fences every older writer and begins to serve Append. `epoch` 0: one above the highest there is.
-  // kStaleEpoch: `epoch` is not above what was promised. kNotFound: no such volume. kUnavailable,
-  // kDeadlineExceeded: nothing is promised as far as known; Start may be called again.
+  // Fences every older writer and begins to serve Append. `epoch` 0: one above the highest there
+  // is. kStaleEpoch: `epoch` is not above what was promised. kNotFound: no such volume.
+  // kUnavailable, kDeadlineExceeded: nothing is promised as far as known; Start may be called
+  // again.
   Task<Result<LogPosition>> Start(Epoch epoch, TimePoint deadline);
 
-  // Begins the log at `start`, or declares the hole [next_lsn, start). Waits until everything appended
-  // before is acknowledged. Durable on OK; the next Append starts at `start`.
+  // Begins the log at `start`, or declares the hole [next_lsn, start). Waits until everything
+  // appended before is acknowledged. Durable on OK; the next Append starts at `start`.
   Task<Status> StartAt(Lsn start, std::string reason, TimePoint deadline);
 
-  // Takes the chunk into the window, waiting for room. OK does not mean durable: see acknowledged().
-  // kInvalidArgument: does not start at next_lsn(), no data LSNs, or a payload of another length.
-  // kDeadlineExceeded: no room in time, the chunk was not taken. Otherwise failure().
-  // One Append at a time.
+  // Takes the chunk into the window, waiting for room. OK does not mean durable: see
+  // acknowledged(). kInvalidArgument: does not start at next_lsn(), no data LSNs, or a payload of
+  // another length. kDeadlineExceeded: no room in time, the chunk was not taken. Otherwise
+  // failure(). One Append at a time.
   Task<Status> Append(RedoAppend chunk, TimePoint deadline);
 
   // OK when everything below `lsn` is durable; kDeadlineExceeded; otherwise failure().
@@ -104,7 +106,8 @@ class LogWriter {
   VolumeId volume() const { return position_.volume; }
   // Not OK once the writer has stopped for good.
   const Status& failure() const;
-  // The last trouble that is being tried again (connection lost, disk full); OK when there is none now.
+  // The last trouble that is being tried again (connection lost, disk full); OK when there is none
+  // now.
   const Status& last_problem() const;
 
   // Ends at once; what is not acknowledged may or may not be on the servers.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Page reads of one volume with batching: reads that wait while a request is under way, and want the same
-// LSN, leave together in the next one. A read alone leaves at once.
+// Page reads of one volume with batching: reads that wait while a request is under way, and want
+// the same LSN, leave together in the next one. A read alone leaves at once.
 //
-// Suspends: GetPage, GetPages, Stop. Reads are idempotent: a lost connection is tried again until the
-// deadline.
+// Suspends: GetPage, GetPages, Stop. Reads are idempotent: a lost connection is tried again until
+// the deadline.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +49,8 @@ class PageClient {
   ~PageClient();
 
   // read_lsn 0: the newest applied. not_modified_since as in GetPagesRequest, 0 for none.
-  // kDeadlineExceeded, kUnavailable; kBelowHorizon, kHole, kNotFound, kCorruption as the server says.
+  // kDeadlineExceeded, kUnavailable; kBelowHorizon, kHole, kNotFound, kCorruption as the server
+  // says.
   Task<Result<FetchedPage>> GetPage(PageId page, Lsn read_lsn, Lsn not_modified_since,
                                     TimePoint deadline);
   // One request, no gathering; one result per page, same order.
@@ -64,12 +65,13 @@ class PageClient {
   struct Waiting;
 
   void Dispatch();
-  Task<void> RunBatch(std::vector<Waiting*> batch);
+  Task<void> RunBatch(std::vector<std::shared_ptr<Waiting>> batch);
 
   Runtime* runtime_;
   VolumeClient client_;
   PageClientOptions options_;
-  std::deque<Waiting*> queue_;
+  // Shared with the GetPage that waits, which may give up before its batch ends.
+  std::deque<std::shared_ptr<Waiting>> queue_;
   size_t requests_running_ = 0;
   uint64_t requests_sent_ = 0;
   bool stopped_ = false;

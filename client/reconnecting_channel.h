@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A channel that connects when it is first needed and again after a loss. It never repeats a request:
-// whether that is safe only the caller knows. Connection attempts are spaced by a delay that doubles
-// from `retry_delay_min` to `retry_delay_max`, with jitter; a call that comes meanwhile waits.
+// A channel that connects when it is first needed and again after a loss. It never repeats a
+// request: whether that is safe only the caller knows. Connection attempts are spaced by a delay
+// that doubles from `retry_delay_min` to `retry_delay_max`, with jitter; a call that comes
+// meanwhile waits.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "client/channel.h"
 #include "client/rpc_channel.h"
@@ -36,29 +36,25 @@ class ReconnectingChannel final : public Channel {
   // deadline comes before a connection stands.
   Task<Result<Frame>> Call(RpcRequest request, TimePoint deadline) override;
 
-  // A live connection, made when there is none. Borrowed: valid until the caller next suspends.
-  Task<Result<RpcChannel*>> Get(TimePoint deadline);
-
   const std::string& address() const { return address_; }
   // How often a connection was made; a caller sees from it that there was a loss in between.
   uint64_t connection_count() const { return connection_count_; }
-  // No Call may be running that is not about to end; ends them with kUnavailable.
+  // Ends running calls with kUnavailable and refuses later ones.
   Task<void> Close();
 
  private:
   Task<Status> Connect(TimePoint deadline);
-  Task<void> ReapDead();
 
   Runtime* runtime_;
   std::string address_;
   ReconnectingChannelOptions options_;
-  std::shared_ptr<RpcChannel> channel_;  // shared: a Call may outlive the replacement of its channel
+  // Shared with the calls that run on it, which may outlive its replacement.
+  std::shared_ptr<RpcChannel> channel_;
   Semaphore connecting_;
-  TimePoint next_attempt_;
+  Event closing_;
+  TimePoint next_attempt_{};
   Duration retry_delay_{};
   uint64_t connection_count_ = 0;
-  bool closed_ = false;
-  std::vector<std::shared_ptr<RpcChannel>> dead_;  // lost, still to be closed
 };
 
 }  // namespace redoubt

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// One connection to one server, with many requests in flight. When the connection is lost every pending
-// request ends with kUnavailable and the channel stays dead: whoever owns it makes a new one
-// (ReconnectingChannel does).
+// One connection to one server, with many requests in flight. When the connection is lost every
+// pending request ends with kUnavailable and the channel stays dead: whoever owns it makes a new
+// one (ReconnectingChannel does).
 //
-// Requests leave in the order of Send; everything queued while a write is in progress leaves with the
-// next write. Answers may come in any order.
+// Requests leave in the order of Send; everything queued while a write is in progress leaves with
+// the next write. Answers may come in any order.
 //
 // Invariants:
 //   - every request that was sent has exactly one slot until it was received, abandoned or failed
@@ -48,8 +48,8 @@ class RpcChannel final : public Channel {
 
   Task<Result<Frame>> Call(RpcRequest request, TimePoint deadline) override;
 
-  // Queues a request without suspending; the answer is fetched with Receive, in any order. The returned
-  // id must be given to Receive or Abandon once. kUnavailable: the channel is dead.
+  // Queues a request without suspending; the answer is fetched with Receive, in any order. The
+  // returned id must be given to Receive or Abandon once. kUnavailable: the channel is dead.
   Result<uint64_t> Send(RpcRequest request);
   // The answer to the request. As Call.
   Task<Result<Frame>> Receive(uint64_t request_id, TimePoint deadline);
@@ -64,10 +64,11 @@ class RpcChannel final : public Channel {
 
  private:
   struct Slot {
-    explicit Slot(Scheduler* scheduler) : answered(scheduler) {}
-    Event answered;
-    bool abandoned = false;
-    Frame answer;
+    Slot(Scheduler* scheduler, uint16_t request_type) : type(request_type), answered(scheduler) {}
+    uint16_t type;
+    bool done = false;
+    Frame answer;  // when done and the channel has not failed first
+    Condition answered;
   };
   struct Outgoing {
     Bytes head;  // fixed part and header
@@ -76,6 +77,7 @@ class RpcChannel final : public Channel {
 
   Task<void> ReadLoop();
   Task<void> WriteLoop();
+  Status Deliver(Frame frame);
   void Fail(Status status);
 
   Runtime* runtime_;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The three services as typed calls, one method per message of proto/. A status that the server put
-// into its answer comes back as the Result's status, with the method's name as context; per-page statuses
-// stay in the answer. Transport errors are those of Channel::Call.
+// into its answer comes back as the Result's status, with the method's name as context; per-page
+// statuses stay in the answer. Transport errors are those of Channel::Call.
 //
-// Requests are sent once, never repeated. Name the request before the call (GCC 12 destroys temporaries
-// in co_await expressions twice):
+// Requests are sent once, never repeated. Name the request before the call (GCC 12 destroys
+// temporaries in co_await expressions twice):
 //   proto::WaitLsnRequest request;  ...
-//   const Result<proto::WaitLsnResponse> answer = co_await client.WaitLsn(std::move(request), deadline);
+//   const Result<proto::WaitLsnResponse> answer = co_await client.WaitLsn(std::move(request),
+//   deadline);
 #pragma once
 
 #include "client/channel.h"
@@ -30,7 +31,8 @@ struct WithPayload {
 // StatusProto <-> Status. An unknown code becomes kUnavailable.
 Status FromProto(const proto::StatusProto& status);
 
-// Milliseconds from `now` to `deadline` for a request's deadline_ms, at least 1; kNever gives the maximum.
+// Milliseconds from `now` to `deadline` for a request's deadline_ms, at least 1; kNever gives the
+// maximum.
 uint32_t DeadlineMs(TimePoint now, TimePoint deadline);
 
 class VolumeClient {
@@ -49,7 +51,8 @@ class VolumeClient {
 
   // log_service.proto
   Task<Result<proto::PrepareResponse>> Prepare(proto::PrepareRequest request, TimePoint deadline);
-  // `payload`: the redo payload of [start_lsn, end_lsn); payload_crc32c is filled in here when zero.
+  // `payload`: the redo payload of [start_lsn, end_lsn); payload_crc32c is filled in here when
+  // zero.
   Task<Result<proto::AppendResponse>> Append(proto::AppendRequest request, SharedPayload payload,
                                              TimePoint deadline);
   Task<Result<proto::StartAtResponse>> StartAt(proto::StartAtRequest request, TimePoint deadline);
