@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+//
+// The simulated network: reliable byte streams between nodes, as TCP gives them. Bytes of one
+// direction stay in order whatever the latency; everything else may be late, cut or silent.
+//
+//   process killed       peers get what was sent, then the end
+//   machine without power  silence: what was on the wire arrives in part, later sends vanish until
+//   the
+//                        sender's retransmission gives up, or meets the restarted machine and is
+//                        reset
+//   link blocked         bytes wait; past the retransmission limit the sender loses the connection
+//   connection broken    both ends lose it, or only one (the other is half-open)
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "common/base/bytes.h"
+#include "common/runtime/scheduler.h"
+#include "common/runtime/wait_list.h"
+#include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/trace.h"
+
+namespace redoubt::sim {
+
+class SimWorld;
+
+struct NetOptions {
+  int64_t latency_ns_min = 20'000;
+  int64_t latency_ns_mean = 80'000;
+  // One segment in so many millionths is late by slow_ns_mean.
+  uint32_t slow_ppm = 0;
+  int64_t slow_ns_mean = 20'000'000;
+  uint32_t bytes_per_us = 1000;
+  size_t segment_bytes_max = 64 << 10;
+  // Sent and not yet read by the peer: a writer waits beyond it.
+  size_t window_bytes = 1 << 20;
+  // How long a sender retransmits into silence.
+  int64_t give_up_ns = 15'000'000'000;
+  int64_t retransmit_ns = 200'000'000;
+  size_t backlog_max = 128;
+};
+
+// One established connection; side 0 connected, side 1 accepted.
+struct SimStream {
+  struct Segment {
+    Bytes bytes;
+    bool end = false;  // FIN
+  };
+  struct Side {
+    NodeId node = kWorldNode;
+    uint32_t incarnation = 0;
+    std::string peer;
+    std::unique_ptr<WaitList> readable;  // null until the node holds its end
+    std::unique_ptr<WaitList> writable;
+    bool closed_here = false;
+    bool lost = false;      // reset or given up
+    bool end_seen = false;  // the peer closed
+    std::deque<Bytes> inbox;
+    size_t inbox_offset = 0;  // read from its first element
+    // The direction away from this side:
+    std::deque<Segment> on_wire;
+    int64_t last_arrival_ns = 0;
+    size_t outstanding_bytes = 0;  // sent, not read by the peer
+    int64_t silent_since_ns = -1;  // -1: not retransmitting
+  };
+  uint64_t id = 0;
+  std::array<Side, 2> sides;
+};
+
+struct SimListenQueue {
+  NodeId node = kWorldNode;
+  uint32_t incarnation = 0;
+  uint16_t port = 0;
+  bool closed = false;
+  std::deque<std::shared_ptr<SimStream>> backlog;
+  std::unique_ptr<WaitList> arrivals;
+};
+
+class SimNet {
+ public:
+  SimNet(SimWorld* world, const NetOptions& options);
+  SimNet(const SimNet&) = delete;
+  SimNet& operator=(const SimNet&) = delete;
+
+  // --- Faults.
+  void SetLinkBlocked(NodeId from, NodeId to, bool blocked);
+  // All links of the node, both directions.
+  void Isolate(NodeId node, bool isolated);
+  void HealAll();
+  // Breaks one live connection drawn by the seed; with one_sided the other end learns nothing.
+  // Returns whether there was one.
+  bool BreakOne(bool one_sided, SeededStream* stream);
+  void SetSlow(uint32_t slow_ppm, int64_t slow_ns_mean);
+  void NodeDied(NodeId node, bool power);
+  size_t open_count() const;
+
+  // --- For SimNetwork.
+  bool IsBlocked(NodeId from, NodeId to) const { return blocked_.contains({from, to}); }
+  int64_t DrawLatency(NodeId from, NodeId to);
+  std::shared_ptr<SimListenQueue> AddListener(NodeId node, uint32_t incarnation, uint16_t port,
+                                              Scheduler* scheduler);  // null: port in use
+  void RemoveListener(SimListenQueue* queue);
+  // Null: nobody listens there.
+  SimListenQueue* FindListener(NodeId node, uint16_t port);
+  std::shared_ptr<SimStream> AddStream(NodeId from, uint32_t from_incarnation, SimListenQueue* to);
+  // One segment leaves side `side`. `bytes` at most segment_bytes_max.
+  void Send(const std::shared_ptr<SimStream>& stream, int side, Bytes bytes, bool end);
+  // The application at `side` has read `count` bytes.
+  void Consumed(const std::shared_ptr<SimStream>& stream, int side, size_t count);
+  void Close(const std::shared_ptr<SimStream>& stream, int side);
+  void MarkLost(const std::shared_ptr<SimStream>& stream, int side, std::string_view why);
+  const NetOptions& options() const { return options_; }
+  SimWorld* world() { return world_; }
+
+ private:
+  void ScheduleArrival(const std::shared_ptr<SimStream>& stream, int side, size_t bytes);
+  void Arrive(const std::shared_ptr<SimStream>& stream, int side);
+  void Retransmit(const std::shared_ptr<SimStream>& stream, int side);
+  bool Deliverable(const SimStream& stream, int side) const;
+  void Reset(const std::shared_ptr<SimStream>& stream, int side, std::string_view why);
+  void Forget(const SimStream& stream);
+  SeededStream& LinkStream(NodeId from, NodeId to);
+
+  SimWorld* world_;
+  NetOptions options_;
+  std::map<uint64_t, std::shared_ptr<SimStream>> streams_;  // shared with both ends and the wire
+  std::map<std::pair<NodeId, uint16_t>, std::shared_ptr<SimListenQueue>> listeners_;
+  std::set<std::pair<NodeId, NodeId>> blocked_;
+  std::map<std::pair<NodeId, NodeId>, SeededStream> link_streams_;
+  uint64_t next_stream_ = 1;
+  uint16_t next_port_ = 40'000;
+};
+
+}  // namespace redoubt::sim

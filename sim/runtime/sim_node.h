@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// One incarnation's view of the world: the small halves of its Runtime (scheduler, blocking
+// executor, wall clock, random numbers, event log). All are inert once the incarnation is dead.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "common/runtime/runtime.h"
+#include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/trace.h"
+
+namespace redoubt::sim {
+
+class SimWorld;
+
+struct NodeIdentity {
+  SimWorld* world = nullptr;
+  NodeId node = kWorldNode;
+  uint32_t incarnation = 0;
+
+  bool alive() const;
+  // For streams: the same node draws other numbers in each life.
+  uint64_t entity() const { return (static_cast<uint64_t>(node) << 32) | incarnation; }
+};
+
+class SimScheduler : public Scheduler {
+ public:
+  explicit SimScheduler(NodeIdentity self) : self_(self) {}
+  TimePoint Now() const override;
+  void Schedule(std::coroutine_handle<> handle) override;
+  TimerId ScheduleAt(TimePoint when, std::coroutine_handle<> handle) override;
+  bool CancelTimer(TimerId id) override;
+
+ private:
+  NodeIdentity self_;
+};
+
+// The work runs on the loop, after it has cost virtual time. A node that dies meanwhile never runs
+// it.
+class SimBlockingExecutor : public BlockingExecutor {
+ public:
+  SimBlockingExecutor(NodeIdentity self, Scheduler* scheduler);
+  Task<void> Run(std::function<void()> work) override;
+
+ private:
+  NodeIdentity self_;
+  Scheduler* scheduler_;
+  SeededStream cost_;
+};
+
+class SimWallClock : public WallClock {
+ public:
+  // `offset_ns` is the node's, and may change while the clock is used.
+  SimWallClock(NodeIdentity self, const int64_t* offset_ns) : self_(self), offset_ns_(offset_ns) {}
+  int64_t NowUnixNs() const override;
+
+ private:
+  NodeIdentity self_;
+  const int64_t* offset_ns_;
+};
+
+class SimRandom : public Random {
+ public:
+  explicit SimRandom(NodeIdentity self);
+  uint64_t Next() override;
+
+ private:
+  NodeIdentity self_;
+  SeededStream stream_;
+};
+
+class SimEventLog : public EventLog {
+ public:
+  explicit SimEventLog(NodeIdentity self) : self_(self) {}
+  void Write(LogLevel level, std::string_view message) override;
+
+ private:
+  NodeIdentity self_;
+};
+
+// Virtual time as the seam's type.
+inline TimePoint ToTimePoint(int64_t time_ns) { return TimePoint(Duration(time_ns)); }
+inline int64_t ToNs(TimePoint when) { return when.time_since_epoch().count(); }
+
+}  // namespace redoubt::sim

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "sim/runtime/sim_world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/runtime/task_group.h"
+#include "sim/runtime/sim_file_system.h"
+#include "sim/runtime/sim_network.h"
+#include "sim/runtime/sim_node.h"
+
+namespace redoubt::sim {
+
+struct SimWorld::Incarnation {
+  Incarnation(NodeIdentity self, SimWorld* world, const int64_t* wall_offset_ns)
+      : scheduler(self),
+        network(self, &scheduler, &world->net()),
+        files(self, &scheduler, &world->DiskOf(self.node)),
+        blocking(self, &scheduler),
+        wall_clock(self, wall_offset_ns),
+        random(self),
+        log(self),
+        runtime{&scheduler, &network, &files, &blocking, &wall_clock, &random, &log} {}
+  Incarnation(const Incarnation&) = delete;
+  Incarnation& operator=(const Incarnation&) = delete;
+  ~Incarnation() {
+    scope.reset();  // the frames borrow from the program
+    program.reset();
+  }
+
+  SimScheduler scheduler;
+  SimNetwork network;
+  SimFileSystem files;
+  SimBlockingExecutor blocking;
+  SimWallClock wall_clock;
+  SimRandom random;
+  SimEventLog log;
+  Runtime runtime;
+  std::unique_ptr<NodeProgram> program;
+  std::unique_ptr<TaskGroup> scope;
+};
+
+struct SimWorld::Node {
+  std::string name;
+  std::unique_ptr<SimDisk> disk;
+  int64_t wall_offset_ns = 0;
+  int64_t paused_until_ns = 0;
+  uint32_t incarnation_count = 0;
+  bool powered = false;
+  std::unique_ptr<Incarnation> incarnation;  // null: down
+};
+
+SimWorld::SimWorld(const SimOptions& options, Trace* trace)
+    : options_(options),
+      trace_(trace),
+      random_(options.seed),
+      ties_(&random_, "schedule", 0),
+      jitter_(&random_, "resume-jitter", 0),
+      net_(std::make_unique<SimNet>(this, options.net)) {}
+
+SimWorld::~SimWorld() {
+  // As in a kill: first nothing reaches the world any more, then everything goes.
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    const std::unique_ptr<Incarnation> dying = std::move(node->incarnation);
+  }
+  net_.reset();
+}
+
+NodeId SimWorld::AddNode(std::string name) {
+  REDOUBT_CHECK(FindNode(name) == kNoNode);
+  const auto id = static_cast<NodeId>(nodes_.size());
+  auto node = std::make_unique<Node>();
+  node->name = std::move(name);
+  node->disk = std::make_unique<SimDisk>(options_.disk, &random_, id);
+  nodes_.push_back(std::move(node));
+  return id;
+}
+
+void SimWorld::StartNode(NodeId id, const ProgramFactory& factory) {
+  REDOUBT_CHECK(id < nodes_.size());
+  Node& node = *nodes_[id];
+  REDOUBT_CHECK(node.incarnation == nullptr);
+  node.powered = true;
+  node.paused_until_ns = 0;
+  const NodeIdentity self{this, id, ++node.incarnation_count};
+  node.incarnation = std::make_unique<Incarnation>(self, this, &node.wall_offset_ns);
+  Record(id, TraceKind::kNodeStart, self.incarnation, 0);
+  node.incarnation->program = factory(&node.incarnation->runtime);
+  node.incarnation->scope = std::make_unique<TaskGroup>(&node.incarnation->scheduler);
+  node.incarnation->scope->Spawn(node.incarnation->program->Run());
+}
+
+void SimWorld::KillNode(NodeId id, KillKind kind, CrashPolicy policy) {
+  REDOUBT_CHECK(id < nodes_.size());
+  const PendingKill kill{id, kind, policy};
+  if (current_node_ == id) {
+    pending_kills_.push_back(kill);  // its frames are on the stack
+  } else {
+    KillNow(kill);
+  }
+}
+
+void SimWorld::KillNow(const PendingKill& kill) {
+  Node& node = *nodes_[kill.node];
+  if (node.incarnation == nullptr) {
+    return;
+  }
+  Record(kill.node, TraceKind::kNodeKill, static_cast<uint64_t>(kill.kind),
+         static_cast<uint64_t>(kill.policy));
+  std::unique_ptr<Incarnation> dying = std::move(node.incarnation);
+  node.powered = kill.kind == KillKind::kProcess;
+  dying.reset();
+  net_->NodeDied(kill.node, kill.kind == KillKind::kPower);
+  if (kill.kind == KillKind::kPower) {
+    const SimDisk::CrashReport report = node.disk->Crash(kill.policy);
+    Record(kill.node, TraceKind::kCrashImage, report.pending_count, report.survived_count,
+           std::string(CrashPolicyName(report.policy)));
+  }
+}
+
+void SimWorld::PauseNode(NodeId id, int64_t until_ns) {
+  REDOUBT_CHECK(id < nodes_.size());
+  nodes_[id]->paused_until_ns = std::max(nodes_[id]->paused_until_ns, until_ns);
+  Record(id, TraceKind::kNodePause, static_cast<uint64_t>(until_ns), 0);
+}
+
+bool SimWorld::IsUp(NodeId id) const {
+  return id < nodes_.size() && nodes_[id]->incarnation != nullptr;
+}
+
+bool SimWorld::IsPowered(NodeId id) const { return id < nodes_.size() && nodes_[id]->powered; }
+
+uint32_t SimWorld::IncarnationOf(NodeId id) const {
+  REDOUBT_CHECK(id < nodes_.size());
+  return nodes_[id]->incarnation_count;
+}
+
+bool SimWorld::IsAlive(NodeId id, uint32_t incarnation) const {
+  return IsUp(id) && nodes_[id]->incarnation_count == incarnation;
+}
+
+std::string_view SimWorld::NameOf(NodeId id) const {
+  return id < nodes_.size() ? std::string_view(nodes_[id]->name) : std::string_view("world");
+}
+
+NodeId SimWorld::FindNode(std::string_view name) const {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i]->name == name) {
+      return static_cast<NodeId>(i);
+    }
+  }
+  return kNoNode;
+}
+
+SimDisk& SimWorld::DiskOf(NodeId id) {
+  REDOUBT_CHECK(id < nodes_.size());
+  return *nodes_[id]->disk;
+}
+
+NodeProgram* SimWorld::ProgramOf(NodeId id) {
+  REDOUBT_CHECK(id < nodes_.size());
+  return nodes_[id]->incarnation == nullptr ? nullptr : nodes_[id]->incarnation->program.get();
+}
+
+void SimWorld::SetWallOffset(NodeId id, int64_t offset_ns) {
+  REDOUBT_CHECK(id < nodes_.size());
+  nodes_[id]->wall_offset_ns = offset_ns;
+}
+
+void SimWorld::At(int64_t when_ns, std::function<void()> callback) {
+  EventQueue::Event event;
+  event.time_ns = std::max(when_ns, now_ns());
+  event.cause_seq = current_seq_;
+  event.callback = std::move(callback);
+  queue_.Push(std::move(event), DrawTie());
+}
+
+EventQueue::EventId SimWorld::PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,
+                                         std::coroutine_handle<> handle) {
+  if (!IsAlive(node, incarnation)) {
+    return 0;  // a destructor of a dying node wakes somebody: nobody is left
+  }
+  EventQueue::Event event;
+  event.time_ns = when_ns;
+  if (jitter_.Chance(options_.resume_jitter_ppm)) {
+    event.time_ns += static_cast<int64_t>(
+        jitter_.Below(static_cast<uint64_t>(options_.resume_jitter_ns_max) + 1));
+  }
+  event.cause_seq = current_seq_;
+  event.node = node;
+  event.incarnation = incarnation;
+  event.handle = handle;
+  return queue_.Push(std::move(event), DrawTie());
+}
+
+void SimWorld::Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::string text) {
+  TraceEvent event;
+  event.time_ns = now_ns();
+  event.cause_seq = current_seq_;
+  event.node = node;
+  event.incarnation = node < nodes_.size() ? nodes_[node]->incarnation_count : 0;
+  event.kind = kind;
+  event.a = a;
+  event.b = b;
+  event.text = std::move(text);
+  trace_->Record(std::move(event), random_.draw_count());
+}
+
+void SimWorld::Execute(EventQueue::Event* event) {
+  if (event->node != kWorldNode && !IsAlive(event->node, event->incarnation)) {
+    return;
+  }
+  if (event->node != kWorldNode && nodes_[event->node]->paused_until_ns > now_ns()) {
+    event->time_ns = nodes_[event->node]->paused_until_ns;
+    queue_.Push(std::move(*event), DrawTie());
+    return;
+  }
+  ++executed_count_;
+  current_seq_ = event->seq;
+  current_node_ = event->node;
+  if (event->node == kWorldNode) {
+    Record(kWorldNode, TraceKind::kWorldEvent, event->seq, event->cause_seq);
+    event->callback();
+  } else {
+    Record(event->node, TraceKind::kResume, event->seq, event->cause_seq);
+    event->handle.resume();
+  }
+  current_node_ = kWorldNode;
+  while (!pending_kills_.empty()) {
+    const PendingKill kill = pending_kills_.front();
+    pending_kills_.erase(pending_kills_.begin());
+    KillNow(kill);
+  }
+}
+
+SimWorld::StopReason SimWorld::RunUntil(int64_t until_ns, const std::function<bool()>& done,
+                                        uint64_t event_limit) {
+  REDOUBT_CHECK(current_node_ == kWorldNode);
+  EventQueue::Event event;
+  while (executed_count_ < event_limit) {
+    if (done && done()) {
+      return StopReason::kDone;
+    }
+    if (!queue_.Pop(until_ns, &event)) {
+      queue_.AdvanceTo(std::max(until_ns, now_ns()));
+      return StopReason::kTimeUp;
+    }
+    Execute(&event);
+  }
+  return StopReason::kEventLimit;
+}
+
+}  // namespace redoubt::sim

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+//
+// The deterministic world: many nodes in one thread on one virtual clock. Owns the event queue, the
+// network, every node's disk, and the programs that run on the nodes.
+//
+// A node is a machine with a name, a disk and clocks. Starting it makes a new incarnation: a
+// Runtime bundle and a program built on it. Killing it marks the incarnation dead, so that every
+// event which is still on its way to it is dropped and all its handles are inert, and then destroys
+// its tasks and its program; destructors run, but cannot reach the world any more.
+//
+// Time stands still while a coroutine runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/runtime/runtime.h"
+#include "common/runtime/task.h"
+#include "sim/runtime/event_queue.h"
+#include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/sim_disk.h"
+#include "sim/runtime/sim_net.h"
+#include "sim/runtime/trace.h"
+
+namespace redoubt::sim {
+
+// What a node runs. Built by the factory given to StartNode, destroyed when the node is killed
+// (after the frames of its tasks).
+class NodeProgram {
+ public:
+  virtual ~NodeProgram() = default;
+  // Spawned once. The node stays up when it returns.
+  virtual Task<void> Run() = 0;
+};
+using ProgramFactory = std::function<std::unique_ptr<NodeProgram>(Runtime*)>;
+
+enum class KillKind : uint8_t {
+  kProcess,  // kill -9: the page cache survives, peers see their connections end
+  kPower,    // the machine goes: unsynced writes are at the crash policy's mercy, peers see silence
+};
+
+struct SimOptions {
+  uint64_t seed = 1;
+  // Every resume is delayed with this probability, by at most this much.
+  uint32_t resume_jitter_ppm = 0;
+  int64_t resume_jitter_ns_max = 200'000;
+  // What work on the blocking executor costs.
+  int64_t blocking_ns_min = 2'000;
+  int64_t blocking_ns_mean = 20'000;
+  NetOptions net;
+  DiskOptions disk;
+};
+
+class SimWorld {
+ public:
+  // `trace` outlives the world.
+  SimWorld(const SimOptions& options, Trace* trace);
+  SimWorld(const SimWorld&) = delete;
+  SimWorld& operator=(const SimWorld&) = delete;
+  ~SimWorld();
+
+  // --- Nodes. Names are the host part of addresses.
+  NodeId AddNode(std::string name);
+  // The node must be down.
+  void StartNode(NodeId node, const ProgramFactory& factory);
+  // At once, or, when called from code of the node itself, right after the present event. The
+  // node's disk becomes the crash image that `policy` makes of it (kPower only). No effect on a
+  // node that is down.
+  void KillNode(NodeId node, KillKind kind, CrashPolicy policy);
+  // The node's events wait until then: a stopped virtual machine.
+  void PauseNode(NodeId node, int64_t until_ns);
+  bool IsUp(NodeId node) const;
+  bool IsPowered(NodeId node) const;  // a killed process leaves the machine powered
+  uint32_t IncarnationOf(NodeId node) const;
+  bool IsAlive(NodeId node, uint32_t incarnation) const;
+  std::string_view NameOf(NodeId node) const;
+  size_t node_count() const { return nodes_.size(); }
+  // kNoNode when there is none of this name.
+  static constexpr NodeId kNoNode = 0xFFFFFFFE;
+  NodeId FindNode(std::string_view name) const;
+  SimDisk& DiskOf(NodeId node);
+  // The program of the present incarnation; null when down.
+  NodeProgram* ProgramOf(NodeId node);
+  // Nanoseconds that the node's wall clock is ahead of the world's.
+  void SetWallOffset(NodeId node, int64_t offset_ns);
+
+  // --- Running.
+  int64_t now_ns() const { return queue_.now_ns(); }
+  // `callback` runs at `when` (or now, if that is past), as the world.
+  void At(int64_t when_ns, std::function<void()> callback);
+  // Runs until `done` says so (asked after each event; may be empty), the time is up, the event
+  // limit is reached, or nothing is left to do (then the time moves to `until_ns`).
+  enum class StopReason : uint8_t { kDone, kTimeUp, kEventLimit };
+  StopReason RunUntil(int64_t until_ns, const std::function<bool()>& done, uint64_t event_limit);
+  uint64_t executed_count() const { return executed_count_; }
+
+  // --- For the parts of the world.
+  SimNet& net() { return *net_; }
+  Trace& trace() { return *trace_; }
+  RandomRoot& random() { return random_; }
+  const SimOptions& options() const { return options_; }
+  uint64_t current_seq() const { return current_seq_; }
+  EventQueue::EventId PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,
+                                 std::coroutine_handle<> handle);
+  bool Cancel(EventQueue::EventId id) { return queue_.Cancel(id); }
+  void Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::string text = {});
+
+ private:
+  struct Node;
+  struct Incarnation;
+  struct PendingKill {
+    NodeId node;
+    KillKind kind;
+    CrashPolicy policy;
+  };
+
+  void Execute(EventQueue::Event* event);
+  void KillNow(const PendingKill& kill);
+  uint32_t DrawTie() { return static_cast<uint32_t>(ties_.Next()); }
+
+  SimOptions options_;
+  Trace* trace_;
+  RandomRoot random_;
+  SeededStream ties_;
+  SeededStream jitter_;
+  EventQueue queue_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::unique_ptr<SimNet> net_;
+  std::vector<PendingKill> pending_kills_;
+  uint64_t executed_count_ = 0;
+  uint64_t current_seq_ = 0;
+  NodeId current_node_ = kWorldNode;
+};
+
+}  // namespace redoubt::sim

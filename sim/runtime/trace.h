@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// What happened in a run, in order. Every event goes into a rolling 64-bit hash, the run's
+// fingerprint: the same seed and build must give the same hash. Only some events are kept for
+// people: none, the last few that are worth reading, or all.
+//
+// Never put an address, a host name or host time into an event.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace redoubt::sim {
+
+using NodeId = uint32_t;
+// Events of the world itself.
+inline constexpr NodeId kWorldNode = 0xFFFFFFFF;
+
+enum class TraceKind : uint8_t {
+  kResume,      // a coroutine was resumed (a: sequence number of the event)
+  kWorldEvent,  // a callback of the world ran
+  kNodeStart,
+  kNodeKill,
+  kNodePause,
+  kRandomDraw,  // by a node (a: value)
+  kConnect,     // a: connection, text: address or why not
+  kAccept,
+  kSend,     // a: connection, b: bytes
+  kDeliver,  // a: connection, b: bytes
+  kClose,
+  kLost,
+  kLink,        // partition made or healed
+  kFileOp,      // a: inode or 0, b: bytes or offset, text: operation and path
+  kFileFault,   // an injected error
+  kCrashImage,  // a: pending operations, b: how many survived
+  kBlockingWork,
+  kLog,        // text: a line of the node's EventLog
+  kPhase,      // text: chaos, calm, verify
+  kFault,      // the fault engine did something
+  kOperation,  // the workload did something
+  kViolation,  // a checker found something
+};
+std::string_view TraceKindName(TraceKind kind);
+
+struct TraceEvent {
+  int64_t time_ns = 0;
+  uint64_t seq = 0;        // of this event, from 1
+  uint64_t cause_seq = 0;  // of the event during which its cause was scheduled
+  NodeId node = kWorldNode;
+  uint32_t incarnation = 0;
+  TraceKind kind = TraceKind::kResume;
+  uint64_t a = 0;
+  uint64_t b = 0;
+  std::string text;
+};
+
+class Trace {
+ public:
+  enum class Keep { kNothing, kRecent, kEverything };
+  // `recent_count`: how many events kRecent keeps; it leaves out resumes, world events and draws.
+  explicit Trace(Keep keep, size_t recent_count = 2000);
+
+  // `node_draws`: draw count of the run so far.
+  void Record(TraceEvent event, uint64_t draw_count);
+
+  uint64_t hash() const { return hash_; }
+  uint64_t event_count() const { return event_count_; }
+  const std::deque<TraceEvent>& events() const { return events_; }
+  // The hash after every kCheckpointEvents events: two runs diverged between the last equal and the
+  // first unequal pair.
+  static constexpr uint64_t kCheckpointEvents = 4096;
+  const std::vector<uint64_t>& checkpoints() const { return checkpoints_; }
+
+ private:
+  Keep keep_;
+  size_t recent_count_;
+  uint64_t hash_ = 0x5265646F756274ULL;
+  uint64_t event_count_ = 0;
+  std::deque<TraceEvent> events_;
+  std::vector<uint64_t> checkpoints_;
+};
+
+// "      12.034567 server#2 send         12 4096 text": virtual seconds, node, incarnation, kind,
+// fields.
+std::string FormatTraceEvent(const TraceEvent& event, std::string_view node_name);
+
+}  // namespace redoubt::sim

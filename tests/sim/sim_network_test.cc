@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "sim/runtime/sim_network.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "common/runtime/frame_stream.h"
+#include "tests/sim/sim_test_util.h"
+
+namespace redoubt::sim {
+namespace {
+
+Task<void> DoNothing(Runtime* runtime) { co_await runtime->scheduler->Yield(); }
+
+// What both programs of a test found out.
+struct Report {
+  std::string received;
+  std::string status;  // of the last call that failed
+  int64_t failed_at_ns = 0;
+  int connects = 0;
+  bool ended = false;
+  size_t written = 0;
+};
+
+Task<void> ReadAll(Runtime* runtime, Report* report) {
+  Result<std::unique_ptr<Listener>> listener = co_await runtime->network->Listen("server:7000");
+  REDOUBT_CHECK(listener.ok());
+  Result<std::unique_ptr<Connection>> connection = co_await (*listener)->Accept();
+  REDOUBT_CHECK(connection.ok());
+  ++report->connects;
+  std::array<uint8_t, 1000> buffer{};
+  while (true) {
+    const Result<size_t> got = co_await (*connection)->Read(MutableByteView(buffer));
+    if (!got.ok()) {
+      report->status = got.status().ToString();
+      report->failed_at_ns = ToNs(runtime->scheduler->Now());
+      break;
+    }
+    if (*got == 0) {
+      report->ended = true;
+      break;
+    }
+    report->received.append(AsText(ByteView(buffer).first(*got)));
+  }
+}
+
+Task<void> WriteNumbers(Runtime* runtime, Report* report, int count, bool stay) {
+  co_await runtime->scheduler->Sleep(Duration(1'000'000));
+  Result<std::unique_ptr<Connection>> connection =
+      co_await runtime->network->Connect("server:7000", kNever);
+  if (!connection.ok()) {
+    report->status = connection.status().ToString();
+    co_return;
+  }
+  ++report->connects;
+  for (int i = 0; i < count; ++i) {
+    const std::string text = std::to_string(i) + ",";
+    const std::array<ByteView, 2> parts{AsBytes(text), AsBytes(";")};
+    const Status status = co_await (*connection)->Write(parts);
+    if (!status.ok()) {
+      report->status = status.ToString();
+      report->failed_at_ns = ToNs(runtime->scheduler->Now());
+      co_return;
+    }
+    report->written += text.size() + 1;
+    if (stay) {
+      co_await runtime->scheduler->Sleep(Duration(10'000'000));
+    }
+  }
+}
+
+struct Pair {
+  explicit Pair(uint64_t seed, SimOptions options = {}) : test(seed, options) {
+    server = test.world.AddNode("server");
+    client = test.world.AddNode("client");
+  }
+  void StartServer() {
+    test.world.StartNode(server, Program([this](Runtime* r) { return ReadAll(r, &at_server); }));
+  }
+  void StartClient(int count, bool stay) {
+    test.world.StartNode(client, Program([this, count, stay](Runtime* r) {
+                           return WriteNumbers(r, &at_client, count, stay);
+                         }));
+  }
+  TestWorld test;
+  NodeId server = 0;
+  NodeId client = 0;
+  Report at_server;
+  Report at_client;
+};
+
+std::string Numbers(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += std::to_string(i) + ",;";
+  }
+  return text;
+}
+
+// One direction is in order whatever latency each segment draws, and the end comes last.
+TEST(SimNetwork, KeepsOrderWithinADirection) {
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    SimOptions options;
+    options.net.slow_ppm = 200'000;
+    Pair pair(seed, options);
+    pair.StartServer();
+    pair.StartClient(200, false);
+    pair.test.RunFor(20 * kSecond);
+    EXPECT_EQ(pair.at_server.received, Numbers(200)) << "seed " << seed;
+    EXPECT_TRUE(pair.at_server.ended);
+    EXPECT_EQ(pair.test.world.net().open_count(), 0U);
+  }
+}
+
+TEST(SimNetwork, RefusesWhenNobodyListens) {
+  Pair pair(1);
+  pair.test.world.StartNode(pair.server, Program([](Runtime* r) { return DoNothing(r); }));
+  pair.StartClient(1, false);
+  pair.test.RunFor(kSecond);
+  EXPECT_EQ(pair.at_client.status, "unavailable: connection refused by server:7000");
+}
+
+// A killed process: what it had sent arrives, then the end. A client that writes on is reset.
+TEST(SimNetwork, ProcessKillEndsTheStreamAfterWhatWasSent) {
+  Pair pair(1);
+  pair.StartServer();
+  pair.StartClient(1000, true);
+  pair.test.RunFor(kSecond);
+  pair.test.world.KillNode(pair.client, KillKind::kProcess, CrashPolicy::kClean);
+  pair.test.RunFor(kSecond);
+  EXPECT_TRUE(pair.at_server.ended);
+  EXPECT_EQ(pair.at_server.received.size(), pair.at_client.written);
+}
+
+// Power loss of the reader: the writer learns nothing at first (half-open), then gives up.
+TEST(SimNetwork, PowerLossIsSilenceUntilTheSenderGivesUp) {
+  Pair pair(1);
+  pair.StartServer();
+  pair.StartClient(100'000, true);
+  pair.test.RunFor(kSecond);
+  pair.test.world.KillNode(pair.server, KillKind::kPower, CrashPolicy::kClean);
+  pair.test.RunFor(5 * kSecond);
+  EXPECT_EQ(pair.at_client.status, "");
+  pair.test.RunFor(30 * kSecond);
+  EXPECT_EQ(pair.at_client.status, "unavailable: connection to server:7000 was lost");
+  EXPECT_GT(pair.at_client.failed_at_ns, 15 * kSecond);
+}
+
+// A restarted machine knows nothing of the old connection and resets it.
+TEST(SimNetwork, RestartedMachineResetsOldConnections) {
+  Pair pair(1);
+  pair.StartServer();
+  pair.StartClient(100'000, true);
+  pair.test.RunFor(kSecond);
+  pair.test.world.KillNode(pair.server, KillKind::kPower, CrashPolicy::kClean);
+  pair.test.RunFor(kSecond);
+  pair.StartServer();
+  pair.test.RunFor(3 * kSecond);
+  EXPECT_EQ(pair.at_client.status, "unavailable: connection to server:7000 was lost");
+  EXPECT_EQ(pair.at_server.connects, 1);
+}
+
+// A blocked link delays; what was written arrives in order once it is healed.
+TEST(SimNetwork, PartitionHoldsBytesBackAndHealingDeliversThem) {
+  Pair pair(3);
+  pair.StartServer();
+  pair.StartClient(300, true);
+  pair.test.RunFor(kSecond);
+  pair.test.world.net().Isolate(pair.server, true);
+  const size_t before = pair.at_server.received.size();
+  pair.test.RunFor(kSecond);
+  EXPECT_LE(pair.at_server.received.size(), before + 20);
+  pair.test.world.net().HealAll();
+  pair.test.RunFor(10 * kSecond);
+  EXPECT_EQ(pair.at_server.received, Numbers(300));
+}
+
+Task<void> ConnectUntil(Runtime* runtime, Report* report, int64_t deadline_ns) {
+  Result<std::unique_ptr<Connection>> connection =
+      co_await runtime->network->Connect("server:7000", ToTimePoint(deadline_ns));
+  report->status = connection.status().ToString();
+  report->failed_at_ns = ToNs(runtime->scheduler->Now());
+}
+
+TEST(SimNetwork, ConnectToAMachineWithoutPowerEndsAtTheDeadline) {
+  Pair pair(1);
+  pair.test.world.StartNode(pair.client, Program([&](Runtime* r) {
+                              return ConnectUntil(r, &pair.at_client, 3 * kSecond);
+                            }));
+  pair.test.RunFor(10 * kSecond);
+  EXPECT_EQ(pair.at_client.status, "deadline exceeded: connecting to server:7000");
+  EXPECT_EQ(pair.at_client.failed_at_ns, 3 * kSecond);
+}
+
+Task<void> AcceptAndIgnore(Runtime* runtime) {
+  Result<std::unique_ptr<Listener>> listener = co_await runtime->network->Listen("server:7000");
+  Result<std::unique_ptr<Connection>> connection = co_await (*listener)->Accept();
+  co_await runtime->scheduler->SleepUntil(kNever);
+}
+
+// A reader that does not read stops the writer: sent bytes are bounded.
+TEST(SimNetwork, WindowBoundsWhatIsSentToASlowReader) {
+  SimOptions options;
+  options.net.window_bytes = 4096;
+  Pair pair(1, options);
+  pair.test.world.StartNode(pair.server, Program([](Runtime* r) { return AcceptAndIgnore(r); }));
+  pair.StartClient(100'000, false);
+  pair.test.RunFor(10 * kSecond);
+  EXPECT_GE(pair.at_client.written, 4096U);
+  EXPECT_LT(pair.at_client.written, 4200U);
+}
+
+Task<void> EchoFrames(Runtime* runtime) {
+  Result<std::unique_ptr<Listener>> listener = co_await runtime->network->Listen("server:7000");
+  Result<std::unique_ptr<Connection>> connection = co_await (*listener)->Accept();
+  FrameReader reader(connection->get(), FrameLimits());
+  while (true) {
+    Result<Frame> frame = co_await reader.Next();
+    if (!frame.ok()) {
+      break;
+    }
+    const FrameView view{frame->type, frame->request_id, frame->header, frame->payload};
+    const Status status = co_await WriteFrame(connection->get(), view);
+    REDOUBT_CHECK(status.ok());
+  }
+}
+
+Task<void> SendFrames(Runtime* runtime, Report* report) {
+  co_await runtime->scheduler->Sleep(Duration(1'000'000));
+  Result<std::unique_ptr<Connection>> connection =
+      co_await runtime->network->Connect("server:7000", kNever);
+  FrameReader reader(connection->get(), FrameLimits());
+  for (uint64_t i = 0; i < 20; ++i) {
+    const Bytes payload(i * 40'000, static_cast<uint8_t>(i));
+    const FrameView view{7, i, AsBytes("header"), payload};
+    const Status status = co_await WriteFrame(connection->get(), view);
+    REDOUBT_CHECK(status.ok());
+    const Result<Frame> echo = co_await reader.Next();
+    REDOUBT_CHECK(echo.ok());
+    if (echo->request_id == i && echo->payload == payload) {
+      ++report->connects;
+    }
+  }
+}
+
+// The frame layer of common/runtime works on simulated streams, with frames larger than a segment.
+TEST(SimNetwork, CarriesFrames) {
+  Pair pair(1);
+  pair.test.world.StartNode(pair.server, Program([](Runtime* r) { return EchoFrames(r); }));
+  pair.test.world.StartNode(pair.client,
+                            Program([&](Runtime* r) { return SendFrames(r, &pair.at_client); }));
+  pair.test.RunFor(10 * kSecond);
+  EXPECT_EQ(pair.at_client.connects, 20);
+}
+
+uint64_t HashOfRun(uint64_t seed) {
+  Pair pair(seed);
+  pair.StartServer();
+  pair.StartClient(200, true);
+  pair.test.RunFor(kSecond);
+  pair.test.world.KillNode(pair.server, KillKind::kPower, CrashPolicy::kSeeded);
+  pair.test.RunFor(kSecond);
+  return pair.test.trace.hash();
+}
+
+TEST(SimNetwork, SameSeedGivesTheSameTraceHash) {
+  EXPECT_EQ(HashOfRun(5), HashOfRun(5));
+  EXPECT_NE(HashOfRun(5), HashOfRun(6));
+}
+
+}  // namespace
+}  // namespace redoubt::sim
