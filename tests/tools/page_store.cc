@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "tests/tools/page_store.h"
+
+#include <algorithm>
+
+namespace redoubt::tools {
+
+using namespace innodb;  // NOLINT: a tool about nothing else
+
+namespace {
+
+constexpr size_t kGrowPages = 64;
+
+bool IsTablespaceFile(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const std::string extension = path.extension().string();
+  return extension == ".ibd" || extension == ".ibu" || name.starts_with("undo_") ||
+         name.starts_with("ibdata");
+}
+
+std::string WhyUnsupported(SpaceFlags flags, uint32_t page_size) {
+  if (flags.zip_page_size() != 0) {
+    return "ROW_FORMAT=COMPRESSED";
+  }
+  if (flags.encrypted()) {
+    return "encrypted";
+  }
+  return flags.page_size() != page_size ? "page size differs from the server's" : "";
+}
+
+}  // namespace
+
+Result<PageStore> PageStore::Open(const std::filesystem::path& data_dir) {
+  PageStore store;
+  std::vector<std::filesystem::path> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           data_dir, std::filesystem::directory_options::follow_directory_symlink, error)) {
+    if (entry.is_regular_file() && IsTablespaceFile(entry.path()) &&
+        entry.path().parent_path().filename() != "#innodb_temp") {
+      paths.push_back(entry.path());
+    }
+  }
+  // ibdata1 before ibdata2; the system tablespace first, since it says the page size.
+  std::sort(paths.begin(), paths.end());
+  std::stable_partition(paths.begin(), paths.end(), [](const std::filesystem::path& path) {
+    return path.filename().string().starts_with("ibdata");
+  });
+  for (const auto& path : paths) {
+    REDOUBT_RETURN_IF_ERROR(
+        store.AddFile(path, std::filesystem::relative(path, data_dir).string()));
+  }
+  if (store.page_size_ == 0) {
+    return NotFound("no ibdata file in " + data_dir.string());
+  }
+  return store;
+}
+
+Status PageStore::AddFile(const std::filesystem::path& path, std::string name) {
+  REDOUBT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  if (file.size() < kMinPageBytes) {
+    return Status::Ok();  // created, nothing in it yet
+  }
+  const bool system = path.filename().string().starts_with("ibdata");
+  const FspHeader header = DecodeFspHeader(file.view());
+  if (system && page_size_ == 0) {
+    page_size_ = header.flags.page_size();
+    if (page_size_ == 0) {
+      return Corruption(path.string() + ": page 0 does not say the page size");
+    }
+    zeros_.assign(page_size_, 0);
+  }
+  const SpaceId id = system ? kSystemSpace : header.space;
+  if (!system && IsZero(file.view().first(kMinPageBytes))) {
+    return Status::Ok();  // page 0 was never flushed: redo will build the space
+  }
+  Space& space = spaces_[id];
+  if (!space.name.empty() && !system) {
+    return Corruption(path.string() + ": space id " + std::to_string(id.value()) +
+                      " belongs to " + space.name + " too");
+  }
+  if (space.name.empty()) {
+    space.id = id;
+    space.name = std::move(name);
+    space.flags = header.flags;
+    space.unsupported = WhyUnsupported(header.flags, page_size_);
+  }
+  for (size_t at = 0; at + page_size_ <= file.size(); at += page_size_) {
+    space.pages.push_back({file.data() + at, Lsn(0), false});
+  }
+  space.files.push_back(std::move(file));
+  return Status::Ok();
+}
+
+Space* PageStore::Find(SpaceId id) {
+  const auto it = spaces_.find(id);
+  return it == spaces_.end() ? nullptr : &it->second;
+}
+
+Space& PageStore::Create(SpaceId id, std::string name, SpaceFlags flags) {
+  Space& space = spaces_[id];
+  space = Space{};
+  space.id = id;
+  space.name = std::move(name);
+  space.flags = flags;
+  space.unsupported = WhyUnsupported(flags, page_size_);
+  return space;
+}
+
+StoredPage& PageStore::Writable(Space* space, PageNo page_no) {
+  const size_t i = page_no.value();
+  if (i >= space->pages.size()) {
+    space->pages.resize(i + 1);
+  }
+  StoredPage& page = space->pages[i];
+  if (page.data == nullptr) {
+    const size_t first = i - i % kGrowPages;
+    const size_t end = std::min(first + kGrowPages, space->pages.size());
+    auto& chunk =
+        space->chunks.emplace_back(std::make_unique<uint8_t[]>((end - first) * page_size_));
+    for (size_t k = first; k < end; ++k) {
+      if (space->pages[k].data == nullptr) {
+        space->pages[k].data = chunk.get() + (k - first) * page_size_;
+      }
+    }
+  }
+  return page;
+}
+
+ByteView PageStore::Read(const Space& space, PageNo page_no) const {
+  const size_t i = page_no.value();
+  if (i >= space.pages.size() || space.pages[i].data == nullptr) {
+    return zeros_;
+  }
+  return {space.pages[i].data, page_size_};
+}
+
+}  // namespace redoubt::tools
