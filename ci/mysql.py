@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import sid
 
@@ -258,18 +259,23 @@ class Server:
             f"--character-sets-dir={charsets}",
             "--default-character-set=utf8mb4",
             "--batch",
+            "--commands",
+            "--system-command",
             "--skip-column-names",
             *more,
         ]
 
     def _client(self, text: str | Path, *more: str) -> subprocess.CompletedProcess[str]:
+        # The client runs in the data directory, so that a workload may copy files of it.
         if isinstance(text, Path):
             with open(text, encoding="utf-8") as file:
-                return subprocess.run(
-                    self.client_command(*more), stdin=file, capture_output=True, text=True, check=False
-                )
-        command = self.client_command(*more)
-        return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+                return self._run_client(more, stdin=file)
+        return self._run_client(more, input=text)
+
+    def _run_client(self, more: tuple[str, ...], **feed: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.client_command(*more), cwd=self.datadir, capture_output=True, text=True, check=False, **feed
+        )
 
     def run_sql(self, text: str | Path, database: str = "") -> str:
         """Runs statements, or a file of them; returns what they print. Raises SqlError at the first that fails."""
@@ -334,7 +340,7 @@ def main() -> int:
     start.add_argument("--redo-capacity", default="128M")
     start.add_argument("--buffer-pool", default="256M")
     start.add_argument("--change-buffering")
-    start.add_argument("extra", nargs="*", help="further mysqld options, after --")
+    start.add_argument("--mysqld", action="append", default=[], metavar="OPTION", help="as --mysqld=--sync-binlog=0")
     stop = commands.add_parser("stop", help="clean shutdown")
     stop.add_argument("dir", type=Path)
     stop.add_argument("--fast-shutdown", type=int, default=1)
@@ -354,7 +360,7 @@ def main() -> int:
             redo_capacity=arguments.redo_capacity,
             buffer_pool=arguments.buffer_pool,
             change_buffering=arguments.change_buffering,
-            extra=tuple(arguments.extra),
+            extra=tuple(arguments.mysqld),
         )
         server = Server(arguments.dir, options)
         if not server.datadir.exists() or not any(server.datadir.iterdir()):
