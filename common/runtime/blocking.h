@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Work that blocks or computes for long (RocksDB, parsing a batch, a MySQL query) runs off the loop.
-// In the simulator it runs on the loop and costs virtual time.
+// Work that blocks or computes for long (RocksDB, parsing a batch, a MySQL query) runs off the
+// loop. In the simulator it runs on the loop and costs virtual time.
 #pragma once
 
 #include <functional>
@@ -17,9 +17,9 @@ namespace redoubt {
 class BlockingExecutor {
  public:
   virtual ~BlockingExecutor() = default;
-  // Runs `work` and resumes the caller on its loop. `work` may touch only what no other coroutine of
-  // the node touches meanwhile. It must not throw. If the awaiting coroutine is destroyed the work still
-  // finishes: it must own what it uses, or its owner must outlive the executor.
+  // Runs `work` and resumes the caller on its loop. `work` may touch only what no other coroutine
+  // of the node touches meanwhile. It must not throw. If the awaiting coroutine is destroyed the
+  // work still finishes: it must own what it uses, or its owner must outlive the executor.
   virtual Task<void> Run(std::function<void()> work) = 0;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Files with an explicit crash contract: what was written survives a crash only after Sync of the file,
-// and a created, renamed or removed name only after SyncDirectory of its directory. An unsynced write
-// may survive whole, in part, or not at all.
+// Files with an explicit crash contract: what was written survives a crash only after Sync of the
+// file, and a created, renamed or removed name only after SyncDirectory of its directory. An
+// unsynced write may survive whole, in part, or not at all.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@ class File {
   virtual ~File() = default;
   // Reads up to into.size() bytes at `offset`; fewer only at the end of the file. kIoError.
   virtual Task<Result<size_t>> ReadAt(uint64_t offset, MutableByteView into) = 0;
-  // Writes all of `bytes` at `offset`, growing the file. kIoError, kNoSpace: how much was written is
-  // not known.
+  // Writes all of `bytes` at `offset`, growing the file. kIoError, kNoSpace: how much was written
+  // is not known.
   virtual Task<Status> WriteAt(uint64_t offset, ByteView bytes) = 0;
-  // Data and size are durable on OK. After an error nothing is known about earlier unsynced writes: the
-  // caller must not go on as if a later Sync covered them.
+  // Data and size are durable on OK. After an error nothing is known about earlier unsynced writes:
+  // the caller must not go on as if a later Sync covered them.
   virtual Task<Status> Sync() = 0;
   virtual Task<Result<uint64_t>> Size() = 0;
   virtual Task<Status> Truncate(uint64_t size) = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
@@ -18,6 +19,16 @@ uint32_t FrameCrc(ByteView fixed, ByteView header, ByteView payload) {
   const uint32_t crc = Crc32c(fixed.first(kCrcOffset));
   return Crc32cExtend(Crc32cExtend(crc, header), payload);
 }
+
+// Type and request id of a frame; header and payload stay empty.
+Frame FrameOf(ByteView fixed) {
+  Frame frame;
+  frame.type = LoadBe16(fixed.data() + 12);
+  frame.request_id = LoadBe64(fixed.data() + 16);
+  return frame;
+}
+
+Status CutInsideFrame() { return Unavailable("connection was cut inside a frame"); }
 
 }  // namespace
 
@@ -56,67 +67,122 @@ Result<FrameLengths> DecodeFrameLengths(ByteView fixed, const FrameLimits& limit
 FrameReader::FrameReader(Connection* connection, FrameLimits limits)
     : connection_(connection), limits_(limits), buffer_(kReadAheadBytes) {}
 
-Task<Status> FrameReader::ReadExactly(MutableByteView into, bool at_frame_start) {
-  size_t filled = 0;
-  while (filled < into.size()) {
-    if (begin_ < end_) {
-      const size_t count = std::min(end_ - begin_, into.size() - filled);
-      std::copy_n(buffer_.begin() + static_cast<ptrdiff_t>(begin_), count,
-                  into.begin() + static_cast<ptrdiff_t>(filled));
+Task<Result<Frame>> FrameReader::Next() {
+  for (;;) {
+    const size_t ready = end_ - begin_;
+    size_t wanted = kFrameFixedBytes;
+    if (ready >= kFrameFixedBytes) {
+      const Result<FrameLengths> lengths =
+          DecodeFrameLengths(buffered().first(kFrameFixedBytes), limits_);
+      if (!lengths.ok()) {
+        co_return lengths.status();
+      }
+      wanted += size_t{lengths->header_bytes} + lengths->payload_bytes;
+      if (ready >= wanted) {
+        begin_ += wanted;
+        co_return TakeFrame(ByteView(buffer_).subspan(begin_ - wanted, wanted), *lengths);
+      }
+      if (wanted > buffer_.size()) {
+        Task<Result<Frame>> large = NextLarge(*lengths);
+        Result<Frame> frame = co_await large;
+        co_return std::move(frame);
+      }
+    }
+    const Result<size_t> got = co_await connection_->Read(MakeRoom(wanted));
+    if (!got.ok()) {
+      co_return got.status();
+    }
+    if (*got == 0) {
+      co_return ready == 0 ? Unavailable("peer closed the connection") : CutInsideFrame();
+    }
+    end_ += *got;
+    REDOUBT_CHECK(end_ <= buffer_.size());
+  }
+}
+
+Result<Frame> FrameReader::TakeFrame(ByteView bytes, FrameLengths lengths) const {
+  const ByteView fixed = bytes.first(kFrameFixedBytes);
+  const ByteView header = bytes.subspan(kFrameFixedBytes, lengths.header_bytes);
+  const ByteView payload = bytes.subspan(kFrameFixedBytes + lengths.header_bytes);
+  REDOUBT_CHECK(payload.size() == lengths.payload_bytes);
+  if (FrameCrc(fixed, header, payload) != LoadBe32(fixed.data() + kCrcOffset)) {
+    return ChecksumMismatch();
+  }
+  Frame frame = FrameOf(fixed);
+  frame.header.assign(header.begin(), header.end());
+  frame.payload.assign(payload.begin(), payload.end());
+  return frame;
+}
+
+Task<Result<Frame>> FrameReader::NextLarge(FrameLengths lengths) {
+  std::array<uint8_t, kFrameFixedBytes> fixed{};
+  std::copy_n(buffered().begin(), kFrameFixedBytes, fixed.begin());
+  begin_ += kFrameFixedBytes;
+  Frame frame = FrameOf(ByteView(fixed));
+  frame.header.resize(lengths.header_bytes);
+  frame.payload.resize(lengths.payload_bytes);
+  const Status header = co_await ReadExactly(MutableByteView(frame.header));
+  if (!header.ok()) {
+    co_return header;
+  }
+  const Status payload = co_await ReadExactly(MutableByteView(frame.payload));
+  if (!payload.ok()) {
+    co_return payload;
+  }
+  if (FrameCrc(ByteView(fixed), frame.header, frame.payload) !=
+      LoadBe32(fixed.data() + kCrcOffset)) {
+    co_return ChecksumMismatch();
+  }
+  co_return std::move(frame);
+}
+
+// A rest that is shorter than the buffer comes through it, so that the read may bring what follows
+// too.
+Task<Status> FrameReader::ReadExactly(MutableByteView into) {
+  while (!into.empty()) {
+    const ByteView ready = buffered();
+    if (!ready.empty()) {
+      const size_t count = std::min(ready.size(), into.size());
+      std::copy_n(ready.begin(), count, into.begin());
       begin_ += count;
-      filled += count;
+      into = into.subspan(count);
       continue;
     }
-    // Large rests go straight to their place, small ones through the read-ahead buffer.
-    const MutableByteView rest = into.subspan(filled);
-    const bool direct = rest.size() >= kReadAheadBytes;
-    const MutableByteView target = direct ? rest : MutableByteView(buffer_);
+    const bool direct = into.size() >= buffer_.size();
+    const MutableByteView target = direct ? into : MakeRoom(buffer_.size());
     const Result<size_t> got = co_await connection_->Read(target);
     if (!got.ok()) {
       co_return got.status();
     }
     if (*got == 0) {
-      co_return Unavailable(at_frame_start && filled == 0 ? "peer closed the connection"
-                                                          : "connection was cut inside a frame");
+      co_return CutInsideFrame();
     }
     if (direct) {
-      filled += *got;
+      into = into.subspan(*got);
     } else {
-      begin_ = 0;
-      end_ = *got;
+      end_ += *got;
     }
   }
   co_return Status::Ok();
 }
 
-Task<Result<Frame>> FrameReader::Next() {
-  std::array<uint8_t, kFrameFixedBytes> fixed{};
-  const Status head = co_await ReadExactly(MutableByteView(fixed), true);
-  if (!head.ok()) {
-    co_return head;
+MutableByteView FrameReader::MakeRoom(size_t wanted) {
+  REDOUBT_CHECK(wanted <= buffer_.size());
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+  } else if (begin_ + wanted > buffer_.size()) {
+    std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
+    end_ -= begin_;
+    begin_ = 0;
   }
-  const Result<FrameLengths> lengths = DecodeFrameLengths(ByteView(fixed), limits_);
-  if (!lengths.ok()) {
-    co_return lengths.status();
-  }
-  Frame frame;
-  frame.type = LoadBe16(fixed.data() + 12);
-  frame.request_id = LoadBe64(fixed.data() + 16);
-  frame.header.resize(lengths->header_bytes);
-  frame.payload.resize(lengths->payload_bytes);
-  const Status header = co_await ReadExactly(MutableByteView(frame.header), false);
-  if (!header.ok()) {
-    co_return header;
-  }
-  const Status payload = co_await ReadExactly(MutableByteView(frame.payload), false);
-  if (!payload.ok()) {
-    co_return payload;
-  }
-  if (FrameCrc(ByteView(fixed), frame.header, frame.payload) != LoadBe32(fixed.data() + kCrcOffset)) {
-    co_return Corruption("frame checksum mismatch from " + connection_->peer() +
-                         ": bytes were damaged on the way");
-  }
-  co_return frame;
+  REDOUBT_CHECK(end_ < buffer_.size());
+  return MutableByteView(buffer_).subspan(end_);
+}
+
+Status FrameReader::ChecksumMismatch() const {
+  return Corruption("frame checksum mismatch from " + connection_->peer() +
+                    ": bytes were damaged on the way");
 }
 
 Task<Status> WriteFrame(Connection* connection, FrameView frame) {

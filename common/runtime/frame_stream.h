@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Messages over a byte stream: the native transport's frames. The stream knows nothing of protobuf; the
-// message type, header bytes and raw payload are the caller's.
+// Messages over a byte stream: the native transport's frames. The stream knows nothing of protobuf;
+// the message type, header bytes and raw payload are the caller's.
 //
 // Frame, big-endian:
 //   0  u32 magic 'RDB1'          4  u32 header_bytes     8  u32 payload_bytes
@@ -51,24 +51,35 @@ struct FrameLengths {
   uint32_t header_bytes = 0;
   uint32_t payload_bytes = 0;
 };
-// Validates magic, reserved bits and lengths of `fixed` (exactly 28 bytes). kCorruption: not our frame.
-// kResourceExhausted: a length is over its limit.
+// Validates magic, reserved bits and lengths of `fixed` (exactly 28 bytes). kCorruption: not our
+// frame. kResourceExhausted: a length is over its limit.
 Result<FrameLengths> DecodeFrameLengths(ByteView fixed, const FrameLimits& limits);
 
 // Reads frames from one connection, which must outlive it. One Next at a time.
+//
+// Reads ahead into a buffer of 64 KiB, so that one read may bring several small frames; the part of
+// a larger frame that has not arrived yet is read straight to its place.
 class FrameReader {
  public:
   FrameReader(Connection* connection, FrameLimits limits);
-  // The next frame. kUnavailable: the peer closed or was lost ("closed" between frames, "cut" inside
-  // one). kCorruption, kResourceExhausted: the stream cannot go on and must be closed.
+  // The next frame. kUnavailable: the peer closed or was lost ("closed" between frames, "cut"
+  // inside one). kCorruption, kResourceExhausted: the stream cannot go on and must be closed.
   Task<Result<Frame>> Next();
 
  private:
-  Task<Status> ReadExactly(MutableByteView into, bool at_frame_start);
+  // The frame that `bytes`, of exactly its size, holds.
+  Result<Frame> TakeFrame(ByteView bytes, FrameLengths lengths) const;
+  Task<Result<Frame>> NextLarge(FrameLengths lengths);
+  Task<Status> ReadExactly(MutableByteView into);
+  // Free space behind the bytes read ahead, which are moved to the front when they would not grow
+  // to `wanted` bytes where they are.
+  MutableByteView MakeRoom(size_t wanted);
+  ByteView buffered() const { return ByteView(buffer_).subspan(begin_, end_ - begin_); }
+  Status ChecksumMismatch() const;
 
   Connection* connection_;
   FrameLimits limits_;
-  Bytes buffer_;  // read ahead
+  Bytes buffer_;
   size_t begin_ = 0;
   size_t end_ = 0;
 };

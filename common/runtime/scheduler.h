@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The one queue through which every coroutine of a node is resumed, and the node's monotonic time.
-// A node is single-threaded: all methods are called on its loop thread, and nothing else runs while a
-// coroutine runs, so code between two co_awaits needs no lock.
+// A node is single-threaded: all methods are called on its loop thread, and nothing else runs while
+// a coroutine runs, so code between two co_awaits needs no lock.
 #pragma once
 
 #include <chrono>
@@ -30,8 +30,8 @@ class Scheduler {
   virtual void Schedule(std::coroutine_handle<> handle) = 0;
   // Resumes `handle` at `when` or soon after. kNever is allowed and never fires.
   virtual TimerId ScheduleAt(TimePoint when, std::coroutine_handle<> handle) = 0;
-  // True: the timer was pending and its handle will not be resumed. False: it has fired, or its resume
-  // is already on its way.
+  // True: the timer was pending and its handle will not be resumed. False: it has fired, or its
+  // resume is already on its way.
   virtual bool CancelTimer(TimerId id) = 0;
 
   // co_await scheduler.SleepUntil(t). Destroying the waiting coroutine cancels the timer.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Sync primitives between the coroutines of one node (one thread; see scheduler.h). Every wait takes a
-// deadline; kNever waits for ever. Waits may suspend: re-check state after each.
+// Sync primitives between the coroutines of one node (one thread; see scheduler.h). Every wait
+// takes a deadline; kNever waits for ever. Waits may suspend: re-check state after each.
 #pragma once
 
 #include <cstddef>
@@ -54,33 +54,46 @@ class Condition {
   WaitList waiters_;
 };
 
-// Counts `units` of something; Acquire waits, first come first served.
+// Counts `units` of something. First come, first served: a large request is not overtaken by small
+// ones.
 class Semaphore {
  public:
-  Semaphore(Scheduler* scheduler, size_t units) : available_(units), waiters_(scheduler) {}
+  Semaphore(Scheduler* scheduler, size_t units)
+      : unit_count_max_(units), available_(units), waiters_(scheduler) {}
   // False when the deadline came first. `units` must not exceed what the semaphore was made with.
   Task<bool> Acquire(size_t units, TimePoint deadline = kNever) {
-    while (available_ < units) {
-      const bool woken = co_await waiters_.Wait(deadline);
-      if (!woken && available_ < units) {
-        co_return false;
-      }
+    REDOUBT_CHECK(units <= unit_count_max_);
+    if (waiters_.empty() && units <= available_) {
+      available_ -= units;
+      co_return true;
     }
-    available_ -= units;
-    co_return true;
+    // Grant takes the units on behalf of the waiter that it wakes.
+    const bool granted = co_await waiters_.Wait(deadline, units);
+    if (!granted) {
+      Grant();  // those behind this waiter may fit
+    }
+    co_return granted;
   }
   void Release(size_t units) {
     available_ += units;
-    waiters_.WakeAll();
+    Grant();
   }
   size_t available() const { return available_; }
 
  private:
+  void Grant() {
+    while (!waiters_.empty() && waiters_.first_tag() <= available_) {
+      available_ -= static_cast<size_t>(waiters_.first_tag());
+      waiters_.WakeOne();
+    }
+  }
+  size_t unit_count_max_;
   size_t available_;
   WaitList waiters_;
 };
 
-// A FIFO of at most `capacity` items. Close() lets consumers drain what is there and then see nullopt.
+// A FIFO of at most `capacity` items. Close() lets consumers drain what is there and then see
+// nullopt.
 template <typename T>
 class BoundedQueue {
  public:
@@ -144,7 +157,8 @@ class LsnWatermark {
     value_ = to;
     waiters_.WakeUpTo(to.value());
   }
-  // True when the value has reached `lsn`; false when the deadline came first or CancelWaits was called.
+  // True when the value has reached `lsn`; false when the deadline came first or CancelWaits was
+  // called.
   Task<bool> WaitFor(Lsn lsn, TimePoint deadline) {
     const uint64_t generation = generation_;
     while (value_ < lsn && generation == generation_) {

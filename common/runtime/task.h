@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Task<T>: a lazy coroutine. Nothing runs until it is awaited; it is awaited at most once, or given to
-// a TaskGroup.
+// Task<T>: a lazy coroutine. Nothing runs until it is awaited; it is awaited at most once, or given
+// to a TaskGroup.
 //
-// Stack use is bounded by the depth of nested awaits, in every build: an awaited task that ends without
-// suspending returns to its awaiter (bool await_suspend) instead of resuming it, so a loop over such
-// awaits does not grow the stack. Symmetric transfer alone would need the compiler's tail calls, which
-// GCC 12 leaves out at -O0, -O1 and under the sanitizers.
+// Stack use is bounded by the depth of nested awaits, in every build: an awaited task that ends
+// without suspending returns to its awaiter (bool await_suspend) instead of resuming it, so a loop
+// over such awaits does not grow the stack. Symmetric transfer alone would need the compiler's tail
+// calls, which GCC 12 leaves out at -O0, -O1 and under the sanitizers.
 //
 // Invariants:
-//   - a Task owns its frame; destroying a suspended Task destroys the frame and every Task it awaits
+//   - a Task owns its frame; destroying a suspended Task destroys the frame and every Task it
+//   awaits
 //   - an exception that leaves a coroutine terminates the process: errors are Status
 // Suspends: only where the body awaits a primitive of common/runtime.
 #pragma once
@@ -44,8 +45,8 @@ class TaskPromiseBase {
   };
   FinalAwaiter final_suspend() noexcept { return {}; }
 
-  // Runs `self`, the coroutine of this promise, to its end or first suspension. True: it is suspended
-  // and will resume `continuation` when it ends. False: it has ended.
+  // Runs `self`, the coroutine of this promise, to its end or first suspension. True: it is
+  // suspended and will resume `continuation` when it ends. False: it has ended.
   bool StartFor(std::coroutine_handle<> self, std::coroutine_handle<> continuation) {
     continuation_ = continuation;
     starting_ = true;

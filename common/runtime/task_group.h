@@ -2,9 +2,9 @@
 //
 // Owns concurrent tasks. Every spawned task belongs to a group; there is no detached work.
 //
-// Stop() asks: it sets the stop event, which loops check and waits take as a reason to end; Join() waits
-// until every task has returned. Destroying a group with running tasks destroys their frames: only the
-// simulator does that, when it kills a node.
+// Stop() asks: it sets the stop event, which loops check and waits take as a reason to end; Join()
+// waits until every task has returned. Destroying a group with running tasks destroys their frames:
+// only the simulator does that, when it kills a node.
 #pragma once
 
 #include <coroutine>
@@ -22,14 +22,14 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup();
 
-  // Starts `task` from the scheduler, not from inside this call. Parameters of the coroutine must be
-  // values, or pointers to something that outlives the group.
+  // Starts `task` from the scheduler, not from inside this call. Parameters of the coroutine must
+  // be values, or pointers to something that outlives the group.
   void Spawn(Task<void> task);
 
   void Stop() { stop_.Set(); }
   bool stopping() const { return stop_.is_set(); }
-  // Set once Stop was called; usable as co_await group.stop_event().Wait(deadline), which is a sleep that
-  // ends early on stop.
+  // Set once Stop was called; usable as co_await group.stop_event().Wait(deadline), which is a
+  // sleep that ends early on stop.
   Event& stop_event() { return stop_; }
   // Waits until no task runs. New tasks may be spawned while it waits.
   Task<void> Join();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // The waiting half of every sync primitive: an intrusive FIFO of suspended coroutines, each with an
-// optional deadline. Waiters live in the coroutine frames; destroying a frame takes its waiter off the
-// list and cancels its timer.
+// optional deadline. Waiters live in the coroutine frames; destroying a frame takes its waiter off
+// the list and cancels its timer.
 #pragma once
 
 #include <coroutine>
 #include <cstdint>
 
+#include "common/base/check.h"
 #include "common/runtime/scheduler.h"
 
 namespace redoubt {
@@ -20,8 +21,8 @@ class WaitList {
   // No coroutine may still wait.
   ~WaitList();
 
-  // co_await list.Wait(deadline, tag): true when woken, false when the deadline came first. `tag` is
-  // for WakeWhere.
+  // co_await list.Wait(deadline, tag): true when woken, false when the deadline came first. `tag`
+  // is for WakeWhere.
   class Waiter {
    public:
     Waiter(WaitList* list, TimePoint deadline, uint64_t tag)
@@ -53,6 +54,11 @@ class WaitList {
   // Wakes, in order, every waiter whose tag is at most `tag`.
   void WakeUpTo(uint64_t tag);
   bool empty() const { return first_ == nullptr; }
+  // The tag of the waiter that WakeOne would wake. Requires !empty().
+  uint64_t first_tag() const {
+    REDOUBT_CHECK(first_ != nullptr);
+    return first_->tag_;
+  }
 
  private:
   void Link(Waiter* waiter);
