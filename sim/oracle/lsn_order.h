@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// C4: what a server has said about its positions stays true over restarts.
+//   - commit LSN, persisted LSN and horizon never go back
+//   - persisted <= applied <= commit
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/types.h"
+#include "sim/oracle/findings.h"
+
+namespace redoubt::sim {
+
+struct ServerPositions {
+  Lsn horizon;
+  Lsn persisted;
+  Lsn applied;
+  Lsn commit;
+};
+
+class LsnOrder {
+ public:
+  explicit LsnOrder(Findings* findings) : findings_(findings) {}
+
+  // Observations in the order of their requests: `asked_after` is a ticket taken before the request
+  // was sent, so that an answer which was overtaken by another is not held against the server.
+  uint64_t TakeTicket() { return ++tickets_; }
+  void Observe(uint64_t asked_after, const ServerPositions& seen);
+  const ServerPositions& highest() const { return highest_; }
+
+ private:
+  void Compare(std::string_view name, Lsn before, Lsn now);
+
+  Findings* findings_;
+  uint64_t tickets_ = 0;
+  uint64_t answered_ = 0;  // highest ticket taken when an answer came
+  ServerPositions highest_;
+};
+
+}  // namespace redoubt::sim

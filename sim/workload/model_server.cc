@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "sim/workload/model_server.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/innodb/log_block.h"
+#include "common/innodb/page_format.h"
+
+namespace redoubt::sim {
+namespace {
+
+constexpr uint32_t kFirstSpace = 10;
+constexpr uint64_t kPagesPerMtrMax = 4;
+
+// SPACE_FLAGS of a DYNAMIC tablespace with this page size.
+uint32_t FlagsFor(uint32_t page_size) {
+  uint32_t shift = 0;
+  while ((512U << shift) < page_size) {
+    ++shift;
+  }
+  return 0x21U | (page_size == 16384 ? 0U : shift << 6);
+}
+
+}  // namespace
+
+ModelServer::ModelServer(const ModelServerOptions& options, RandomRoot* random,
+                         PageHistory* history)
+    : options_(options), random_(random, "workload", 0), history_(history) {
+  REDOUBT_CHECK(innodb::IsDataLsn(options.begin_lsn));
+  REDOUBT_CHECK(options.space_count > 0);
+  REDOUBT_CHECK(options.pages_per_space > 1);
+}
+
+void ModelServer::Commit(std::vector<const ModelPage*> changed) {
+  if (log_.empty()) {
+    return;
+  }
+  const Bytes group = log_.Finish();
+  payload_.insert(payload_.end(), group.begin(), group.end());
+  const Lsn end = innodb::AdvanceLsn(options_.begin_lsn, payload_.size());
+  mtr_ends_.push_back(end);
+  std::sort(changed.begin(), changed.end(),
+            [](const ModelPage* a, const ModelPage* b) { return a->id() < b->id(); });
+  changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+  for (const ModelPage* page : changed) {
+    history_->Record(page->id(), end, page->bytes());
+  }
+}
+
+void ModelServer::CreateSpace() {
+  Space space;
+  space.id = SpaceId(kFirstSpace + static_cast<uint32_t>(spaces_.size()));
+  const uint32_t flags = FlagsFor(options_.page_size);
+  log_.FileCreate(space.id, flags, "./sim/t" + std::to_string(space.id.value()) + ".ibd");
+  Commit({});
+  space.pages.reserve(options_.pages_per_space);
+  space.pages.emplace_back(PageId{space.id, PageNo(0)}, options_.page_size);
+  ModelPage& header = space.pages.back();
+  header.Initialise(ModelPageKind::kRaw, &random_, &log_);
+  header.WriteNumber(innodb::kPageTypeOffset, 2, innodb::kPageTypeFspHeader, &log_);
+  header.WriteNumber(innodb::kFspSpaceIdOffset, 4, space.id.value(), &log_);
+  header.WriteNumber(innodb::kFspSizeOffset, 4, 1, &log_);
+  header.WriteNumber(innodb::kFspFlagsOffset, 4, flags, &log_);
+  Commit({&header});
+  spaces_.push_back(std::move(space));
+}
+
+void ModelServer::AllocatePage(Space* space) {
+  constexpr ModelPageKind kKinds[] = {ModelPageKind::kRaw, ModelPageKind::kIndex,
+                                      ModelPageKind::kIndex, ModelPageKind::kUndo};
+  const auto page_no = static_cast<uint32_t>(space->pages.size());
+  REDOUBT_CHECK(page_no < options_.pages_per_space);
+  space->pages.emplace_back(PageId{space->id, PageNo(page_no)}, options_.page_size);
+  ModelPage& header = space->pages.front();
+  ModelPage& page = space->pages.back();
+  header.WriteNumber(innodb::kFspSizeOffset, 4, page_no + 1, &log_);
+  page.Initialise(kKinds[random_.Below(4)], &random_, &log_);
+  Commit({&header, &page});
+}
+
+void ModelServer::RunMtr() {
+  if (spaces_.empty() || (spaces_.size() < options_.space_count && random_.Below(40) == 0)) {
+    return CreateSpace();
+  }
+  Space& space = spaces_[random_.Below(spaces_.size())];
+  const bool may_grow = space.pages.size() < options_.pages_per_space;
+  if (space.pages.size() < 2 || (may_grow && random_.Below(20) == 0)) {
+    return AllocatePage(&space);
+  }
+  std::vector<const ModelPage*> changed;
+  const uint64_t count = random_.Between(1, kPagesPerMtrMax);
+  for (uint64_t i = 0; i < count; ++i) {
+    // Page 0 holds what spaces are known by: only allocation changes it.
+    ModelPage& page = space.pages[random_.Between(1, space.pages.size() - 1)];
+    if (random_.Below(200) == 0) {
+      page.Initialise(page.kind(), &random_, &log_);
+    } else {
+      const uint64_t changes = random_.Between(1, 3);
+      for (uint64_t k = 0; k < changes; ++k) {
+        page.Change(&random_, &log_);
+      }
+    }
+    changed.push_back(&page);
+  }
+  Commit(std::move(changed));
+}
+
+void ModelServer::Produce(size_t payload_bytes) {
+  const size_t target = payload_.size() + payload_bytes;
+  while (payload_.size() < target) {
+    RunMtr();
+  }
+}
+
+Lsn ModelServer::end_lsn() const {
+  return mtr_ends_.empty() ? options_.begin_lsn : mtr_ends_.back();
+}
+
+ByteView ModelServer::Payload(LsnRange range) const {
+  const uint64_t base = innodb::ToSn(options_.begin_lsn).value();
+  const uint64_t from = innodb::ToSn(range.start).value() - base;
+  const uint64_t to = innodb::ToSn(range.end).value() - base;
+  REDOUBT_CHECK(from <= to);
+  REDOUBT_CHECK(to <= payload_.size());
+  return ByteView(payload_).subspan(from, to - from);
+}
+
+Lsn ModelServer::FirstMtrIn(LsnRange range) const {
+  // An mtr begins where the one before it ends; the first at begin_lsn.
+  if (range.Contains(options_.begin_lsn) && !mtr_ends_.empty()) {
+    return options_.begin_lsn;
+  }
+  const auto it = std::lower_bound(mtr_ends_.begin(), mtr_ends_.end(), range.start);
+  const bool begins = it != mtr_ends_.end() && *it < range.end && *it != mtr_ends_.back();
+  return begins ? *it : Lsn();
+}
+
+Lsn ModelServer::LastEndAtOrBelow(Lsn lsn) const {
+  const auto it = std::upper_bound(mtr_ends_.begin(), mtr_ends_.end(), lsn);
+  return it == mtr_ends_.begin() ? options_.begin_lsn : *(it - 1);
+}
+
+Lsn ModelServer::Advance(Lsn lsn, size_t payload_bytes) const {
+  return std::min(end_lsn(), innodb::AdvanceLsn(lsn, payload_bytes));
+}
+
+std::vector<PageId> ModelServer::KnownPages() const {
+  std::vector<PageId> pages;
+  for (const Space& space : spaces_) {
+    for (const ModelPage& page : space.pages) {
+      pages.push_back(page.id());
+    }
+  }
+  return pages;
+}
+
+}  // namespace redoubt::sim
