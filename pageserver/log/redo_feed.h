@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How a page role gets redo: it pulls committed chunks from a log role. With --role=all the log role of
-// the same process implements it; over the wire it is LogRead.
+// How a page role gets redo: it pulls committed chunks from a log role. With --role=all the log
+// role of the same process implements it; over the wire it is LogRead.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@
 
 namespace redoubt {
 
-// One accepted append: redo payload without block frames. payload.size() == ToSn(end) - ToSn(start).
+// One accepted append: redo payload without block frames. payload.size() == ToSn(end) -
+// ToSn(start).
 struct RedoChunk {
   Epoch epoch;
   LsnRange range;
@@ -30,7 +31,8 @@ struct RedoChunk {
 };
 
 struct FeedBatch {
-  // In order. A chunk whose start lies above the end before it follows a hole that a writer declared.
+  // In order. A chunk whose start lies above the end before it follows a hole that a writer
+  // declared.
   std::vector<RedoChunk> chunks;
   Lsn commit_lsn;
 };

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/log/log_volume.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/crc32c.h"
+#include "common/innodb/log_block.h"
+
+namespace redoubt {
+namespace {
+
+std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
+
+uint64_t PayloadBytes(LsnRange range) {
+  return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
+}
+
+}  // namespace
+
+struct LogVolume::Ticket {
+  explicit Ticket(Scheduler* scheduler) : finished(scheduler) {}
+  RedoChunk chunk;
+  // The bytes lie below the end already: compare instead of write.
+  bool is_retry = false;
+  bool done = false;
+  Status status;
+  Condition finished;
+};
+
+LogVolume::LogVolume(Runtime* runtime, LogVolumeOptions options)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      store_(runtime, options_.store),
+      fence_(runtime, options_.store.directory, options_.store.volume_uid),
+      tail_(options_.tail_bytes_max),
+      commit_(runtime->scheduler),
+      work_(runtime->scheduler),
+      idle_(runtime->scheduler),
+      order_(runtime->scheduler, 1),
+      tasks_(runtime->scheduler) {}
+
+LogVolume::~LogVolume() = default;
+
+Task<Status> LogVolume::Start() {
+  const Status opened = co_await store_.Open();
+  if (!opened.ok()) {
+    co_return opened;
+  }
+  const Status fenced = co_await fence_.Open();
+  if (!fenced.ok()) {
+    co_return fenced;
+  }
+  if (store_.recovered_epoch() > fence_.promised()) {
+    co_return Corruption("the log in " + options_.store.directory + " holds redo of epoch " +
+                         std::to_string(store_.recovered_epoch().value()) +
+                         ", yet the epoch file promises only " +
+                         std::to_string(fence_.promised().value()) + ": the file was lost");
+  }
+  accepted_end_ = store_.end();
+  tail_.Reset(store_.end());
+  commit_.Advance(store_.end());
+  tasks_.Spawn(FlushLoop());
+  tasks_.Spawn(TrimLoop());
+  co_return Status::Ok();
+}
+
+Task<void> LogVolume::Stop() {
+  stopping_ = true;
+  tasks_.Stop();
+  work_.NotifyAll();
+  commit_.CancelWaits();
+  co_await tasks_.Join();
+  const Status sealed = co_await store_.Seal();
+  if (!sealed.ok()) {
+    runtime_->log->Warning("no clean end of the redo log: " + sealed.ToString());
+  }
+}
+
+Status LogVolume::CheckEpoch(Epoch epoch) const {
+  if (stopping_) {
+    return Unavailable("the server is stopping");
+  }
+  const Epoch fence = std::max(fence_.promised(), fencing_);
+  if (epoch < fence) {
+    return {StatusCode::kStaleEpoch, "epoch " + std::to_string(epoch.value()) +
+                                         " is over, this server has promised epoch " +
+                                         std::to_string(fence.value())};
+  }
+  if (starting_) {
+    return Unavailable("the log is being started at another LSN");
+  }
+  if (epoch > fence_.promised() || epoch == Epoch{}) {
+    return InvalidArgument("epoch " + std::to_string(epoch.value()) +
+                           " was never prepared at this server");
+  }
+  return store_.stopped();
+}
+
+Task<Status> LogVolume::WaitIdle() {
+  while (flushing_ || !pending_.empty()) {
+    co_await idle_.Wait();
+  }
+  co_return store_.stopped();
+}
+
+Task<Result<PreparedEpoch>> LogVolume::Prepare(Epoch epoch) {
+  co_await order_.Acquire(1);
+  const Epoch wanted = epoch == Epoch{} ? Epoch(fence_.promised().value() + 1) : epoch;
+  Status status;
+  if (stopping_) {
+    status = Unavailable("the server is stopping");
+  } else if (wanted <= fence_.promised()) {
+    status = Status(StatusCode::kStaleEpoch, "epoch " + std::to_string(wanted.value()) +
+                                                 " is not above the promised epoch " +
+                                                 std::to_string(fence_.promised().value()));
+  } else {
+    // From here on the old writer is refused. What was accepted of it still counts and lies below
+    // the end that is answered.
+    fencing_ = wanted;
+    status = co_await WaitIdle();
+  }
+  if (status.ok()) {
+    status = co_await fence_.Promise(wanted, store_.end());
+  }
+  order_.Release(1);
+  if (!status.ok()) {
+    co_return status;
+  }
+  PreparedEpoch prepared;
+  prepared.epoch = wanted;
+  prepared.end = store_.end();
+  prepared.history = fence_.history();
+  co_return prepared;
+}
+
+Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
+  REDOUBT_RETURN_IF_ERROR(CheckEpoch(chunk.epoch));
+  const LsnRange range = chunk.range;
+  if (!innodb::IsDataLsn(range.start) || !innodb::IsDataLsn(range.end) || range.empty()) {
+    return InvalidArgument("[" + Text(range.start) + ", " + Text(range.end) +
+                           ") is no range of data LSNs");
+  }
+  if (chunk.payload->size() != PayloadBytes(range)) {
+    return InvalidArgument("append at " + Text(range.start) + " carries " +
+                           std::to_string(chunk.payload->size()) + " bytes, its LSNs span " +
+                           std::to_string(PayloadBytes(range)));
+  }
+  if (chunk.first_mtr_lsn != Lsn{} &&
+      (!innodb::IsDataLsn(chunk.first_mtr_lsn) || !range.Contains(chunk.first_mtr_lsn))) {
+    return InvalidArgument("first mtr at " + Text(chunk.first_mtr_lsn) + " lies outside of [" +
+                           Text(range.start) + ", " + Text(range.end) + ")");
+  }
+  if (Crc32c(*chunk.payload) != chunk.payload_crc32c) {
+    return Corruption("append at " + Text(range.start) +
+                      ": the payload does not have the checksum that its sender computed");
+  }
+  if (range.start > accepted_end_ || store_.empty()) {
+    return {StatusCode::kGap, store_.empty() ? "the log has not begun: StartAt comes first"
+                                             : "append starts at " + Text(range.start) +
+                                                   ", the log ends at " + Text(accepted_end_)};
+  }
+  return Status::Ok();
+}
+
+std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk) {
+  REDOUBT_CHECK(chunk.payload != nullptr);
+  auto ticket = std::make_shared<Ticket>(runtime_->scheduler);
+  ++append_count_;
+  ticket->status = CheckAppend(chunk);
+  ticket->done = !ticket->status.ok();
+  ticket->chunk = std::move(chunk);
+  if (ticket->done) {
+    return ticket;
+  }
+  if (ticket->chunk.range.start < accepted_end_) {
+    ticket->is_retry = true;
+    return ticket;
+  }
+  accepted_end_ = ticket->chunk.range.end;
+  pending_.push_back(ticket);
+  work_.NotifyAll();
+  return ticket;
+}
+
+Task<AppendOutcome> LogVolume::FinishAppend(std::shared_ptr<Ticket> ticket) {
+  if (ticket->is_retry) {
+    // What it repeats may still be on its way to the disk.
+    ticket->status = co_await WaitIdle();
+    if (ticket->status.ok()) {
+      ticket->status = co_await CompareWithStored(&ticket->chunk);
+    }
+    ticket->done = true;
+  }
+  while (!ticket->done) {
+    co_await ticket->finished.Wait();
+  }
+  AppendOutcome outcome;
+  outcome.status = ticket->status;
+  outcome.end = store_.end();
+  outcome.commit = commit_.value();
+  co_return outcome;
+}
+
+// The chunk starts below the end. OK: it lies wholly below and its bytes are the stored ones.
+Task<Status> LogVolume::CompareWithStored(const RedoChunk* chunk) {
+  const LsnRange range = chunk->range;
+  const Status gap(StatusCode::kGap, "append starts at " + Text(range.start) +
+                                         ", the log ends at " + Text(store_.end()));
+  const RedoChunk* same = tail_.Find(range);
+  if (same != nullptr && *same->payload == *chunk->payload) {
+    co_return Status::Ok();
+  }
+  if (range.start < store_.begin() || range.start >= store_.end()) {
+    co_return gap;
+  }
+  Result<std::vector<RedoChunk>> stored =
+      co_await store_.Read(range.start, PayloadBytes(range), store_.end());
+  if (!stored.ok()) {
+    co_return stored.status();
+  }
+  const uint64_t base = innodb::ToSn(range.start).value();
+  Lsn compared = range.start;
+  for (const RedoChunk& old : *stored) {
+    if (old.range.start > compared) {
+      co_return gap;  // a hole: nothing to compare with
+    }
+    const Lsn until = std::min(old.range.end, range.end);
+    const uint64_t from_sn = innodb::ToSn(compared).value();
+    const size_t length = innodb::ToSn(until).value() - from_sn;
+    const auto old_begin = old.payload->begin() +
+                           static_cast<ptrdiff_t>(from_sn - innodb::ToSn(old.range.start).value());
+    const auto new_begin = chunk->payload->begin() + static_cast<ptrdiff_t>(from_sn - base);
+    if (!std::equal(new_begin, new_begin + static_cast<ptrdiff_t>(length), old_begin)) {
+      co_return Corruption("append of [" + Text(range.start) + ", " + Text(range.end) +
+                           ") repeats LSNs that the log holds with other bytes");
+    }
+    compared = until;
+    if (compared == range.end) {
+      co_return Status::Ok();
+    }
+  }
+  co_return gap;
+}
+
+Task<void> LogVolume::FlushLoop() {
+  while (true) {
+    if (pending_.empty()) {
+      idle_.NotifyAll();
+      if (stopping_) {
+        co_return;
+      }
+      co_await work_.Wait();
+      continue;
+    }
+    flushing_ = true;
+    std::vector<std::shared_ptr<Ticket>> batch;
+    std::vector<RedoChunk> chunks;
+    size_t bytes = 0;
+    while (!pending_.empty() && bytes < options_.batch_bytes_max) {
+      bytes += pending_.front()->chunk.payload->size();
+      chunks.push_back(pending_.front()->chunk);
+      batch.push_back(std::move(pending_.front()));
+      pending_.pop_front();
+    }
+    const Status status = co_await store_.Append(&chunks);
+    flushing_ = false;
+    if (status.ok()) {
+      for (RedoChunk& chunk : chunks) {
+        tail_.Push(std::move(chunk));
+      }
+      commit_.Advance(store_.end());
+    } else {
+      // What follows in the order has lost its predecessor.
+      runtime_->log->Error("redo was not accepted: " + status.ToString());
+      std::move(pending_.begin(), pending_.end(), std::back_inserter(batch));
+      pending_.clear();
+      accepted_end_ = store_.end();
+    }
+    for (const std::shared_ptr<Ticket>& ticket : batch) {
+      ticket->status = status;
+      ticket->done = true;
+      ticket->chunk.payload = nullptr;
+      ticket->finished.NotifyAll();
+    }
+  }
+}
+
+Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason) {
+  co_await order_.Acquire(1);
+  Status status = CheckEpoch(epoch);
+  if (status.ok()) {
+    status = co_await WaitIdle();
+  }
+  // The epoch may have changed hands only through Prepare, which waits for order_.
+  if (status.ok() && (!innodb::IsDataLsn(start) || start < store_.end())) {
+    status = InvalidArgument("the log cannot start at " + Text(start) + ", it ends at " +
+                             Text(store_.end()));
+  }
+  if (status.ok()) {
+    starting_ = true;
+    const bool had_begun = !store_.empty();
+    status = co_await store_.StartAt(start, std::move(reason));
+    starting_ = false;
+    if (status.ok()) {
+      if (!had_begun) {
+        tail_.Reset(Lsn{});
+      }
+      REDOUBT_CHECK(accepted_end_ <= store_.end());
+      accepted_end_ = store_.end();
+      commit_.Advance(store_.end());
+    }
+  }
+  order_.Release(1);
+  co_return status;
+}
+
+Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint deadline) {
+  FeedBatch batch;
+  while (!stopping_) {
+    batch.commit_lsn = commit_.value();
+    if (from < store_.readable_from()) {
+      co_return Status(StatusCode::kBelowHorizon, "redo from " + Text(from) +
+                                                      " was trimmed, the log begins at " +
+                                                      Text(store_.readable_from()));
+    }
+    if (from >= tail_.from()) {
+      batch.chunks = tail_.Read(from, bytes_max);
+    } else {
+      Result<std::vector<RedoChunk>> stored =
+          co_await store_.Read(from, bytes_max, batch.commit_lsn);
+      if (!stored.ok()) {
+        co_return stored.status();
+      }
+      batch.chunks = std::move(*stored);
+    }
+    if (!batch.chunks.empty()) {
+      co_return batch;
+    }
+    const Lsn next = std::max(from, batch.commit_lsn);
+    const bool reached = co_await commit_.WaitFor(Lsn(next.value() + 1), deadline);
+    if (!reached && !stopping_) {
+      batch.commit_lsn = commit_.value();
+      co_return batch;
+    }
+  }
+  co_return Cancelled("the server is stopping");
+}
+
+void LogVolume::Persisted(Lsn lsn) {
+  trim_to_ = std::max(trim_to_, lsn);
+  work_.NotifyAll();
+}
+
+Task<void> LogVolume::TrimLoop() {
+  Lsn trimmed;
+  while (!stopping_) {
+    if (trimmed >= trim_to_) {
+      co_await work_.Wait();
+      continue;
+    }
+    const Lsn target = trim_to_;
+    const Status status = co_await store_.TrimBelow(target);
+    if (!status.ok()) {
+      runtime_->log->Warning("old redo is not removed: " + status.ToString());
+    }
+    trimmed = target;
+  }
+}
+
+LogVolumeStatus LogVolume::status() const {
+  LogVolumeStatus status;
+  status.begin = store_.begin();
+  status.end = commit_.value();
+  status.commit = commit_.value();
+  status.epoch = fence_.promised();
+  status.stopped = store_.stopped();
+  status.sync_count = store_.sync_count();
+  status.append_count = append_count_;
+  return status;
+}
+
+}  // namespace redoubt

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+//
+// RedoStore::Open: reads the segments back and decides where the log ends (redo_store.h says how).
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "common/base/check.h"
+#include "pageserver/log/redo_store.h"
+#include "pageserver/log/segment_reader.h"
+
+namespace redoubt {
+namespace {
+
+constexpr std::string_view kTemporarySuffix = ".tmp";
+
+std::string Place(const std::string& path, uint64_t offset) {
+  return path + " at offset " + std::to_string(offset);
+}
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+// The last segment's records that nothing behind them claims to be durable.
+struct RedoStore::TailScan {
+  std::vector<RedoChunk> unproven;
+  bool sealed = false;
+};
+
+Task<Status> RedoStore::Open() {
+  REDOUBT_CHECK(empty());
+  const Status created = co_await runtime_->files->CreateDirectories(options_.directory);
+  if (!created.ok()) {
+    co_return created;
+  }
+  const std::string parent = ParentOf(options_.directory);
+  const Status named = co_await runtime_->files->SyncDirectory(parent);
+  if (!named.ok()) {
+    co_return named;
+  }
+  Result<std::vector<SegmentName>> names = co_await ListSegments();
+  if (!names.ok()) {
+    co_return names.status();
+  }
+  const Status recovered = co_await RecoverSegments(std::move(*names));
+  co_return recovered;
+}
+
+Task<Result<std::vector<SegmentName>>> RedoStore::ListSegments() {
+  const Result<std::vector<DirectoryEntry>> entries =
+      co_await runtime_->files->List(options_.directory);
+  if (!entries.ok()) {
+    co_return entries.status();
+  }
+  std::vector<SegmentName> names;
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.name.ends_with(kTemporarySuffix)) {
+      const std::string path = options_.directory + "/" + entry.name;
+      const Status removed = co_await runtime_->files->Remove(path);
+      if (!removed.ok()) {
+        co_return removed;
+      }
+      continue;
+    }
+    const std::optional<SegmentName> name = ParseSegmentName(entry.name);
+    if (name.has_value()) {
+      names.push_back(*name);
+    }
+  }
+  std::sort(names.begin(), names.end(),
+            [](const SegmentName& a, const SegmentName& b) { return a.sequence < b.sequence; });
+  co_return names;
+}
+
+Task<Result<SegmentHeader>> RedoStore::ReadHeader(SegmentName name) {
+  const std::string path = options_.directory + "/" + FormatSegmentName(name);
+  Result<std::unique_ptr<File>> file = co_await runtime_->files->Open(path, OpenMode::kRead);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  Bytes bytes(kSegmentHeaderBytes);
+  const Result<size_t> got = co_await (*file)->ReadAt(0, MutableByteView(bytes));
+  if (!got.ok()) {
+    co_return got.status();
+  }
+  bytes.resize(*got);
+  Result<SegmentHeader> header = DecodeSegmentHeader(bytes);
+  if (!header.ok()) {
+    co_return header.status().WithContext("redo segment " + path);
+  }
+  if (header->volume != options_.volume || header->volume_uid != options_.volume_uid) {
+    co_return Status(StatusCode::kUnsupported, "redo segment " + path +
+                                                   " belongs to another volume (number " +
+                                                   std::to_string(header->volume.value()) +
+                                                   "): is this the disk of another server?");
+  }
+  if (header->sequence != name.sequence || header->start != name.start) {
+    co_return Corruption("redo segment " + path + " carries the header of segment " +
+                         std::to_string(header->sequence));
+  }
+  co_return header;
+}
+
+Task<Status> RedoStore::RecoverSegments(std::vector<SegmentName> names) {
+  std::vector<SegmentHeader> headers;
+  for (size_t i = 0; i < names.size(); ++i) {
+    Result<SegmentHeader> header = co_await ReadHeader(names[i]);
+    const bool last = i + 1 == names.size();
+    if (!header.ok() && header.status().code() == StatusCode::kCorruption && last) {
+      const Status dropped = co_await DropTornSegment(names[i], header.status());
+      if (!dropped.ok()) {
+        co_return dropped;
+      }
+      names.pop_back();
+      break;
+    }
+    if (!header.ok()) {
+      co_return header.status();
+    }
+    if (i > 0 && names[i].sequence != names[i - 1].sequence + 1) {
+      co_return Corruption("redo segments between " + FormatSegmentName(names[i - 1]) + " and " +
+                           FormatSegmentName(names[i]) + " are missing in " + options_.directory);
+    }
+    headers.push_back(std::move(*header));
+  }
+  TailScan tail;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    Segment segment;
+    segment.sequence = headers[i].sequence;
+    segment.previous_end = headers[i].previous_end;
+    segment.start = headers[i].start;
+    segment.end = headers[i].start;
+    segments_.push_back(std::move(segment));
+    const bool last = i + 1 == headers.size();
+    const Status status =
+        co_await RecoverSegment(names[i], last ? nullptr : &headers[i + 1], last, &tail);
+    if (!status.ok()) {
+      co_return status;
+    }
+  }
+  const Status rewritten = co_await RewriteUnproven(&tail);
+  co_return rewritten;
+}
+
+// The newest segment has no readable header. A crash while it was created leaves that; unless a
+// record in it says that something of it was synced.
+Task<Status> RedoStore::DropTornSegment(SegmentName name, Status why) {
+  const std::string path = options_.directory + "/" + FormatSegmentName(name);
+  Result<std::unique_ptr<File>> file = co_await runtime_->files->Open(path, OpenMode::kRead);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  const Result<uint64_t> size = co_await (*file)->Size();
+  if (!size.ok()) {
+    co_return size.status();
+  }
+  SegmentReader reader(file->get(), *size, name.sequence, kSegmentHeaderBytes);
+  const Result<bool> claimed = co_await reader.ClaimsDurableBeyond(kSegmentHeaderBytes, name.start);
+  if (!claimed.ok()) {
+    co_return claimed.status();
+  }
+  if (*claimed) {
+    co_return why.WithContext("acknowledged redo is damaged");
+  }
+  runtime_->log->Info("redo segment " + path + " was being created at the crash, removed");
+  const Status removed = co_await runtime_->files->Remove(path);
+  if (!removed.ok()) {
+    co_return removed;
+  }
+  const Status synced = co_await runtime_->files->SyncDirectory(options_.directory);
+  co_return synced;
+}
+
+// Reads the records of segments_.back(). `next` is the header of the segment behind it.
+Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* next, bool last,
+                                       TailScan* tail) {
+  Segment& segment = segments_.back();
+  const std::string path = options_.directory + "/" + FormatSegmentName(name);
+  Result<std::unique_ptr<File>> file = co_await runtime_->files->Open(path, OpenMode::kRead);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  const Result<uint64_t> size = co_await (*file)->Size();
+  if (!size.ok()) {
+    co_return size.status();
+  }
+  SegmentReader reader(file->get(), *size, name.sequence, kSegmentHeaderBytes);
+  const char* problem = nullptr;
+  uint64_t problem_offset = 0;
+  Lsn claimed = segment.start;
+  while (problem == nullptr && (last || segment.end < next->previous_end)) {
+    Result<SegmentReader::Item> item = co_await reader.Next();
+    if (!item.ok()) {
+      co_return item.status();
+    }
+    problem_offset = item->offset;
+    if (item->outcome == SegmentReader::Outcome::kEnd) {
+      break;
+    }
+    if (item->outcome == SegmentReader::Outcome::kBad) {
+      problem = item->problem;
+      break;
+    }
+    if (item->chunk.range.start != segment.end || item->durable_end > segment.end) {
+      problem = "the record does not continue the log";
+      break;
+    }
+    claimed = std::max(claimed, item->durable_end);
+    std::erase_if(tail->unproven,
+                  [claimed](const RedoChunk& chunk) { return chunk.range.end <= claimed; });
+    if (item->chunk.range.empty()) {
+      continue;
+    }
+    AddToIndex(&segment, segment.end, item->offset);
+    segment.end = item->chunk.range.end;
+    recovered_epoch_ = std::max(recovered_epoch_, item->chunk.epoch);
+    if (last) {
+      tail->unproven.push_back(std::move(item->chunk));
+    }
+  }
+  if (!last) {
+    if (segment.end != next->previous_end) {
+      co_return Corruption("acknowledged redo is damaged: redo segment " +
+                           Place(path, problem_offset) + ", LSN " +
+                           std::to_string(segment.end.value()) + ": " +
+                           (problem == nullptr ? "the file is cut short" : problem));
+    }
+    co_return Status::Ok();
+  }
+  if (problem != nullptr) {
+    const Result<bool> lost = co_await reader.ClaimsDurableBeyond(problem_offset + 1, segment.end);
+    if (!lost.ok()) {
+      co_return lost.status();
+    }
+    if (*lost) {
+      co_return Corruption("acknowledged redo is damaged: redo segment " +
+                           Place(path, problem_offset) + ", LSN " +
+                           std::to_string(segment.end.value()) + ": " + problem);
+    }
+    runtime_->log->Info("redo segment " + Place(path, problem_offset) + ": torn tail of " +
+                        std::to_string(*size - problem_offset) + " bytes behind LSN " +
+                        std::to_string(segment.end.value()) + " ignored (" + problem + ")");
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
+  if (tail->unproven.empty()) {
+    // Without records the newest header may be what nobody synced: it costs one sync to be sure.
+    if (!segments_.empty()) {
+      Result<std::unique_ptr<File>> file =
+          co_await runtime_->files->Open(PathOf(segments_.back()), OpenMode::kReadWrite);
+      if (!file.ok()) {
+        co_return file.status();
+      }
+      const Status synced = co_await (*file)->Sync();
+      if (!synced.ok()) {
+        co_return synced;
+      }
+      const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
+      co_return named;
+    }
+    co_return Status::Ok();
+  }
+  const Lsn start = tail->unproven.front().range.start;
+  const Lsn log_end = segments_.back().end;
+  const SegmentHeader header = NextHeader(start, start, {});
+  Segment segment;
+  segment.sequence = header.sequence;
+  segment.previous_end = start;
+  segment.start = start;
+  segment.end = log_end;
+  buffer_.resize(kSegmentHeaderBytes);
+  EncodeSegmentHeader(header, MutableByteView(buffer_));
+  for (const RedoChunk& chunk : tail->unproven) {
+    AddToIndex(&segment, chunk.range.start, buffer_.size());
+    EncodeRecord(chunk, header.sequence, start);
+  }
+  const std::string path = PathOf(segment);
+  const std::string temporary = path + std::string(kTemporarySuffix);
+  Result<std::unique_ptr<File>> file =
+      co_await runtime_->files->Open(temporary, OpenMode::kCreateNew);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  const Status written = co_await (*file)->WriteAt(0, buffer_);
+  if (!written.ok()) {
+    co_return written;
+  }
+  const Status synced = co_await (*file)->Sync();
+  if (!synced.ok()) {
+    co_return synced;
+  }
+  *file = nullptr;
+  const Status renamed = co_await runtime_->files->Rename(temporary, path);
+  if (!renamed.ok()) {
+    co_return renamed;
+  }
+  const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
+  if (!named.ok()) {
+    co_return named;
+  }
+  Result<std::unique_ptr<File>> reopened =
+      co_await runtime_->files->Open(path, OpenMode::kReadWrite);
+  if (!reopened.ok()) {
+    co_return reopened.status();
+  }
+  segments_.back().end = start;
+  segments_.push_back(std::move(segment));
+  active_ = std::move(*reopened);
+  active_bytes_ = buffer_.size();
+  buffer_ = Bytes();
+  co_return Status::Ok();
+}
+
+}  // namespace redoubt

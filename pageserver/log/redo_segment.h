@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// The bytes of a redo segment: one format, one place. A volume's log is a row of segment files
+// "<sequence, 8 digits>-<start LSN>.redo"; big-endian:
+//
+//   header, 512 bytes
+//     0 u64 magic 'RDBTREDF'   8 u32 version          12 u32 volume id     16 u64 volume uid
+//    24 u64 sequence          32 u64 previous_end     40 u64 start         48 u16 reason bytes,
+//    reason
+//   508 u32 crc32c of bytes 0 .. 507
+//   record, 72 bytes and the payload, one after the other
+//     0 u32 magic 'RDR1'       4 u32 crc32c of bytes 8 .. 71                8 u64 segment sequence
+//    16 u64 epoch             24 u64 start            32 u64 end           40 u64 first_mtr
+//    48 i64 source time ns    56 u64 durable_end      64 u32 payload bytes 68 u32 payload crc32c
+//
+// previous_end < start is a hole that a writer declared (previous_end 0: the log begins here).
+// durable_end is what was synced when the record was written: a record that claims more than what
+// can be read before it proves that synced bytes were damaged, whereas without such a proof a bad
+// record is the torn tail of a crash. A record with start == end carries no redo, only that claim
+// (the seal of a clean stop).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/base/types.h"
+#include "pageserver/log/redo_feed.h"
+
+namespace redoubt {
+
+inline constexpr uint64_t kSegmentMagic = 0x5244425452454446;  // "RDBTREDF"
+inline constexpr uint32_t kSegmentVersion = 1;
+inline constexpr size_t kSegmentHeaderBytes = 512;
+inline constexpr size_t kSegmentReasonBytesMax = 256;
+static_assert(50 + kSegmentReasonBytesMax <= kSegmentHeaderBytes - 4);
+inline constexpr uint32_t kRecordMagic = 0x52445231;  // "RDR1"
+inline constexpr size_t kRecordHeaderBytes = 72;
+// No record is larger: a frame's payload limit is below.
+inline constexpr uint32_t kRecordPayloadBytesMax = 64 << 20;
+
+struct SegmentHeader {
+  VolumeId volume;
+  // Random per volume: tells the log of another server's volume that has the same number.
+  uint64_t volume_uid = 0;
+  uint64_t sequence = 0;
+  Lsn previous_end;
+  Lsn start;
+  std::string reason;  // of the hole
+};
+
+struct RecordHeader {
+  uint64_t segment_sequence = 0;
+  Epoch epoch;
+  LsnRange range;
+  Lsn first_mtr_lsn;
+  int64_t source_time_unix_ns = 0;
+  Lsn durable_end;
+  uint32_t payload_bytes = 0;
+  uint32_t payload_crc32c = 0;
+};
+
+// `out`: exactly kSegmentHeaderBytes. A longer reason is cut.
+void EncodeSegmentHeader(const SegmentHeader& header, MutableByteView out);
+// kCorruption: not a segment header or damaged. kUnsupported: another version.
+Result<SegmentHeader> DecodeSegmentHeader(ByteView bytes);
+
+// `out`: exactly kRecordHeaderBytes.
+void EncodeRecordHeader(const RecordHeader& header, MutableByteView out);
+// nullopt: no valid header of this segment. `bytes`: exactly kRecordHeaderBytes.
+std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, uint64_t segment_sequence);
+
+struct SegmentName {
+  uint64_t sequence = 0;
+  Lsn start;
+};
+std::string FormatSegmentName(const SegmentName& name);
+std::optional<SegmentName> ParseSegmentName(std::string_view file_name);
+
+}  // namespace redoubt

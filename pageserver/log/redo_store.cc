@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/log/redo_store.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/crc32c.h"
+#include "common/innodb/log_block.h"
+#include "pageserver/log/segment_reader.h"
+
+namespace redoubt {
+namespace {
+
+constexpr uint64_t kIndexStrideBytes = 256 << 10;
+// What the buffer keeps between batches.
+constexpr size_t kBufferBytesKept = 1 << 20;
+
+std::string Place(const std::string& path, uint64_t offset) {
+  return path + " at offset " + std::to_string(offset);
+}
+
+}  // namespace
+
+RedoStore::RedoStore(Runtime* runtime, RedoStoreOptions options)
+    : runtime_(runtime), options_(std::move(options)) {}
+
+RedoStore::~RedoStore() = default;
+
+std::string RedoStore::PathOf(const Segment& segment) const {
+  return options_.directory + "/" + FormatSegmentName({segment.sequence, segment.start});
+}
+
+SegmentHeader RedoStore::NextHeader(Lsn previous_end, Lsn start, std::string reason) const {
+  SegmentHeader header;
+  header.volume = options_.volume;
+  header.volume_uid = options_.volume_uid;
+  header.sequence = empty() ? 1 : segments_.back().sequence + 1;
+  header.previous_end = previous_end;
+  header.start = start;
+  header.reason = std::move(reason);
+  return header;
+}
+
+void RedoStore::AddToIndex(Segment* segment, Lsn start, uint64_t offset) {
+  if (segment->index.empty() || offset >= segment->index.back().offset + kIndexStrideBytes) {
+    segment->index.push_back({start, offset});
+  }
+}
+
+Status RedoStore::Stop(Status status) {
+  REDOUBT_CHECK(!status.ok());
+  stopped_ = Status(StatusCode::kIoError,
+                    "the redo log of volume " + std::to_string(options_.volume.value()) +
+                        " takes nothing more until the server is restarted, because its disk "
+                        "failed: " +
+                        status.message());
+  active_ = nullptr;
+  return stopped_;
+}
+
+// ---- writing ----
+
+void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end) {
+  RecordHeader header;
+  header.segment_sequence = sequence;
+  header.epoch = chunk.epoch;
+  header.range = chunk.range;
+  header.first_mtr_lsn = chunk.first_mtr_lsn;
+  header.source_time_unix_ns = chunk.source_time_unix_ns;
+  header.durable_end = durable_end;
+  header.payload_bytes =
+      chunk.payload == nullptr ? 0 : static_cast<uint32_t>(chunk.payload->size());
+  header.payload_crc32c = chunk.payload_crc32c;
+  std::array<uint8_t, kRecordHeaderBytes> head;
+  EncodeRecordHeader(header, MutableByteView(head));
+  buffer_.insert(buffer_.end(), head.begin(), head.end());
+  if (chunk.payload != nullptr) {
+    buffer_.insert(buffer_.end(), chunk.payload->begin(), chunk.payload->end());
+  }
+}
+
+// Creates the file and puts the header into the buffer; nothing is durable yet.
+Task<Status> RedoStore::OpenActive(SegmentHeader header) {
+  std::string path = options_.directory + "/" + FormatSegmentName({header.sequence, header.start});
+  Result<std::unique_ptr<File>> file =
+      co_await runtime_->files->Open(std::move(path), OpenMode::kCreateNew);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  active_ = std::move(*file);
+  active_bytes_ = 0;
+  Segment segment;
+  segment.sequence = header.sequence;
+  segment.previous_end = header.previous_end;
+  segment.start = header.start;
+  segment.end = header.start;
+  segments_.push_back(std::move(segment));
+  buffer_.resize(kSegmentHeaderBytes);
+  EncodeSegmentHeader(header, MutableByteView(buffer_));
+  co_return Status::Ok();
+}
+
+// The disk is full: the segment is left as it is, minus what can be taken back.
+Task<Status> RedoStore::Abandon(bool new_segment, Status status) {
+  if (new_segment) {
+    active_ = nullptr;
+    std::string path = PathOf(segments_.back());
+    segments_.pop_back();
+    const Status removed = co_await runtime_->files->Remove(std::move(path));
+    if (!removed.ok()) {
+      co_return Stop(removed);
+    }
+  } else {
+    // Gives the space back. Should it fail, the next segment's previous_end makes the rest void.
+    const Status cut = co_await active_->Truncate(active_bytes_);
+    if (!cut.ok()) {
+      runtime_->log->Warning("cannot cut a redo segment back: " + cut.ToString());
+    }
+    active_ = nullptr;
+  }
+  co_return status;
+}
+
+// Writes buffer_ at the end of the active segment and makes it durable.
+Task<Status> RedoStore::WriteAndSync(bool new_segment) {
+  const Status written = co_await active_->WriteAt(active_bytes_, buffer_);
+  if (written.code() == StatusCode::kNoSpace) {
+    const Status status = co_await Abandon(new_segment, written);
+    co_return status;
+  }
+  if (!written.ok()) {
+    co_return Stop(written);
+  }
+  const Status synced = co_await active_->Sync();
+  if (!synced.ok()) {
+    co_return Stop(synced);
+  }
+  ++sync_count_;
+  if (new_segment) {
+    const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
+    if (!named.ok()) {
+      co_return Stop(named);
+    }
+  }
+  active_bytes_ += buffer_.size();
+  co_return Status::Ok();
+}
+
+Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks) {
+  REDOUBT_CHECK(!chunks->empty() && !empty());
+  REDOUBT_CHECK(chunks->front().range.start == end());
+  if (!stopped_.ok()) {
+    co_return stopped_;
+  }
+  const Lsn durable_end = end();
+  buffer_.clear();
+  const bool new_segment = active_ == nullptr || active_bytes_ >= options_.segment_bytes_max;
+  if (new_segment) {
+    SegmentHeader header = NextHeader(durable_end, durable_end, {});
+    const Status opened = co_await OpenActive(std::move(header));
+    if (!opened.ok()) {
+      active_ = nullptr;
+      co_return opened;
+    }
+  }
+  const size_t first_entry = segments_.back().index.size();
+  Lsn at = durable_end;
+  for (const RedoChunk& chunk : *chunks) {
+    REDOUBT_CHECK(chunk.range.start == at);
+    AddToIndex(&segments_.back(), at, active_bytes_ + buffer_.size());
+    EncodeRecord(chunk, segments_.back().sequence, durable_end);
+    at = chunk.range.end;
+  }
+  const Status status = co_await WriteAndSync(new_segment);
+  if (buffer_.capacity() > kBufferBytesKept) {
+    buffer_ = Bytes();
+  }
+  if (status.ok()) {
+    segments_.back().end = at;
+    sealed_ = false;
+  } else if (!new_segment) {
+    segments_.back().index.resize(first_entry);
+  }
+  co_return status;
+}
+
+Task<Status> RedoStore::StartAt(Lsn start, std::string reason) {
+  REDOUBT_CHECK(start >= end());
+  REDOUBT_CHECK(innodb::IsDataLsn(start));
+  if (!stopped_.ok()) {
+    co_return stopped_;
+  }
+  if (!empty() && start == end()) {
+    co_return Status::Ok();
+  }
+  buffer_.clear();
+  SegmentHeader header = NextHeader(end(), start, std::move(reason));
+  const Status opened = co_await OpenActive(std::move(header));
+  if (!opened.ok()) {
+    active_ = nullptr;
+    co_return opened;
+  }
+  const Status status = co_await WriteAndSync(true);
+  co_return status;
+}
+
+Task<Status> RedoStore::Seal() {
+  if (!stopped_.ok() || active_ == nullptr || sealed_) {
+    co_return stopped_;
+  }
+  RedoChunk seal;
+  seal.range = {end(), end()};
+  buffer_.clear();
+  EncodeRecord(seal, segments_.back().sequence, end());
+  const Status status = co_await WriteAndSync(false);
+  sealed_ = status.ok();
+  co_return status;
+}
+
+// ---- reading ----
+
+Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max, Lsn up_to) {
+  REDOUBT_CHECK(from >= readable_from());
+  std::vector<RedoChunk> chunks;
+  size_t bytes = 0;
+  // Segments are looked up anew after each suspension: trimming may have removed some.
+  while (bytes < bytes_max) {
+    const Lsn next = std::max(from, chunks.empty() ? from : chunks.back().range.end);
+    const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
+      return s.end > next && s.start < up_to;
+    });
+    if (found == segments_.end()) {
+      break;
+    }
+    if (next < found->previous_end) {
+      // Trimmed meanwhile.
+      if (chunks.empty()) {
+        co_return Status(StatusCode::kBelowHorizon,
+                         "redo from " + std::to_string(next.value()) + " was trimmed");
+      }
+      break;
+    }
+    const uint64_t sequence = found->sequence;
+    const Lsn end = std::min(found->end, up_to);
+    const std::string path = PathOf(*found);
+    const auto entry =
+        std::upper_bound(found->index.begin(), found->index.end(), next,
+                         [](Lsn wanted, const IndexEntry& e) { return wanted < e.start; });
+    REDOUBT_CHECK(!found->index.empty());
+    const uint64_t offset = entry == found->index.begin() ? entry->offset : (entry - 1)->offset;
+    Result<std::unique_ptr<File>> file = co_await runtime_->files->Open(path, OpenMode::kRead);
+    if (!file.ok()) {
+      co_return file.status();
+    }
+    const Result<uint64_t> size = co_await (*file)->Size();
+    if (!size.ok()) {
+      co_return size.status();
+    }
+    SegmentReader reader(file->get(), *size, sequence, offset);
+    Lsn at = next;
+    while (at < end && bytes < bytes_max) {
+      Result<SegmentReader::Item> item = co_await reader.Next();
+      if (!item.ok()) {
+        co_return item.status();
+      }
+      if (item->outcome != SegmentReader::Outcome::kRecord) {
+        co_return Corruption("redo segment " + Place(path, item->offset) +
+                             " cannot be read any more: " + item->problem);
+      }
+      if (item->chunk.range.end <= next) {
+        continue;
+      }
+      if (item->chunk.range.end > up_to) {
+        co_return chunks;
+      }
+      at = item->chunk.range.end;
+      bytes += item->chunk.payload->size();
+      chunks.push_back(std::move(item->chunk));
+    }
+  }
+  co_return chunks;
+}
+
+Task<Status> RedoStore::TrimBelow(Lsn lsn) {
+  // One at a time, oldest first, each made durable before the next: after a crash the survivors are
+  // still consecutive.
+  while (segments_.size() > 1 && segments_.front().end <= lsn) {
+    const std::string path = PathOf(segments_.front());
+    segments_.pop_front();
+    const Status removed = co_await runtime_->files->Remove(path);
+    if (!removed.ok() && removed.code() != StatusCode::kNotFound) {
+      co_return removed;
+    }
+    const Status synced = co_await runtime_->files->SyncDirectory(options_.directory);
+    if (!synced.ok()) {
+      co_return synced;
+    }
+  }
+  co_return Status::Ok();
+}
+
+}  // namespace redoubt

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads the records of one segment file, one after the other, and says how it ended.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/runtime/file_system.h"
+#include "common/runtime/task.h"
+#include "pageserver/log/redo_segment.h"
+
+namespace redoubt {
+
+class SegmentReader {
+ public:
+  enum class Outcome {
+    kRecord,
+    kEnd,  // exactly at the end of the file
+    kBad,  // no valid record starts here: torn, damaged, or void
+  };
+  struct Item {
+    Outcome outcome = Outcome::kEnd;
+    uint64_t offset = 0;  // where the record, the end or the bad bytes start
+    Lsn durable_end;
+    RedoChunk chunk;           // kRecord; range.empty() for a seal
+    const char* problem = "";  // kBad
+  };
+
+  // `file` outlives the reader. `sequence`: as in the segment's header.
+  SegmentReader(File* file, uint64_t file_bytes, uint64_t sequence, uint64_t offset);
+
+  // The next record, payload checked. Errors are those of the file.
+  Task<Result<Item>> Next();
+  uint64_t offset() const { return offset_; }
+
+  // Searches [offset, end of file) for a valid record header that claims more than `lsn` to be
+  // durable: then bytes below were synced once and are damaged now. Used only behind a bad record.
+  Task<Result<bool>> ClaimsDurableBeyond(uint64_t offset, Lsn lsn);
+
+ private:
+  // Makes buffer_ hold [offset, offset + length) if the file does; the view is valid until the next
+  // call.
+  Task<Result<ByteView>> Peek(uint64_t offset, size_t length);
+
+  File* file_;
+  uint64_t file_bytes_;
+  uint64_t sequence_;
+  uint64_t offset_;
+  Bytes buffer_;
+  uint64_t buffer_offset_ = 0;
+};
+
+}  // namespace redoubt
