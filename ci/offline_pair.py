@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import mysql
+import redo_files
 import workloads
 
 _REDO_DIR = "#innodb_redo"
@@ -31,38 +31,19 @@ class PairError(RuntimeError):
     """The pair cannot be used to rebuild pages; says why."""
 
 
-def _in_use_redo_files(datadir: Path) -> list[tuple[int, Path]]:
-    """(start LSN, file) of every redo file in use, in LSN order. Spare files end in _tmp."""
-    files = [f for f in (datadir / _REDO_DIR).glob("#ib_redo*") if not f.name.endswith("_tmp")]
-    with_lsn = []
-    for file in files:
-        with open(file, "rb") as stream:
-            with_lsn.append((struct.unpack_from(">Q", stream.read(512), 8)[0], file))
-    return sorted(with_lsn)
-
-
-def checkpoint_lsn(datadir: Path) -> int:
-    """The newest checkpoint of a data directory that no server has open (redo file header blocks 1 and 3)."""
-    newest = 0
-    for _, file in _in_use_redo_files(datadir):
-        with open(file, "rb") as stream:
-            header = stream.read(2048)
-        newest = max(newest, *(struct.unpack_from(">Q", header, at + 8)[0] for at in (512, 1536)))
-    return newest
-
-
 def _shrink_redo(datadir: Path) -> None:
     """Removes spare redo files and gives back the unwritten part of the used ones: they would fill the disk."""
     for spare in (datadir / _REDO_DIR).glob("*_tmp"):
         spare.unlink()
-    for _, file in _in_use_redo_files(datadir):
+    for _, file in redo_files.in_use(datadir):
         subprocess.run(["fallocate", "--dig-holes", str(file)], check=True)
 
 
 def make_pair(directory: Path, chosen: list[workloads.Workload], page_size: int, fast_shutdown: int) -> Path:
     """Writes DIRECTORY/base and DIRECTORY/final; an existing pair there is replaced. Returns DIRECTORY."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    for old in ("base", "final", "final.run"):
+        shutil.rmtree(directory / old, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
     options = mysql.Options(page_size=page_size, redo_capacity=_REDO_CAPACITY, flush_log_at_trx_commit=2)
     for workload in chosen:
         options = workload.server_options(options)
@@ -79,8 +60,8 @@ def make_pair(directory: Path, chosen: list[workloads.Workload], page_size: int,
             workloads.run(server, workload)
         server.stop(fast_shutdown)
     _shrink_redo(directory / "final")
-    base_lsn = checkpoint_lsn(directory / "base")
-    oldest = _in_use_redo_files(directory / "final")[0][0]
+    base_lsn = redo_files.checkpoint_lsn(directory / "base")
+    oldest = redo_files.in_use(directory / "final")[0][0]
     if oldest > base_lsn:
         raise PairError(f"redo before LSN {oldest} was recycled; the base's checkpoint is {base_lsn}")
     return directory
@@ -97,8 +78,8 @@ def main() -> int:
     chosen = [workloads.ALL[name] for name in arguments.workload]
     directory = make_pair(arguments.directory, chosen, arguments.page_size, arguments.fast_shutdown)
     print(
-        f"{directory}: base checkpoint {checkpoint_lsn(directory / 'base')}, "
-        f"final checkpoint {checkpoint_lsn(directory / 'final')}"
+        f"{directory}: base checkpoint {redo_files.checkpoint_lsn(directory / 'base')}, "
+        f"final checkpoint {redo_files.checkpoint_lsn(directory / 'final')}"
     )
     return 0
 

@@ -20,7 +20,12 @@ CREATE TABLE wide (
   KEY by_prefix (grow(40)),
   KEY by_name (name, code),
   KEY by_upper (upper_name),
-  KEY by_doubled (k_doubled),
+  KEY by_doubled (k_doubled)
+);
+-- A multi-valued index beside wide columns would make undo records too big for a page of 4 KiB.
+CREATE TABLE tagged (
+  id INT NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  tags JSON,
   KEY by_tag ((CAST(tags->'$.t' AS UNSIGNED ARRAY)))
 );
 CREATE TABLE keyed (
@@ -48,6 +53,9 @@ BEGIN
   INSERT INTO keyed
   WITH RECURSIVE seq(n) AS (SELECT first_id UNION ALL SELECT n + 1 FROM seq WHERE n < first_id + row_count - 1)
   SELECT LEFT(LEFT(SHA2(n, 256), 40), CRC32(n) % 40 + 1), n, UNHEX(LEFT(SHA2(n, 256), 32)), REPEAT('k', CRC32(CONCAT('k', n)) % 200) FROM seq;
+  INSERT INTO tagged (tags)
+  WITH RECURSIVE seq(n) AS (SELECT first_id UNION ALL SELECT n + 1 FROM seq WHERE n < first_id + row_count - 1)
+  SELECT JSON_OBJECT('t', JSON_ARRAY(n % 5, n % 7, n % 11)) FROM seq;
   INSERT INTO no_key
   WITH RECURSIVE seq(n) AS (SELECT first_id UNION ALL SELECT n + 1 FROM seq WHERE n < first_id + row_count - 1)
   SELECT IF(n % 5, n % 300, NULL), REPEAT('z', n % 150) FROM seq;
@@ -61,11 +69,13 @@ BEGIN
   COMMIT;
   START TRANSACTION;
   UPDATE wide SET name = IF(id % 2, UPPER(name), LOWER(name)) WHERE id % 6 = round % 6;
-  UPDATE wide SET tags = JSON_SET(tags, '$.t', JSON_ARRAY(id % 13, round)) WHERE id % 9 = round % 9;
+  UPDATE tagged SET tags = JSON_SET(tags, '$.t', JSON_ARRAY(id % 13, round)) WHERE id % 9 = round % 9;
   ROLLBACK;
   START TRANSACTION;
   UPDATE wide SET grow = LEFT(grow, 3), name = IF(id % 4, name, NULL) WHERE id % 7 = (round + 3) % 7;
   UPDATE wide SET tags = JSON_SET(tags, '$.t', JSON_ARRAY(id % 13, round)) WHERE id % 9 = round % 9;
+  UPDATE tagged SET tags = JSON_SET(tags, '$.t', JSON_ARRAY(id % 13, round)) WHERE id % 9 = round % 9;
+  DELETE FROM tagged WHERE id % 14 = round;
   UPDATE keyed SET a = LEFT(LEFT(SHA2(CONCAT(b, round), 256), 40), CRC32(b) % 50 + 1) WHERE b % 4 = round % 4;
   UPDATE keyed SET filler = REPEAT('L', 390) WHERE b % 10 = round % 10;
   COMMIT;
