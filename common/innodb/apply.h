@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Applies redo records to pages: what InnoDB's crash recovery does to a page, byte for byte, including
-// the garbage that it leaves in freed space.
+// Applies redo records to pages: what InnoDB's crash recovery does to a page, byte for byte,
+// including the garbage that it leaves in freed space.
 //
-// An applier keeps scratch space and a memo of index descriptions; it holds no state about pages, so
-// one applier serves any number of pages and volumes, one call at a time. Results do not depend on
-// what was applied before.
+// An applier keeps scratch space and a memo of index descriptions; it holds no state about pages,
+// so one applier serves any number of pages and volumes, one call at a time. Results do not depend
+// on what was applied before.
 //
 // Format: README.md, "Applying records".
 #pragma once

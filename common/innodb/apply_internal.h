@@ -44,7 +44,8 @@ Problem ApplyIndexRecord(const ApplyInput& input);
 // Many records of an index page, 71 72 75 76.
 Problem ApplyIndexList(const ApplyInput& input);
 
-// Reads the index info at the start of *body and checks that the page is an index page of its row format.
+// Reads the index info at the start of *body and checks that the page is an index page of its row
+// format.
 Problem OpenIndexPage(const ApplyInput& input, ByteView* body, const IndexInfo** index);
 // Reads one short insert and inserts the record behind `cursor`.
 Problem InsertShort(IndexPage* page, const IndexInfo& index, uint32_t cursor, PackedReader* reader,

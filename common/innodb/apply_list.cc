@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Records that change many records of an index page at once: copy to a new page, delete up to an end,
-// reorganize.
+// Records that change many records of an index page at once: copy to a new page, delete up to an
+// end, reorganize.
 #include <cstring>
 
 #include "common/innodb/apply_internal.h"
@@ -22,8 +22,7 @@ Problem ListEndCopyCreated(const ApplyInput& input, const IndexInfo& index, Byte
   REDOUBT_RETURN_IF_PROBLEM(page.LastRecord(&cursor));
   while (!reader.AtEnd()) {
     uint32_t inserted = 0;
-    REDOUBT_RETURN_IF_PROBLEM(
-        InsertShort(&page, index, cursor, &reader, input.scratch, &inserted));
+    REDOUBT_RETURN_IF_PROBLEM(InsertShort(&page, index, cursor, &reader, input.scratch, &inserted));
     cursor = inserted;
   }
   page.Set(kLastInsertOffset, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Records that make a page what it is: zeroed with its identity, an empty index page, an ibuf bitmap.
+// Records that make a page what it is: zeroed with its identity, an empty index page, an ibuf
+// bitmap.
 #include <algorithm>
 
 #include "common/innodb/apply_internal.h"

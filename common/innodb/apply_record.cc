@@ -87,9 +87,8 @@ Problem ClustDeleteMark(const ApplyInput& input, const IndexInfo& index, ByteVie
     return "delete mark: record offset out of range";
   }
   SetDeleted(&page, origin, deleted);
-  return (flags & kKeepSysFlag) != 0
-             ? kNoProblem
-             : WriteSysValues(&page, index, origin, values, input.scratch);
+  return (flags & kKeepSysFlag) != 0 ? kNoProblem
+                                     : WriteSysValues(&page, index, origin, values, input.scratch);
 }
 
 Problem Delete(const ApplyInput& input, const IndexInfo& index, ByteView body) {
@@ -98,7 +97,8 @@ Problem Delete(const ApplyInput& input, const IndexInfo& index, ByteView body) {
   return reader.AtEnd() ? IndexPage(input.page).Delete(index, origin) : kBadLength;
 }
 
-// The vector's info bits never contain VERSION or INSTANT: those describe how the row is stored and stay.
+// The vector's info bits never contain VERSION or INSTANT: those describe how the row is stored and
+// stay.
 void UpdateInfoBits(IndexPage* page, uint32_t origin, uint8_t logged) {
   uint8_t* info = page->info_byte(origin);
   uint8_t bits = logged & kInfoMask & ~kInfoVersion;
@@ -230,8 +230,7 @@ Problem Insert(const ApplyInput& input, const IndexInfo& index, ByteView body) {
     return "insert: cursor offset out of range";
   }
   uint32_t inserted = 0;
-  REDOUBT_RETURN_IF_PROBLEM(
-      InsertShort(&page, index, cursor, &reader, input.scratch, &inserted));
+  REDOUBT_RETURN_IF_PROBLEM(InsertShort(&page, index, cursor, &reader, input.scratch, &inserted));
   return reader.AtEnd() ? kNoProblem : kBadLength;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Undo log pages: page header at 38, segment header at 56 (first page of a segment only), log headers from 86.
+// Undo log pages: page header at 38, segment header at 56 (first page of a segment only), log
+// headers from 86.
 //
 //   38 PAGE_TYPE | 40 PAGE_START | 42 PAGE_FREE | 56 STATE | 58 LAST_LOG
-//   log header at h: +0 TRX_ID u64 | +8 TRX_NO u64 | +16 DEL_MARKS | +18 LOG_START | +20 FLAGS u8 | +21 DICT_TRANS u8 |
+//   log header at h: +0 TRX_ID u64 | +8 TRX_NO u64 | +16 DEL_MARKS | +18 LOG_START | +20 FLAGS u8 |
+//   +21 DICT_TRANS u8 |
 //                    +22 TABLE_ID u64 | +30 NEXT_LOG | +32 PREV_LOG | +34 history node;  46 bytes
 #include <cstring>
 

@@ -175,8 +175,7 @@ Problem IndexInfo::ParseVersions(ByteView entries) {
 
 void IndexInfo::Derive() {
   const bool plain_redundant = !compact_ && !versioned_;
-  clustered_ =
-      !plain_redundant && (unique_count_ != field_count_ || versioned_ || instant_);
+  clustered_ = !plain_redundant && (unique_count_ != field_count_ || versioned_ || instant_);
   node_fields_ = clustered_ ? unique_count_ : field_count_;
   nullable_count_ = 0;
   plain_fixed_bytes_ = 0;

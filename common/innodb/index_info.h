@@ -66,9 +66,7 @@ class IndexInfo {
   uint32_t node_fields() const { return node_fields_; }
 
   const IndexField& logical(uint32_t i) const { return logical_[i]; }
-  const IndexField& physical(uint32_t i) const {
-    return versioned_ ? physical_[i] : logical_[i];
-  }
+  const IndexField& physical(uint32_t i) const { return versioned_ ? physical_[i] : logical_[i]; }
   // Requires logical_no < field_count() if versioned.
   uint32_t ToPhysical(uint32_t logical_no) const {
     return versioned_ ? to_physical_[logical_no] : logical_no;
@@ -82,8 +80,8 @@ class IndexInfo {
   uint32_t NullableInFirst(uint32_t fields) const;
   uint32_t NodeNullableCount() const;
 
-  // A plain COMPACT row's size: the sum of its not-null fixed fields, plus what these others store, in
-  // order. (Neither VERSIONED nor INSTANT.)
+  // A plain COMPACT row's size: the sum of its not-null fixed fields, plus what these others store,
+  // in order. (Neither VERSIONED nor INSTANT.)
   uint32_t plain_fixed_bytes() const { return plain_fixed_bytes_; }
   const std::vector<IndexField>& plain_others() const { return plain_others_; }
 

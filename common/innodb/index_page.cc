@@ -7,9 +7,8 @@
 namespace redoubt::innodb {
 namespace {
 
-constexpr uint8_t kCompactImage[26] = {1,   0,   2,   0,   0x0d, 'i', 'n', 'f', 'i',
-                                       'm', 'u', 'm', 0,   1,    0,   0x0b, 0,  0,
-                                       's', 'u', 'p', 'r', 'e',  'm', 'u', 'm'};
+constexpr uint8_t kCompactImage[26] = {1, 0, 2,    0, 0x0d, 'i', 'n', 'f', 'i', 'm', 'u', 'm', 0,
+                                       1, 0, 0x0b, 0, 0,    's', 'u', 'p', 'r', 'e', 'm', 'u', 'm'};
 constexpr uint8_t kRedundantImage[31] = {8,   1,   0,   0,   3,   0,   0x74, 'i', 'n', 'f', 'i',
                                          'm', 'u', 'm', 0,   9,   1,   0,    8,   3,   0,   0,
                                          's', 'u', 'p', 'r', 'e', 'm', 'u',  'm', 0};
@@ -118,8 +117,8 @@ void IndexPage::Create(bool compact, uint16_t page_type) {
   set_slot(1, supremum());
 }
 
-// A free-list record is taken only from the head, and only if it is large enough; what it is larger by
-// stays counted as garbage.
+// A free-list record is taken only from the head, and only if it is large enough; what it is larger
+// by stays counted as garbage.
 Problem IndexPage::Allocate(const IndexInfo& index, uint32_t bytes_wanted, uint32_t* start,
                             uint32_t* heap_no_out) {
   const uint32_t free = Get(kFreeOffset);

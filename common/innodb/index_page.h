@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// An index page under change: the record list, the heap with its free list, and the directory. The four
-// primitives (insert after, delete, create, split/balance of directory slots) leave exactly the bytes
-// that the server leaves.
+// An index page under change: the record list, the heap with its free list, and the directory. The
+// four primitives (insert after, delete, create, split/balance of directory slots) leave exactly
+// the bytes that the server leaves.
 //
-//   38 header (56 bytes) | 94 infimum, supremum | heap grows up -> HEAP_TOP ... <- directory grows down | trailer
-//   directory slot k: u16 at PS - 8 - 2 (k + 1), a record's origin; slot 0 infimum, last slot supremum;
-//   n_owned of a slot's record counts the records since the previous slot, itself included.
+//   38 header (56 bytes) | 94 infimum, supremum | heap grows up -> HEAP_TOP ... <- directory grows
+//   down | trailer directory slot k: u16 at PS - 8 - 2 (k + 1), a record's origin; slot 0 infimum,
+//   last slot supremum; n_owned of a slot's record counts the records since the previous slot,
+//   itself included.
 //
-// All functions check what they follow; a page may be any bytes. On a problem the page is unspecified.
-// Format: README.md, "Index page", "Page operations".
+// All functions check what they follow; a page may be any bytes. On a problem the page is
+// unspecified. Format: README.md, "Index page", "Page operations".
 #pragma once
 
 #include <cstdint>
@@ -105,7 +106,8 @@ class IndexPage {
   Problem FindPrevious(uint32_t origin, uint32_t slot_no, uint32_t* previous) const;
   Problem LastRecord(uint32_t* last) const;
 
-  // Makes the page an empty index page; FIL header, MAX_TRX_ID's neighbours 64 .. 93 and trailer stay.
+  // Makes the page an empty index page; FIL header, MAX_TRX_ID's neighbours 64 .. 93 and trailer
+  // stay.
   void Create(bool compact, uint16_t page_type);
   // Links a record behind `cursor`; `*inserted` becomes its origin.
   Problem InsertAfter(const IndexInfo& index, uint32_t cursor, const NewRecord& record,
@@ -127,10 +129,10 @@ class IndexPage {
   bool compact_;
 };
 
-// Reads the list, heap and directory of an index page and reports the first inconsistency: list length
-// against N_RECS, sum of n_owned, slots in list order, heap numbers unique, heap below directory, free
-// list inside the heap. For tests and verification; needs no index info. `page`: one whole page of type
-// INDEX, RTREE or SDI.
+// Reads the list, heap and directory of an index page and reports the first inconsistency: list
+// length against N_RECS, sum of n_owned, slots in list order, heap numbers unique, heap below
+// directory, free list inside the heap. For tests and verification; needs no index info. `page`:
+// one whole page of type INDEX, RTREE or SDI.
 Problem CheckIndexPage(ByteView page);
 
 }  // namespace redoubt::innodb

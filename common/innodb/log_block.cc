@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Order of the checks matters: number and epoch are tested before the checksum, because a recycled
-// block is intact and only its number tells its age; and an encrypted block's checksum cannot be read.
+// block is intact and only its number tells its age; and an encrypted block's checksum cannot be
+// read.
 #include "common/innodb/log_block.h"
 
 #include <algorithm>
@@ -110,8 +111,7 @@ LogBlockCheck CheckLogBlock(ByteView block, Lsn expected_block_lsn) {
   return check;
 }
 
-void WriteLogBlock(Lsn block_lsn, ByteView payload, uint16_t first_rec_group,
-                   MutableByteView out) {
+void WriteLogBlock(Lsn block_lsn, ByteView payload, uint16_t first_rec_group, MutableByteView out) {
   REDOUBT_CHECK(out.size() == kLogBlockBytes);
   REDOUBT_CHECK(block_lsn.value() % kLogBlockBytes == 0);
   REDOUBT_CHECK(payload.size() <= kLogBlockPayloadBytes);
@@ -119,8 +119,8 @@ void WriteLogBlock(Lsn block_lsn, ByteView payload, uint16_t first_rec_group,
   REDOUBT_CHECK(first_rec_group == 0 ||
                 (first_rec_group >= kLogBlockHeaderBytes && first_rec_group <= used));
   StoreBe32(out.data(), BlockNoOf(block_lsn));
-  StoreBe16(out.data() + 4, static_cast<uint16_t>(
-                                payload.size() == kLogBlockPayloadBytes ? kLogBlockBytes : used));
+  StoreBe16(out.data() + 4,
+            static_cast<uint16_t>(payload.size() == kLogBlockPayloadBytes ? kLogBlockBytes : used));
   StoreBe16(out.data() + 6, first_rec_group);
   StoreBe32(out.data() + 8, EpochOf(block_lsn));
   std::copy(payload.begin(), payload.end(), out.begin() + kLogBlockHeaderBytes);

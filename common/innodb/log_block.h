@@ -98,7 +98,8 @@ struct LogBlockCheck {
 LogBlockCheck CheckLogBlock(ByteView block, Lsn expected_block_lsn);
 
 // Writes the block starting at `block_lsn`: header, payload (at most 496 bytes; the rest becomes
-// zero) and CRC. `first_rec_group`: as above, 0 or 12 .. 12 + payload size. `out`: exactly 512 bytes.
+// zero) and CRC. `first_rec_group`: as above, 0 or 12 .. 12 + payload size. `out`: exactly 512
+// bytes.
 void WriteLogBlock(Lsn block_lsn, ByteView payload, uint16_t first_rec_group, MutableByteView out);
 
 }  // namespace redoubt::innodb

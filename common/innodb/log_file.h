@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A redo file of #innodb_redo: its name, its four leading blocks, and a builder of a whole log set by
-// hand (what a restored data directory starts from).
+// A redo file of #innodb_redo: its name, its four leading blocks, and a builder of a whole log set
+// by hand (what a restored data directory starts from).
 //
 //   0 file header | 512 checkpoint block 1 | 1024 encryption block | 1536 checkpoint block 2 |
 //   2048 data blocks ... ; byte of LSN x = 2048 + (x - start_lsn)
@@ -58,14 +58,15 @@ struct LogEncryption {
   uint32_t master_key_id = 0;
   std::string server_uuid;
 };
-// `block`: the 512 bytes at 1024. nullopt = the redo is not encrypted (all zero); otherwise the block
-// says encrypted, and Redoubt can say which key it would need but does not decrypt.
+// `block`: the 512 bytes at 1024. nullopt = the redo is not encrypted (all zero); otherwise the
+// block says encrypted, and Redoubt can say which key it would need but does not decrypt.
 // kCorruption: neither zero nor an encryption info.
 Result<std::optional<LogEncryption>> ParseLogEncryption(ByteView block);
 
 struct LogFileLead {
   LogFileHeader header;
-  // The higher of the two valid checkpoints; Lsn(0) = none. Not yet tested against the file's range.
+  // The higher of the two valid checkpoints; Lsn(0) = none. Not yet tested against the file's
+  // range.
   Lsn checkpoint_lsn;
   std::optional<LogEncryption> encryption;
 };
@@ -97,9 +98,9 @@ struct LogSetOptions {
   size_t file_bytes = size_t{4} << 20;
 };
 // The bytes of an `#ib_redo0` for a data directory whose pages are complete as of `complete_lsn`.
-// `records`: whole mtrs (EncodeTableDynamicMeta), laid into data blocks from the first block boundary
-// at or after complete_lsn. A stock server starts on it, applies the records and logs on from there.
-// kInvalidArgument: records do not fit or are not whole mtrs. Verified on MySQL 9.7.4.
+// `records`: whole mtrs (EncodeTableDynamicMeta), laid into data blocks from the first block
+// boundary at or after complete_lsn. A stock server starts on it, applies the records and logs on
+// from there. kInvalidArgument: records do not fit or are not whole mtrs. Verified on MySQL 9.7.4.
 Result<Bytes> BuildLogSet(Lsn complete_lsn, ByteView records, const LogSetOptions& options);
 
 }  // namespace redoubt::innodb

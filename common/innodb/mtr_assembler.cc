@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// records_ survives between feeds, so a large mtr that arrives in many pieces is parsed once; only the
-// bodies' addresses are shifted when its bytes move into or inside tail_.
+// records_ survives between feeds, so a large mtr that arrives in many pieces is parsed once; only
+// the bodies' addresses are shifted when its bytes move into or inside tail_.
 #include "common/innodb/mtr_assembler.h"
 
 #include "common/base/check.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Cuts a contiguous stream of redo payload into mtrs. An mtr is atomic: nothing of it is shown before
-// its last byte arrived, and bytes behind the last whole mtr are void (a server that recovers
-// overwrites them), so a consumer must not keep them as history.
+// Cuts a contiguous stream of redo payload into mtrs. An mtr is atomic: nothing of it is shown
+// before its last byte arrived, and bytes behind the last whole mtr are void (a server that
+// recovers overwrites them), so a consumer must not keep them as history.
 //
-//   group := one record with 0x80 set | record+ (without 0x80), 31 | 32 (dummy) | 31 (end of a dummy run)
+//   group := one record with 0x80 set | record+ (without 0x80), 31 | 32 (dummy) | 31 (end of a
+//   dummy run)
 //
 // Bytes are copied only where an mtr straddles two feeds. Groups without records (dummies) advance
 // end_lsn() and are not shown.
@@ -39,11 +40,11 @@ class MtrAssembler {
   // `group_start_lsn`: a data LSN at which an mtr starts (first_rec_group, or a known mtr end).
   explicit MtrAssembler(Lsn group_start_lsn);
 
-  // Takes the payload that follows what was fed before and calls `sink(const MtrView&)`, which returns
-  // Status, for every mtr that became whole. `payload` is borrowed for the call only.
-  // Errors: kCorruption with type, LSN and offset (the assembler then stays failed and repeats it); or
-  // whatever `sink` returned: then the mtr it was shown counts as consumed, the rest of `payload` is
-  // dropped and the assembler must be Reset.
+  // Takes the payload that follows what was fed before and calls `sink(const MtrView&)`, which
+  // returns Status, for every mtr that became whole. `payload` is borrowed for the call only.
+  // Errors: kCorruption with type, LSN and offset (the assembler then stays failed and repeats it);
+  // or whatever `sink` returned: then the mtr it was shown counts as consumed, the rest of
+  // `payload` is dropped and the assembler must be Reset.
   template <typename Sink>
   Status Feed(ByteView payload, Sink&& sink);
 

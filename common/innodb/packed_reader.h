@@ -2,8 +2,10 @@
 //
 // Reads the variable-length integers of redo records.
 //
-//   c32: n < 0x80 1 byte | < 0x4000 10xxxxxx +1 | < 0x200000 110xxxxx +2 | < 0x10000000 1110xxxx +3 |
-//        otherwise 0xF0 +4; numbers near 2^32: 111110xx +1, 1111110x +2, 0xFE +3, high bits all ones
+//   c32: n < 0x80 1 byte | < 0x4000 10xxxxxx +1 | < 0x200000 110xxxxx +2 | < 0x10000000 1110xxxx +3
+//   |
+//        otherwise 0xF0 +4; numbers near 2^32: 111110xx +1, 1111110x +2, 0xFE +3, high bits all
+//        ones
 //   c64: c32 of the high half, 4 raw bytes
 //   m64: c32 if the high half is zero, else 0xFF, c32(high), c32(low)
 //

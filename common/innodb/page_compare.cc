@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The comparison under the mask. A mask is a handful of byte ranges with the bits that may differ there.
+// The comparison under the mask. A mask is a handful of byte ranges with the bits that may differ
+// there.
 #include <algorithm>
 #include <cstring>
 

@@ -9,7 +9,8 @@
 namespace redoubt::innodb {
 namespace {
 
-// The checksum covers [4, 26) and [38, PS - 8): all but itself, the flush LSN, the space id, the trailer.
+// The checksum covers [4, 26) and [38, PS - 8): all but itself, the flush LSN, the space id, the
+// trailer.
 constexpr size_t kChecksumHeaderStart = kPageNoOffset;
 constexpr size_t kChecksumHeaderEnd = kPageFlushLsnOffset;
 

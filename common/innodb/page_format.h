@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// What every InnoDB page has: the FIL header and trailer, checksum and LSN stamp; and what page 0 and
-// the extent descriptors of a tablespace say. Also the comparison mask: which bytes of a page that was
-// rebuilt from redo may differ from the server's own.
+// What every InnoDB page has: the FIL header and trailer, checksum and LSN stamp; and what page 0
+// and the extent descriptors of a tablespace say. Also the comparison mask: which bytes of a page
+// that was rebuilt from redo may differ from the server's own.
 //
 //   0 checksum u32 | 4 page no u32 | 8 prev u32 | 12 next u32 | 16 page LSN u64 | 24 type u16 |
-//   26 flush LSN u64 | 34 space id u32 | 38 body ... | PS-8 checksum u32 | PS-4 low half of page LSN
+//   26 flush LSN u64 | 34 space id u32 | 38 body ... | PS-8 checksum u32 | PS-4 low half of page
+//   LSN
 //
 // All integers big-endian. A page is 4096, 8192, 16384, 32768 or 65536 bytes.
 // Format: README.md, "Page", "Page 0 and extent descriptors", "What may differ".
@@ -84,8 +85,8 @@ bool IsZero(ByteView bytes);
 
 // CRC-32C(4..25) xor CRC-32C(38..PS-9).
 uint32_t PageChecksum(ByteView page);
-// Writes page LSN, trailer LSN and both checksums, as the server does when it flushes a page. Do it to
-// every page that leaves for a file or a client; before that those bytes mean nothing.
+// Writes page LSN, trailer LSN and both checksums, as the server does when it flushes a page. Do it
+// to every page that leaves for a file or a client; before that those bytes mean nothing.
 void StampPage(MutableByteView page, Lsn lsn);
 
 enum class PageState : uint8_t {
@@ -119,11 +120,12 @@ inline constexpr size_t kFspFreeLimitOffset = 50;
 inline constexpr size_t kFspFlagsOffset = 54;
 struct FspHeader {
   SpaceId space;
-  uint32_t size_pages = 0;   // FSP_SIZE: pages that belong to the space
-  uint32_t free_limit = 0;   // pages from here on were never handed out
+  uint32_t size_pages = 0;  // FSP_SIZE: pages that belong to the space
+  uint32_t free_limit = 0;  // pages from here on were never handed out
   SpaceFlags flags;
 };
-// `page`: page 0 of a tablespace (at least 58 bytes; the flags are readable before the page size is known).
+// `page`: page 0 of a tablespace (at least 58 bytes; the flags are readable before the page size is
+// known).
 FspHeader DecodeFspHeader(ByteView page0);
 
 // The 1 MiB (more for large pages) unit of allocation.
@@ -132,8 +134,8 @@ uint32_t ExtentPages(uint32_t page_size);
 inline PageNo XdesPageOf(PageNo page_no, uint32_t page_size) {
   return PageNo(page_no.value() - page_no.value() % page_size);
 }
-// Whether `xdes_page` (page XdesPageOf(page_no), type FSP_HDR or XDES) marks the page free, or its extent was
-// never initialised. The content of a free page is undefined and never logged.
+// Whether `xdes_page` (page XdesPageOf(page_no), type FSP_HDR or XDES) marks the page free, or its
+// extent was never initialised. The content of a free page is undefined and never logged.
 bool IsPageFree(ByteView xdes_page, PageNo page_no);
 
 inline constexpr SpaceId kSystemSpace{0};
@@ -143,7 +145,9 @@ inline constexpr SpaceId kMinUndoSpace{0xFCF8DA70};
 inline constexpr SpaceId kMaxUndoSpace{0xFFFFFFEF};
 inline constexpr SpaceId kMinSessionTemporarySpace{0xFCF2BFF0};
 inline constexpr SpaceId kMaxSessionTemporarySpace{0xFCF8DA6F};
-constexpr bool IsUndoSpace(SpaceId space) { return kMinUndoSpace <= space && space <= kMaxUndoSpace; }
+constexpr bool IsUndoSpace(SpaceId space) {
+  return kMinUndoSpace <= space && space <= kMaxUndoSpace;
+}
 // Never logged, worthless after a restart.
 constexpr bool IsTemporarySpace(SpaceId space) {
   return space == kGlobalTemporarySpace ||
@@ -158,10 +162,10 @@ struct PageDifference {
   uint32_t masked_count = 0;      // differing bytes that the mask excuses, stamp excluded
   bool equal() const { return count == 0; }
 };
-// Compares a page rebuilt from redo with the server's own under the mask of README.md, "What may differ":
-// checksum, LSN and trailer of every page; flush LSN of page 0:0; direction fields and leaf delete marks of R-tree
-// pages; id counters of the dictionary header 0:7. Does not know about free or unlogged pages.
-// Both exactly `page_size` bytes.
+// Compares a page rebuilt from redo with the server's own under the mask of README.md, "What may
+// differ": checksum, LSN and trailer of every page; flush LSN of page 0:0; direction fields and
+// leaf delete marks of R-tree pages; id counters of the dictionary header 0:7. Does not know about
+// free or unlogged pages. Both exactly `page_size` bytes.
 PageDifference ComparePages(ByteView rebuilt, ByteView original, PageId id);
 
 }  // namespace redoubt::innodb

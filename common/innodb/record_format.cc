@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A COMPACT record's null bits and length bytes grow downwards from the origin and are consumed together
-// by one walk over the fields. Three walks share VariableWalk: plain rows (fixed fields summed up
-// beforehand), rows with instant or versioned columns, node pointers.
+// A COMPACT record's null bits and length bytes grow downwards from the origin and are consumed
+// together by one walk over the fields. Three walks share VariableWalk: plain rows (fixed fields
+// summed up beforehand), rows with instant or versioned columns, node pointers.
 #include "common/innodb/record_format.h"
 
 #include "common/innodb/index_page.h"
@@ -26,7 +26,8 @@ class VariableWalk {
         room_(origin),
         null_count_(null_count) {}
 
-  // False if the record's variable part runs out of the page or has more nullable fields than counted.
+  // False if the record's variable part runs out of the page or has more nullable fields than
+  // counted.
   bool Next(const IndexField& field, uint32_t* bytes, bool* null) {
     *null = false;
     if (field.nullable) {
@@ -273,8 +274,7 @@ Problem LocateCompact(const PageBytes& page, const IndexInfo& index, uint32_t or
     end += bytes;
     ends->fields[i] = {end, null};
   }
-  return origin + end <= page.size - kPageTrailerBytes ? kNoProblem
-                                                       : "record runs out of the page";
+  return origin + end <= page.size - kPageTrailerBytes ? kNoProblem : "record runs out of the page";
 }
 
 }  // namespace
@@ -286,8 +286,8 @@ Problem MeasureRecord(const PageBytes& page, const IndexInfo& index, uint32_t or
   return CheckFits(page, origin, *size);
 }
 
-Problem LocateFields(const PageBytes& page, const IndexInfo& index, uint32_t origin,
-                     uint32_t count, FieldEnds* ends) {
+Problem LocateFields(const PageBytes& page, const IndexInfo& index, uint32_t origin, uint32_t count,
+                     FieldEnds* ends) {
   if (count > kMaxIndexFields) {
     return "field number beyond any record";
   }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a record on an index page begins and ends, and where its fields lie. A record is addressed by
-// its origin; its header, null bits and lengths lie below, its data from the origin on.
+// Where a record on an index page begins and ends, and where its fields lie. A record is addressed
+// by its origin; its header, null bits and lengths lie below, its data from the origin on.
 //
-//   COMPACT header, below the origin:   -5 info bits | n_owned   -4 heap_no << 3 | status   -2 next, relative
-//   REDUNDANT header, below the origin: -6 info bits | n_owned   -5 heap_no, n_fields, short flag   -2 next, absolute
+//   COMPACT header, below the origin:   -5 info bits | n_owned   -4 heap_no << 3 | status   -2
+//   next, relative REDUNDANT header, below the origin: -6 info bits | n_owned   -5 heap_no,
+//   n_fields, short flag   -2 next, absolute
 //
 // Everything is bounds-checked against the page: a page may be any bytes.
 // Format: README.md, "Record layout".
@@ -52,8 +53,8 @@ struct RecordSize {
   uint32_t data_bytes = 0;
   uint32_t total() const { return extra_bytes + data_bytes; }
 };
-// The record at `origin`, sized by its own header and, for COMPACT, by `index`. `origin`: inside the page
-// behind the infimum's. Problem when it does not fit between page header and directory.
+// The record at `origin`, sized by its own header and, for COMPACT, by `index`. `origin`: inside
+// the page behind the infimum's. Problem when it does not fit between page header and directory.
 Problem MeasureRecord(const PageBytes& page, const IndexInfo& index, uint32_t origin,
                       RecordSize* size);
 
@@ -67,8 +68,8 @@ struct FieldEnds {
 
   uint32_t start(uint32_t i) const { return i == 0 ? 0 : fields[i - 1].end; }
 };
-Problem LocateFields(const PageBytes& page, const IndexInfo& index, uint32_t origin,
-                     uint32_t count, FieldEnds* ends);
+Problem LocateFields(const PageBytes& page, const IndexInfo& index, uint32_t origin, uint32_t count,
+                     FieldEnds* ends);
 
 // REDUNDANT only: number of fields, version byte (0 without), and where end info lies.
 struct RedundantHeader {

@@ -14,9 +14,6 @@
 namespace redoubt::innodb {
 namespace {
 
-
-
-
 constexpr uint16_t kMinPathBytes = 5;
 constexpr uint32_t kMaxListBytes = 1U << 20;  // short inserts of one page, generously
 constexpr uint32_t kNullLength = 0xFFFFFFFF;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Finds where one redo record ends. Lengths are implicit in the format: every body has to be walked,
-// applied or not. Hot: no allocation, index info skipped by arithmetic.
+// Finds where one redo record ends. Lengths are implicit in the format: every body has to be
+// walked, applied or not. Hot: no allocation, index info skipped by arithmetic.
 //
 //   record := type u8 (| 0x80), space c32, page no c32, body
 //   exceptions: 31 (end of group) and 32 (dummy) are one byte; 62 is type, body

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One parsed redo record, and the decoded bodies of those records that are not about a page's bytes:
-// file operations, index load, dynamic metadata. Page records' bodies are PageApplier's business.
-// Format: README.md, "Record bodies".
+// One parsed redo record, and the decoded bodies of those records that are not about a page's
+// bytes: file operations, index load, dynamic metadata. Page records' bodies are PageApplier's
+// business. Format: README.md, "Record bodies".
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct RedoRecord {
   PageId page;
   // Of the record's own first byte (not of its mtr).
   Lsn start_lsn;
-  // Everything after space id and page number; for kTableDynamicMeta everything after the type byte.
-  // Borrowed from the bytes that were parsed.
+  // Everything after space id and page number; for kTableDynamicMeta everything after the type
+  // byte. Borrowed from the bytes that were parsed.
   ByteView body;
 };
 
@@ -52,8 +52,8 @@ Result<FileDelete> ParseFileDelete(ByteView body);
 Result<FileExtend> ParseFileExtend(ByteView body);
 Result<IndexLoad> ParseIndexLoad(ByteView body);
 
-// What recovery must carry to mysql.innodb_dynamic_metadata: keep, per table, the highest version; at
-// equal versions the larger counter wins and corrupted indexes accumulate.
+// What recovery must carry to mysql.innodb_dynamic_metadata: keep, per table, the highest version;
+// at equal versions the larger counter wins and corrupted indexes accumulate.
 struct TableDynamicMeta {
   enum class Kind : uint8_t { kCorruptedIndexes = 1, kAutoIncrement = 2 };
   struct CorruptedIndex {
@@ -64,7 +64,7 @@ struct TableDynamicMeta {
   uint64_t table_id = 0;
   uint64_t version = 0;
   Kind kind = Kind::kAutoIncrement;
-  uint64_t auto_increment = 0;                     // kAutoIncrement: the last value handed out
+  uint64_t auto_increment = 0;                    // kAutoIncrement: the last value handed out
   std::vector<CorruptedIndex> corrupted_indexes;  // kCorruptedIndexes: 1 .. 255
   friend bool operator==(const TableDynamicMeta&, const TableDynamicMeta&) = default;
 };

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Every redo record type of MySQL 8.0.30 .. 9.7, its name and what kind of thing it changes.
-// Types that those servers never write (removed, or replaced by 67 .. 76) are not in the enum and are
-// refused by the parser.
-// Format: README.md, "Record types".
+// Types that those servers never write (removed, or replaced by 67 .. 76) are not in the enum and
+// are refused by the parser. Format: README.md, "Record types".
 #pragma once
 
 #include <cstdint>
@@ -78,7 +77,8 @@ std::string RedoTypeName(RedoType type);
 RedoCategory RedoTypeCategory(RedoType type);
 // kPage or kZipPage: the record names the page it changes.
 bool ChangesPage(RedoType type);
-// After it nothing that the page held before matters (kInitFilePage): a page can be built from here.
+// After it nothing that the page held before matters (kInitFilePage): a page can be built from
+// here.
 constexpr bool InitializesPage(RedoType type) {
   return type == RedoType::kInitFilePage || type == RedoType::kInitFilePageOld;
 }

@@ -76,8 +76,8 @@ Status PageStore::AddFile(const std::filesystem::path& path, std::string name) {
   }
   Space& space = spaces_[id];
   if (!space.name.empty() && !system) {
-    return Corruption(path.string() + ": space id " + std::to_string(id.value()) +
-                      " belongs to " + space.name + " too");
+    return Corruption(path.string() + ": space id " + std::to_string(id.value()) + " belongs to " +
+                      space.name + " too");
   }
   if (space.name.empty()) {
     space.id = id;

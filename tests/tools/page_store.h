@@ -30,6 +30,7 @@ struct Space {
   std::string unsupported;  // why its pages cannot be followed; empty = they can
   bool deleted = false;
   bool index_loaded = false;  // an unlogged build was announced
+  bool imported = false;      // page records came after its deletion: IMPORT TABLESPACE
   std::vector<StoredPage> pages;
   std::vector<MappedFile> files;
   std::vector<std::unique_ptr<uint8_t[]>> chunks;

@@ -46,8 +46,8 @@ bool Rebuilder::ApplyWholeMtr(const MtrView& mtr) {
   if (page.broken) {
     return false;
   }
-  const Result<ApplyOutcome> outcome = applier_.ApplyMtr(
-      mtr.records, {mtr.start_lsn, mtr.end_lsn}, {page.data, store_->page_size()});
+  const Result<ApplyOutcome> outcome = applier_.ApplyMtr(mtr.records, {mtr.start_lsn, mtr.end_lsn},
+                                                         {page.data, store_->page_size()});
   for (const RedoRecord& record : mtr.records) {
     ++counts_.by_type[static_cast<size_t>(record.type)];
   }
@@ -76,7 +76,8 @@ Status Rebuilder::ApplyFileRecord(const RedoRecord& record) {
   switch (record.type) {
     case RedoType::kFileCreate: {
       REDOUBT_ASSIGN_OR_RETURN(FileCreate create, ParseFileCreate(record.body));
-      // A base copied while the server ran may hold the file already; the page LSN rule sorts it out.
+      // A base copied while the server ran may hold the file already; the page LSN rule sorts it
+      // out.
       if (space == nullptr || space->deleted) {
         store_->Create(record.page.space, create.path, SpaceFlags{create.space_flags});
       }
@@ -138,6 +139,7 @@ Space* Rebuilder::SpaceOf(const RedoRecord& record) {
     last_space_id_ = SpaceId(0xFFFFFFFF);  // it may be created by the next record
     return nullptr;
   }
+  last_space_->imported = last_space_->imported || last_space_->deleted;
   return last_space_->deleted || !last_space_->unsupported.empty() ? nullptr : last_space_;
 }
 

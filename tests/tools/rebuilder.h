@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Applies mtrs to the pages of a PageStore under the page LSN rule, and keeps account: which types, which
-// pages, what could not be applied.
+// Applies mtrs to the pages of a PageStore under the page LSN rule, and keeps account: which types,
+// which pages, what could not be applied.
 #pragma once
 
 #include <array>
@@ -35,12 +35,13 @@ class Rebuilder {
 
   Rebuilder(PageStore* store, Options options) : store_(store), options_(options) {}
 
-  // kOk also when a record could not be applied: see apply_errors(). Error: a body that cannot be parsed.
+  // kOk also when a record could not be applied: see apply_errors(). Error: a body that cannot be
+  // parsed.
   Status Apply(const innodb::MtrView& mtr);
 
   const Counts& counts() const { return counts_; }
-  // Messages of the first few failed applications and page checks, and how many there were in all. Those in
-  // spaces with unlogged builds are kept apart: they are expected there.
+  // Messages of the first few failed applications and page checks, and how many there were in all.
+  // Those in spaces with unlogged builds are kept apart: they are expected there.
   const std::vector<std::string>& apply_errors() const { return apply_errors_; }
   uint64_t apply_error_count() const { return apply_error_count_; }
 

@@ -2,14 +2,18 @@
 //
 // redo_rebuild --base DIR --final DIR: does our reading of the redo agree with the server's?
 //
-// BASE is a copy of a data directory (cold, crashed, or taken while the server ran); FINAL is the same
-// directory after a clean shutdown. The redo in FINAL from BASE's checkpoint on is applied to BASE's pages;
-// then every page of every persistent tablespace of FINAL is compared with the rebuilt one, masking only
-// what README.md of common/innodb lists. Exit code 0 = something was compared and everything was equal.
+// BASE is a copy of a data directory (cold, crashed, or taken while the server ran); FINAL is the
+// same directory after a clean shutdown. The redo in FINAL from BASE's checkpoint on is applied to
+// BASE's pages; then every page of every persistent tablespace of FINAL is compared with the
+// rebuilt one, masking only what README.md of common/innodb lists. Exit code 0 = something was
+// compared and everything was equal.
 //
-// --check-each-mtr   check list, directory and heap of every index page after every mtr that touched it
-// --parse-only       only read, check and parse FINAL's redo, from FINAL's own first readable block on
-// --from-start       with --parse-only: from the oldest block of the files instead of the checkpoint
+// --check-each-mtr   check list, directory and heap of every index page after every mtr that
+// touched it
+// --parse-only       only read, check and parse FINAL's redo, from FINAL's own first readable block
+// on
+// --from-start       with --parse-only: from the oldest block of the files instead of the
+// checkpoint
 // --json             one line of JSON instead of text
 #include <chrono>
 #include <cstdio>
@@ -41,11 +45,11 @@ struct Comparison {
   uint64_t compared = 0;
   uint64_t equal = 0;
   uint64_t unequal = 0;
-  uint64_t unequal_unlogged = 0;  // in spaces where an unlogged build was announced
+  uint64_t unequal_unlogged = 0;  // in spaces that redo alone cannot rebuild
   uint64_t touched = 0;
   uint64_t free = 0;
-  uint64_t skipped = 0;  // old doublewrite area
-  uint64_t corrupt = 0;  // pages of FINAL that fail their checksum
+  uint64_t skipped = 0;     // old doublewrite area
+  uint64_t corrupt = 0;     // pages of FINAL that fail their checksum
   uint64_t lsn_behind = 0;  // FINAL's page LSN below ours: must not happen
   uint64_t lsn_ahead = 0;
   uint64_t stamp_checked = 0;
@@ -92,8 +96,8 @@ class Comparer {
     static const Space kNone;
     const ByteView mine = rebuilt_->Read(ours == nullptr ? kNone : *ours, page_no);
     const ByteView theirs = original_->Read(space, page_no);
-    const bool broken =
-        ours != nullptr && page_no.value() < ours->pages.size() && ours->pages[page_no.value()].broken;
+    const bool broken = ours != nullptr && page_no.value() < ours->pages.size() &&
+                        ours->pages[page_no.value()].broken;
     const bool touched = ours != nullptr && page_no.value() < ours->pages.size() &&
                          ours->pages[page_no.value()].applied_end != Lsn(0);
     const PageDifference difference = ComparePages(mine, theirs, id);
@@ -129,17 +133,24 @@ class Comparer {
     result_.stamp_unequal += AsText(stamped) == AsText(theirs) ? 0 : 1;
   }
 
+  // Spaces whose pages redo alone cannot rebuild: an index was built unlogged, which
+  // MLOG_INDEX_LOAD announces except for the auxiliary tables of a FULLTEXT index; or the space was
+  // imported.
+  static bool HasUnloggedPages(const Space* ours) {
+    return ours != nullptr &&
+           (ours->index_loaded || ours->imported || ours->name.find("/fts_0") != std::string::npos);
+  }
+
   void Report(const Space& space, PageId id, ByteView mine, ByteView theirs,
               const PageDifference& difference, const Space* ours) {
-    const bool unlogged = ours != nullptr && ours->index_loaded;
+    const bool unlogged = HasUnloggedPages(ours);
     ++(unlogged ? result_.unequal_unlogged : result_.unequal);
     if (++reported_ > 40) {
       return;
     }
     std::printf("%s %s page %s type %s (rebuilt %s) LSN %llu (rebuilt %llu): %u bytes differ",
-                unlogged ? "unlogged-space" : "UNEQUAL", space.name.c_str(),
-                ToString(id).c_str(), PageTypeName(PageTypeOf(theirs)).c_str(),
-                PageTypeName(PageTypeOf(mine)).c_str(),
+                unlogged ? "unlogged-space" : "UNEQUAL", space.name.c_str(), ToString(id).c_str(),
+                PageTypeName(PageTypeOf(theirs)).c_str(), PageTypeName(PageTypeOf(mine)).c_str(),
                 static_cast<unsigned long long>(PageLsnOf(theirs).value()),
                 static_cast<unsigned long long>(PageLsnOf(mine).value()), difference.count);
     for (const uint32_t offset : difference.offsets) {
@@ -194,14 +205,14 @@ int ParseOnly(const Flags& flags) {
   if (!status.ok()) {
     return Fail(status);
   }
-  std::printf("creator \"%s\" checkpoint %llu end %llu (%s): %llu bytes %llu mtrs %llu records in %.3f s "
-              "= %.0f MB/s\n",
-              source->creator().c_str(),
-              static_cast<unsigned long long>(source->checkpoint_lsn().value()),
-              static_cast<unsigned long long>(end.value()), source->end_reason().c_str(),
-              static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(mtrs),
-              static_cast<unsigned long long>(records), seconds,
-              seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0);
+  std::printf(
+      "creator \"%s\" checkpoint %llu end %llu (%s): %llu bytes %llu mtrs %llu records in %.3f s "
+      "= %.0f MB/s\n",
+      source->creator().c_str(), static_cast<unsigned long long>(source->checkpoint_lsn().value()),
+      static_cast<unsigned long long>(end.value()), source->end_reason().c_str(),
+      static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(mtrs),
+      static_cast<unsigned long long>(records), seconds,
+      seconds > 0 ? static_cast<double>(bytes) / seconds / 1e6 : 0);
   return 0;
 }
 
@@ -215,14 +226,17 @@ struct RunTotals {
 void PrintText(const RunTotals& run, const Rebuilder& rebuilder, const Comparison& c) {
   const auto u = [](uint64_t v) { return static_cast<unsigned long long>(v); };
   const Rebuilder::Counts& n = rebuilder.counts();
-  std::printf("redo %llu .. %llu: %llu bytes, %llu mtrs, %llu records in %.3f s = %.0f MB/s, %.2f M records/s\n",
-              u(run.start.value()), u(run.end.value()), u(run.bytes), u(n.mtrs), u(n.records),
-              run.seconds, static_cast<double>(run.bytes) / run.seconds / 1e6,
-              static_cast<double>(n.records) / run.seconds / 1e6);
-  std::printf("applied %llu, skipped: by LSN %llu, no such space %llu, broken page %llu; inexact %llu; "
-              "apply errors %llu; page checks %llu, failed %llu\n",
-              u(n.applied), u(n.skipped_by_lsn), u(n.skipped_space), u(n.skipped_broken),
-              u(n.inexact), u(rebuilder.apply_error_count()), u(n.checks), u(n.check_failures));
+  std::printf(
+      "redo %llu .. %llu: %llu bytes, %llu mtrs, %llu records in %.3f s = %.0f MB/s, %.2f M "
+      "records/s\n",
+      u(run.start.value()), u(run.end.value()), u(run.bytes), u(n.mtrs), u(n.records), run.seconds,
+      static_cast<double>(run.bytes) / run.seconds / 1e6,
+      static_cast<double>(n.records) / run.seconds / 1e6);
+  std::printf(
+      "applied %llu, skipped: by LSN %llu, no such space %llu, broken page %llu; inexact %llu; "
+      "apply errors %llu; page checks %llu, failed %llu\n",
+      u(n.applied), u(n.skipped_by_lsn), u(n.skipped_space), u(n.skipped_broken), u(n.inexact),
+      u(rebuilder.apply_error_count()), u(n.checks), u(n.check_failures));
   for (const std::string& error : rebuilder.apply_errors()) {
     std::printf("  %s\n", error.c_str());
   }
@@ -232,31 +246,35 @@ void PrintText(const RunTotals& run, const Rebuilder& rebuilder, const Compariso
       std::printf(" %zu:%llu", type, u(n.by_type[type]));
     }
   }
-  std::printf("\nspaces %llu, pages compared %llu, equal %llu, unequal %llu, unequal in spaces with unlogged "
-              "builds %llu, touched %llu\n",
-              u(c.spaces), u(c.compared), u(c.equal), u(c.unequal), u(c.unequal_unlogged),
-              u(c.touched));
-  std::printf("free and different %llu, old doublewrite %llu, final corrupt %llu, final LSN behind %llu, "
-              "ahead %llu, stamps compared %llu unequal %llu, masked bytes %llu\n",
-              u(c.free), u(c.skipped), u(c.corrupt), u(c.lsn_behind), u(c.lsn_ahead),
-              u(c.stamp_checked), u(c.stamp_unequal), u(c.masked_bytes));
+  std::printf(
+      "\nspaces %llu, pages compared %llu, equal %llu, unequal %llu, unequal in spaces with "
+      "unlogged "
+      "pages %llu, touched %llu\n",
+      u(c.spaces), u(c.compared), u(c.equal), u(c.unequal), u(c.unequal_unlogged), u(c.touched));
+  std::printf(
+      "free and different %llu, old doublewrite %llu, final corrupt %llu, final LSN behind %llu, "
+      "ahead %llu, stamps compared %llu unequal %llu, masked bytes %llu\n",
+      u(c.free), u(c.skipped), u(c.corrupt), u(c.lsn_behind), u(c.lsn_ahead), u(c.stamp_checked),
+      u(c.stamp_unequal), u(c.masked_bytes));
 }
 
 void PrintJson(const RunTotals& run, const Rebuilder& rebuilder, const Comparison& c) {
   const auto u = [](uint64_t v) { return static_cast<unsigned long long>(v); };
   const Rebuilder::Counts& n = rebuilder.counts();
-  std::printf("{\"start_lsn\":%llu,\"end_lsn\":%llu,\"redo_bytes\":%llu,\"mtrs\":%llu,\"records\":%llu,"
-              "\"applied\":%llu,\"skipped_by_lsn\":%llu,\"skipped_space\":%llu,\"seconds\":%.3f,"
-              "\"mb_per_second\":%.1f,\"apply_errors\":%llu,\"check_failures\":%llu,",
-              u(run.start.value()), u(run.end.value()), u(run.bytes), u(n.mtrs), u(n.records),
-              u(n.applied), u(n.skipped_by_lsn), u(n.skipped_space), run.seconds,
-              static_cast<double>(run.bytes) / run.seconds / 1e6, u(rebuilder.apply_error_count()),
-              u(n.check_failures));
-  std::printf("\"spaces\":%llu,\"compared\":%llu,\"equal\":%llu,\"unequal\":%llu,\"unequal_unlogged\":%llu,"
-              "\"touched\":%llu,\"free_different\":%llu,\"lsn_behind\":%llu,\"stamp_checked\":%llu,"
-              "\"stamp_unequal\":%llu}\n",
-              u(c.spaces), u(c.compared), u(c.equal), u(c.unequal), u(c.unequal_unlogged),
-              u(c.touched), u(c.free), u(c.lsn_behind), u(c.stamp_checked), u(c.stamp_unequal));
+  std::printf(
+      "{\"start_lsn\":%llu,\"end_lsn\":%llu,\"redo_bytes\":%llu,\"mtrs\":%llu,\"records\":%llu,"
+      "\"applied\":%llu,\"skipped_by_lsn\":%llu,\"skipped_space\":%llu,\"seconds\":%.3f,"
+      "\"mb_per_second\":%.1f,\"apply_errors\":%llu,\"check_failures\":%llu,",
+      u(run.start.value()), u(run.end.value()), u(run.bytes), u(n.mtrs), u(n.records), u(n.applied),
+      u(n.skipped_by_lsn), u(n.skipped_space), run.seconds,
+      static_cast<double>(run.bytes) / run.seconds / 1e6, u(rebuilder.apply_error_count()),
+      u(n.check_failures));
+  std::printf(
+      "\"spaces\":%llu,\"compared\":%llu,\"equal\":%llu,\"unequal\":%llu,\"unequal_unlogged\":%llu,"
+      "\"touched\":%llu,\"free_different\":%llu,\"lsn_behind\":%llu,\"stamp_checked\":%llu,"
+      "\"stamp_unequal\":%llu}\n",
+      u(c.spaces), u(c.compared), u(c.equal), u(c.unequal), u(c.unequal_unlogged), u(c.touched),
+      u(c.free), u(c.lsn_behind), u(c.stamp_checked), u(c.stamp_unequal));
 }
 
 int Rebuild(const Flags& flags) {
@@ -291,8 +309,8 @@ int Rebuild(const Flags& flags) {
   comparer.Run();
   const Comparison& c = comparer.result();
   (flags.json ? PrintJson : PrintText)(run, rebuilder, c);
-  const bool good = c.compared > 0 && c.unequal == 0 && c.lsn_behind == 0 &&
-                    c.stamp_unequal == 0 && rebuilder.counts().check_failures == 0;
+  const bool good = c.compared > 0 && c.unequal == 0 && c.lsn_behind == 0 && c.stamp_unequal == 0 &&
+                    rebuilder.counts().check_failures == 0;
   return good ? 0 : 1;
 }
 
@@ -318,8 +336,9 @@ int Main(int argc, char** argv) {
     }
   }
   if (flags.final.empty() || (flags.base.empty() && !flags.parse_only)) {
-    std::fprintf(stderr, "usage: redo_rebuild --base DIR --final DIR [--redo DIR] [--check-each-mtr] "
-                         "[--json] | --parse-only --final DIR\n");
+    std::fprintf(stderr,
+                 "usage: redo_rebuild --base DIR --final DIR [--redo DIR] [--check-each-mtr] "
+                 "[--json] | --parse-only --final DIR\n");
     return 2;
   }
   return flags.parse_only ? ParseOnly(flags) : Rebuild(flags);

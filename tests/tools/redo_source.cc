@@ -58,9 +58,10 @@ Result<Lsn> RedoSource::FirstMtr(Lsn checkpoint) const {
     const ByteView block = BlockAt(lsn);
     const LogBlockCheck check = block.empty() ? LogBlockCheck{} : CheckLogBlock(block, lsn);
     if (!check.valid()) {
-      return Corruption("no readable block at LSN " + std::to_string(lsn.value()) +
-                        " behind checkpoint " + std::to_string(checkpoint.value()) + ": " +
-                        std::string(LogBlockStateName(check.state)));
+      return Corruption(
+          "no readable block at LSN " + std::to_string(lsn.value()) + " behind checkpoint " +
+          std::to_string(checkpoint.value()) + ": " +
+          (block.empty() ? "no file holds it" : std::string(LogBlockStateName(check.state))));
     }
     if (check.header.first_rec_group != 0) {
       return Lsn(lsn.value() + check.header.first_rec_group);

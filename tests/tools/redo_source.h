@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads the redo files of a data directory at rest: the valid set, its checkpoint, and the payload from a
-// checkpoint to the end of the log. For tests and measurements; the product's reader follows a live server.
+// Reads the redo files of a data directory at rest: the valid set, its checkpoint, and the payload
+// from a checkpoint to the end of the log. For tests and measurements; the product's reader follows
+// a live server.
 #pragma once
 
 #include <filesystem>
