@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "client/tail/redo_registration.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace redoubt::tail {
+
+RedoRegistration::RedoRegistration(Runtime* runtime, SqlConnector* connector, ServerWatch* watch,
+                                   RedoRegistrationOptions options)
+    : runtime_(runtime),
+      connector_(connector),
+      watch_(watch),
+      options_(options),
+      changed_(runtime->scheduler) {
+  options_.seconds_max = std::max(options_.seconds_max, 5U);
+}
+
+Task<void> RedoRegistration::Run(TaskGroup* group) {
+  while (!group->stopping() && failure_.ok()) {
+    co_await Step();
+    changed_.NotifyAll();
+    const TimePoint next = runtime_->scheduler->Now() + options_.interval;
+    co_await group->stop_event().Wait(next);
+  }
+  if (registered_) {
+    const Status status = co_await server_->UnregisterConsumer();
+    if (!status.ok()) {
+      runtime_->log->Debug("unregistering: " + status.message());
+    }
+  }
+  Drop();
+}
+
+void RedoRegistration::Release(Lsn lsn) {
+  if (lsn > released_) {
+    released_ = lsn;
+    progress_at_ = runtime_->scheduler->Now();
+  }
+}
+
+void RedoRegistration::Restart() {
+  released_ = Lsn{};
+  advanced_ = Lsn{};
+  retry_at_ = TimePoint{};
+  Drop();
+}
+
+Task<bool> RedoRegistration::WaitRegistered(TimePoint deadline) {
+  while (!registered_ && failure_.ok()) {
+    const bool woken = co_await changed_.Wait(deadline);
+    if (!woken) {
+      break;
+    }
+  }
+  co_return registered_;
+}
+
+uint64_t RedoRegistration::BytesMax() const {
+  return options_.bytes_max != 0 ? options_.bytes_max : watch_->facts().redo_capacity_bytes / 2;
+}
+
+// Bytes between what may go and the log's end; 0 while nothing was released yet.
+uint64_t RedoRegistration::Backlog() const {
+  const Lsn end = watch_->sample().current;
+  return released_ == Lsn{} || end <= released_ ? 0 : end.value() - released_.value();
+}
+
+Task<void> RedoRegistration::Step() {
+  if (watch_->state() != SourceState::kUp) {
+    Drop();
+    progress_at_ = runtime_->scheduler->Now();
+    co_return;
+  }
+  const TimePoint now = runtime_->scheduler->Now();
+  if (released_ != Lsn{} && released_ >= watch_->sample().flushed) {
+    progress_at_ = now;  // nothing to read: standing still is no fault
+  }
+  if (!registered_) {
+    if (now >= retry_at_ && Backlog() <= BytesMax() / 2) {
+      co_await Register();
+    }
+    co_return;
+  }
+  const uint64_t backlog = Backlog();
+  if (backlog > BytesMax()) {
+    LetGo(std::to_string(backlog) + " bytes of redo are waiting, the limit is " +
+          std::to_string(BytesMax()));
+  } else if (backlog > 0 && now - progress_at_ > std::chrono::seconds(options_.seconds_max)) {
+    LetGo("no progress for " + std::to_string(options_.seconds_max) + " s with " +
+          std::to_string(backlog) + " bytes of redo waiting");
+  } else {
+    co_await Advance();
+  }
+}
+
+Task<void> RedoRegistration::Register() {
+  retry_at_ = runtime_->scheduler->Now() + options_.retry_interval;
+  Result<std::unique_ptr<SqlSession>> session = co_await connector_->Connect();
+  Status status = session.status();
+  if (session.ok()) {
+    server_ = std::make_unique<SourceServer>(runtime_, std::move(*session));
+    status = co_await server_->EndWhenIdle(options_.seconds_max);
+  }
+  if (status.ok()) {
+    status = co_await server_->RegisterConsumer();
+  }
+  if (status.ok()) {
+    registered_ = true;
+    refusal_reported_ = false;
+    advanced_ = Lsn{};
+    progress_at_ = runtime_->scheduler->Now();
+    runtime_->log->Info("registered as redo log consumer: nothing is recycled unread (limits: " +
+                        std::to_string(BytesMax()) + " bytes, " +
+                        std::to_string(options_.seconds_max) + " s)");
+    co_return;
+  }
+  server_ = nullptr;
+  if (status.code() == StatusCode::kUnauthenticated) {
+    failure_ = status.WithContext("redo consumer registration needs the privilege BACKUP_ADMIN");
+  } else if (!refusal_reported_ && status.code() != StatusCode::kUnavailable) {
+    refusal_reported_ = true;
+    runtime_->log->Warning("not registered as redo log consumer, following without protection: " +
+                           status.message());
+  }
+}
+
+Task<void> RedoRegistration::Advance() {
+  const Lsn to = released_;
+  // Also a sign of life: without one the server ends the session.
+  const Status status = co_await server_->AdvanceConsumer(to);
+  if (status.ok()) {
+    advanced_ = to;
+    co_return;
+  }
+  runtime_->log->Warning("the redo consumer registration was lost: " + status.message());
+  Drop();
+}
+
+void RedoRegistration::LetGo(const std::string& why) {
+  ++let_go_count_;
+  retry_at_ = runtime_->scheduler->Now() + options_.retry_interval;
+  runtime_->log->Warning("letting go of the redo log so that the server is not held up: " + why +
+                         "; following goes on as long as the redo files are there");
+  Drop();
+}
+
+void RedoRegistration::Drop() {
+  // The end of the session ends the registration, even when the server does not answer any more.
+  server_ = nullptr;
+  registered_ = false;
+}
+
+}  // namespace redoubt::tail
