@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// The connection of one pagectl command, closed before the command returns.
+#pragma once
+
+#include <string>
+
+#include "client/ctl/commands.h"
+#include "client/reconnecting_channel.h"
+#include "client/volume_client.h"
+
+namespace redoubt::ctl {
+
+class Session {
+ public:
+  Session(Runtime* runtime, const ServerAddress& server)
+      : runtime_(runtime),
+        timeout_(server.timeout),
+        channel_(runtime, server.address, ReconnectingChannelOptions{}),
+        client_(&channel_) {}
+
+  Channel* channel() { return &channel_; }
+  VolumeClient& client() { return client_; }
+  TimePoint Deadline() const { return runtime_->scheduler->Now() + timeout_; }
+
+  // Closes, then hands `exit_code` back: co_return co_await session.End(code).
+  Task<int> End(int exit_code) {
+    co_await channel_.Close();
+    co_return exit_code;
+  }
+
+ private:
+  Runtime* runtime_;
+  Duration timeout_;
+  ReconnectingChannel channel_;
+  VolumeClient client_;
+};
+
+}  // namespace redoubt::ctl
