@@ -9,8 +9,6 @@ using namespace innodb;  // NOLINT: a tool about nothing else
 
 namespace {
 
-constexpr size_t kGrowPages = 64;
-
 bool IsTablespaceFile(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   const std::string extension = path.extension().string();
@@ -57,21 +55,23 @@ Result<PageStore> PageStore::Open(const std::filesystem::path& data_dir) {
 }
 
 Status PageStore::AddFile(const std::filesystem::path& path, std::string name) {
-  REDOUBT_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  REDOUBT_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   if (file.size() < kMinPageBytes) {
     return Status::Ok();  // created, nothing in it yet
   }
+  Bytes head(kMinPageBytes);
+  file.Read(0, head);
   const bool system = path.filename().string().starts_with("ibdata");
-  const FspHeader header = DecodeFspHeader(file.view());
+  const FspHeader header = DecodeFspHeader(head);
   if (system && page_size_ == 0) {
     page_size_ = header.flags.page_size();
     if (page_size_ == 0) {
       return Corruption(path.string() + ": page 0 does not say the page size");
     }
-    zeros_.assign(page_size_, 0);
+    arena_ = std::make_unique<PageArena>(page_size_);
   }
   const SpaceId id = system ? kSystemSpace : header.space;
-  if (!system && IsZero(file.view().first(kMinPageBytes))) {
+  if (!system && IsZero(head)) {
     return Status::Ok();  // page 0 was never flushed: redo will build the space
   }
   Space& space = spaces_[id];
@@ -85,10 +85,9 @@ Status PageStore::AddFile(const std::filesystem::path& path, std::string name) {
     space.flags = header.flags;
     space.unsupported = WhyUnsupported(header.flags, page_size_);
   }
-  for (size_t at = 0; at + page_size_ <= file.size(); at += page_size_) {
-    space.pages.push_back({file.data() + at, Lsn(0), false});
-  }
-  space.files.push_back(std::move(file));
+  const size_t first = space.pages.size();
+  space.pages.resize(first + file.size() / page_size_);
+  space.files.emplace_back(first, std::move(file));
   return Status::Ok();
 }
 
@@ -107,32 +106,46 @@ Space& PageStore::Create(SpaceId id, std::string name, SpaceFlags flags) {
   return space;
 }
 
-StoredPage& PageStore::Writable(Space* space, PageNo page_no) {
-  const size_t i = page_no.value();
-  if (i >= space->pages.size()) {
-    space->pages.resize(i + 1);
-  }
-  StoredPage& page = space->pages[i];
-  if (page.data == nullptr) {
-    const size_t first = i - i % kGrowPages;
-    const size_t end = std::min(first + kGrowPages, space->pages.size());
-    auto& chunk =
-        space->chunks.emplace_back(std::make_unique<uint8_t[]>((end - first) * page_size_));
-    for (size_t k = first; k < end; ++k) {
-      if (space->pages[k].data == nullptr) {
-        space->pages[k].data = chunk.get() + (k - first) * page_size_;
-      }
+void PageStore::Delete(Space* space) {
+  for (const StoredPage& page : space->pages) {
+    if (page.data != nullptr) {
+      arena_->Free(page.data);
     }
+  }
+  space->pages.clear();
+  space->files.clear();
+  space->deleted = true;
+}
+
+bool PageStore::ReadFile(const Space& space, PageNo page_no, MutableByteView out) const {
+  for (auto it = space.files.rbegin(); it != space.files.rend(); ++it) {
+    if (it->first <= page_no.value()) {
+      it->second.Read((page_no.value() - it->first) * uint64_t{page_size_}, out);
+      return true;
+    }
+  }
+  return false;
+}
+
+StoredPage& PageStore::Writable(Space* space, PageNo page_no) {
+  if (page_no.value() >= space->pages.size()) {
+    space->pages.resize(page_no.value() + size_t{1});
+  }
+  StoredPage& page = space->pages[page_no.value()];
+  if (page.data == nullptr) {
+    page.data = arena_->Allocate();
+    ReadFile(*space, page_no, {page.data, page_size_});
   }
   return page;
 }
 
-ByteView PageStore::Read(const Space& space, PageNo page_no) const {
-  const size_t i = page_no.value();
-  if (i >= space.pages.size() || space.pages[i].data == nullptr) {
-    return zeros_;
+ByteView PageStore::Read(const Space& space, PageNo page_no, Bytes* buffer) const {
+  if (page_no.value() < space.pages.size() && space.pages[page_no.value()].data != nullptr) {
+    return {space.pages[page_no.value()].data, page_size_};
   }
-  return {space.pages[i].data, page_size_};
+  buffer->assign(page_size_, 0);
+  ReadFile(space, page_no, *buffer);
+  return *buffer;
 }
 
 }  // namespace redoubt::tools

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The tablespaces of a data directory at rest, as pages that redo can be applied to. Base files are
-// mapped copy-on-write; new and grown spaces live in memory.
+// The tablespaces of a data directory at rest, as pages that redo can be applied to. A page is read
+// from its file when it is first touched; from then on it, and everything new, lives in memory.
 #pragma once
 
 #include <filesystem>
@@ -13,12 +13,12 @@
 #include "common/base/result.h"
 #include "common/base/types.h"
 #include "common/innodb/page_format.h"
-#include "tests/tools/mapped_file.h"
+#include "tests/tools/input_file.h"
 
 namespace redoubt::tools {
 
 struct StoredPage {
-  uint8_t* data = nullptr;  // nullptr = zeros that were never written
+  uint8_t* data = nullptr;  // nullptr = as in the file, or zeros behind its end
   Lsn applied_end;          // end of the last mtr applied, Lsn(0) = none
   bool broken = false;      // a record could not be applied: nothing more is, until initialised
 };
@@ -32,13 +32,13 @@ struct Space {
   bool index_loaded = false;  // an unlogged build was announced
   bool imported = false;      // page records came after its deletion: IMPORT TABLESPACE
   std::vector<StoredPage> pages;
-  std::vector<MappedFile> files;
-  std::vector<std::unique_ptr<uint8_t[]>> chunks;
+  // Files in order, each with the number of its first page. Emptied when the space is deleted.
+  std::vector<std::pair<size_t, InputFile>> files;
 };
 
 class PageStore {
  public:
-  // Maps every persistent tablespace file below `data_dir`.
+  // Opens every persistent tablespace file below `data_dir`.
   static Result<PageStore> Open(const std::filesystem::path& data_dir);
 
   uint32_t page_size() const { return page_size_; }
@@ -46,17 +46,20 @@ class PageStore {
   // nullptr if unknown.
   Space* Find(SpaceId id);
   Space& Create(SpaceId id, std::string name, innodb::SpaceFlags flags);
-  // The page's record, which gets memory if it had none.
+  void Delete(Space* space);
+  // The page's record, read into memory if it was not there.
   StoredPage& Writable(Space* space, PageNo page_no);
-  // Zeros for a page that has no bytes.
-  ByteView Read(const Space& space, PageNo page_no) const;
+  // Borrowed from the store or from `buffer`, which must outlive the answer.
+  ByteView Read(const Space& space, PageNo page_no, Bytes* buffer) const;
 
  private:
   Status AddFile(const std::filesystem::path& path, std::string name);
+  // False if no file holds the page: it is zeros.
+  bool ReadFile(const Space& space, PageNo page_no, MutableByteView out) const;
 
   uint32_t page_size_ = 0;
   std::map<SpaceId, Space> spaces_;
-  Bytes zeros_;
+  std::unique_ptr<PageArena> arena_;
 };
 
 }  // namespace redoubt::tools

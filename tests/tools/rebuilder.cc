@@ -93,8 +93,7 @@ Status Rebuilder::ApplyFileRecord(const RedoRecord& record) {
     case RedoType::kFileDelete: {
       REDOUBT_RETURN_IF_ERROR(ParseFileDelete(record.body).status());
       if (space != nullptr) {
-        space->deleted = true;
-        space->pages.clear();
+        store_->Delete(space);
       }
       break;
     }
@@ -182,7 +181,8 @@ void Rebuilder::Check(const MtrView& mtr) {
     if (space == nullptr || store_->Writable(space, record.page.page_no).broken) {
       continue;
     }
-    const ByteView page = store_->Read(*space, record.page.page_no);
+    Bytes buffer;
+    const ByteView page = store_->Read(*space, record.page.page_no, &buffer);
     const uint16_t type = PageTypeOf(page);
     if (type != kPageTypeIndex && type != kPageTypeRtree && type != kPageTypeSdi) {
       continue;

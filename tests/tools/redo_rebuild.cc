@@ -87,21 +87,23 @@ class Comparer {
   void ComparePage(const Space& space, PageNo page_no) {
     const PageId id{space.id, page_no};
     const uint32_t page_size = original_->page_size();
-    const ByteView xdes = original_->Read(space, XdesPageOf(page_no, page_size));
+
     if (IsOldDoublewrite(id, page_size)) {
       ++result_.skipped;
       return;
     }
     const Space* ours = rebuilt_->Find(space.id);
     static const Space kNone;
-    const ByteView mine = rebuilt_->Read(ours == nullptr ? kNone : *ours, page_no);
-    const ByteView theirs = original_->Read(space, page_no);
+    const ByteView mine = rebuilt_->Read(ours == nullptr ? kNone : *ours, page_no, &mine_buffer_);
+    const ByteView theirs = original_->Read(space, page_no, &theirs_buffer_);
     const bool broken = ours != nullptr && page_no.value() < ours->pages.size() &&
                         ours->pages[page_no.value()].broken;
     const bool touched = ours != nullptr && page_no.value() < ours->pages.size() &&
                          ours->pages[page_no.value()].applied_end != Lsn(0);
     const PageDifference difference = ComparePages(mine, theirs, id);
-    if (!difference.equal() && IsPageFree(xdes, page_no)) {
+    if (!difference.equal() &&
+        IsPageFree(original_->Read(space, XdesPageOf(page_no, page_size), &xdes_buffer_),
+                   page_no)) {
       ++result_.free;
       return;
     }
@@ -161,6 +163,9 @@ class Comparer {
 
   PageStore* rebuilt_;
   PageStore* original_;
+  Bytes mine_buffer_;
+  Bytes theirs_buffer_;
+  Bytes xdes_buffer_;
   Comparison result_;
   uint64_t reported_ = 0;
 };

@@ -20,20 +20,22 @@ Result<RedoSource> RedoSource::Open(const std::filesystem::path& data_dir) {
     if (!name || name->spare) {
       continue;
     }
-    REDOUBT_ASSIGN_OR_RETURN(MappedFile map, MappedFile::Open(entry.path()));
-    if (map.size() < kLogFileHeaderBytes) {
+    REDOUBT_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(entry.path()));
+    Bytes head(kLogFileHeaderBytes);
+    file.Read(0, head);
+    if (file.size() < kLogFileHeaderBytes) {
       return Corruption(entry.path().string() + ": shorter than a redo file header");
     }
-    const Result<LogFileLead> lead = ParseLogFileLead(map.view().first(kLogFileHeaderBytes));
+    const Result<LogFileLead> lead = ParseLogFileLead(head);
     if (!lead.ok()) {
       return lead.status().WithContext(entry.path().string());
     }
-    const Lsn end = LogFileEndLsn(lead->header.start_lsn, map.size());
+    const Lsn end = LogFileEndLsn(lead->header.start_lsn, file.size());
     if (lead->header.start_lsn <= lead->checkpoint_lsn && lead->checkpoint_lsn < end) {
       source.checkpoint_lsn_ = std::max(source.checkpoint_lsn_, lead->checkpoint_lsn);
     }
     source.creator_ = lead->header.creator;
-    source.files_.push_back({lead->header, std::move(map), name->id});
+    source.files_.push_back({lead->header, std::move(file), name->id});
   }
   if (source.files_.empty()) {
     return NotFound("no redo files in " + (data_dir / kLogDirectoryName).string());
@@ -43,25 +45,28 @@ Result<RedoSource> RedoSource::Open(const std::filesystem::path& data_dir) {
   return source;
 }
 
-ByteView RedoSource::BlockAt(Lsn lsn) const {
+size_t RedoSource::ReadBlocks(Lsn lsn, MutableByteView out) const {
   for (const File& file : files_) {
     const Lsn start = file.header.start_lsn;
-    if (start <= lsn && lsn < LogFileEndLsn(start, file.map.size())) {
-      return file.map.view().subspan(LogFileOffset(start, lsn), kLogBlockBytes);
+    const Lsn end = LogFileEndLsn(start, file.file.size());
+    if (start <= lsn && lsn < end) {
+      const size_t length = std::min(out.size(), end.value() - lsn.value());
+      file.file.Read(LogFileOffset(start, lsn), out.first(length));
+      return length;
     }
   }
-  return {};
+  return 0;
 }
 
 Result<Lsn> RedoSource::FirstMtr(Lsn checkpoint) const {
+  Bytes block(kLogBlockBytes);
   for (Lsn lsn = AlignToBlock(checkpoint);; lsn = Lsn(lsn.value() + kLogBlockBytes)) {
-    const ByteView block = BlockAt(lsn);
-    const LogBlockCheck check = block.empty() ? LogBlockCheck{} : CheckLogBlock(block, lsn);
+    const bool held = ReadBlocks(lsn, block) != 0;
+    const LogBlockCheck check = held ? CheckLogBlock(block, lsn) : LogBlockCheck{};
     if (!check.valid()) {
-      return Corruption(
-          "no readable block at LSN " + std::to_string(lsn.value()) + " behind checkpoint " +
-          std::to_string(checkpoint.value()) + ": " +
-          (block.empty() ? "no file holds it" : std::string(LogBlockStateName(check.state))));
+      return Corruption("no readable block at LSN " + std::to_string(lsn.value()) +
+                        " behind checkpoint " + std::to_string(checkpoint.value()) + ": " +
+                        (held ? std::string(LogBlockStateName(check.state)) : "no file holds it"));
     }
     if (check.header.first_rec_group != 0) {
       return Lsn(lsn.value() + check.header.first_rec_group);
@@ -70,31 +75,38 @@ Result<Lsn> RedoSource::FirstMtr(Lsn checkpoint) const {
 }
 
 Status RedoSource::ReadFrom(Lsn from, const std::function<Status(ByteView)>& sink) const {
-  Bytes chunk;
-  chunk.reserve(kChunkBytes + kLogBlockBytes);
+  Bytes blocks(kChunkBytes);
+  Bytes payload;
+  payload.reserve(kChunkBytes);
   Lsn lsn = AlignToBlock(from);
   size_t skip = from.value() - lsn.value() - kLogBlockHeaderBytes;
-  for (bool more = true; more;) {
-    const ByteView block = BlockAt(lsn);
-    const LogBlockCheck check = block.empty() ? LogBlockCheck{} : CheckLogBlock(block, lsn);
-    if (check.valid()) {
-      const ByteView payload = check.payload.subspan(std::min(skip, check.payload.size()));
-      chunk.insert(chunk.end(), payload.begin(), payload.end());
-      skip = 0;
+  for (;;) {
+    const size_t length = ReadBlocks(lsn, blocks);
+    LogBlockState state = LogBlockState::kFull;
+    payload.clear();
+    for (size_t at = 0; at < length && state == LogBlockState::kFull; at += kLogBlockBytes) {
+      const LogBlockCheck check =
+          CheckLogBlock(ByteView(blocks).subspan(at, kLogBlockBytes), Lsn(lsn.value() + at));
+      state = check.state;
+      if (check.valid()) {
+        const ByteView bytes = check.payload.subspan(std::min(skip, check.payload.size()));
+        payload.insert(payload.end(), bytes.begin(), bytes.end());
+        skip = 0;
+      }
+      if (state != LogBlockState::kFull) {
+        end_reason_ = std::string(LogBlockStateName(state)) + " block at LSN " +
+                      std::to_string(lsn.value() + at);
+      }
     }
-    more = check.state == LogBlockState::kFull;
-    if (!more) {
-      end_reason_ = block.empty() ? "end of the files"
-                                  : std::string(LogBlockStateName(check.state)) + " block";
-      end_reason_ += " at LSN " + std::to_string(lsn.value());
+    REDOUBT_RETURN_IF_ERROR(sink(payload));
+    if (length == 0) {
+      end_reason_ = "end of the files at LSN " + std::to_string(lsn.value());
     }
-    if (chunk.size() >= kChunkBytes || !more) {
-      REDOUBT_RETURN_IF_ERROR(sink(chunk));
-      chunk.clear();
+    if (length == 0 || state != LogBlockState::kFull) {
+      return Status::Ok();
     }
-    lsn = Lsn(lsn.value() + kLogBlockBytes);
+    lsn = Lsn(lsn.value() + length);
   }
-  return Status::Ok();
 }
 
 }  // namespace redoubt::tools

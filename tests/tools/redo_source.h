@@ -12,7 +12,7 @@
 
 #include "common/base/result.h"
 #include "common/innodb/log_file.h"
-#include "tests/tools/mapped_file.h"
+#include "tests/tools/input_file.h"
 
 namespace redoubt::tools {
 
@@ -36,11 +36,12 @@ class RedoSource {
  private:
   struct File {
     innodb::LogFileHeader header;
-    MappedFile map;
+    InputFile file;
     uint64_t id = 0;
   };
-  // The block at `lsn`, or an empty view past the last file.
-  ByteView BlockAt(Lsn lsn) const;
+  // Reads up to out.size() bytes of whole blocks from `lsn` (a block start) on; 0 past the last
+  // file.
+  size_t ReadBlocks(Lsn lsn, MutableByteView out) const;
 
   std::vector<File> files_;
   Lsn checkpoint_lsn_;
