@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Restores a followed server at several LSNs inside a workload and holds each result against what was true then.
+
+At each moment the workload pauses, the LSN and the checksum of every table are taken, and a transaction with changes of
+its own stays open. Later each LSN is restored. For each: innochecksum passes on every file, a stock mysqld boots,
+CHECK TABLE is content, every checksum is the one of that LSN (so the open transaction was rolled back), and the next
+AUTO_INCREMENT value is the one that was due, although the rows with the highest values had been deleted.
+
+python3 ci/restore_check.py [--page-size N] [--keep DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mysql
+import stack
+import workloads
+
+_VOLUME = "restore"
+_WAIT_SECONDS = 300
+# What runs before each moment.
+_STEPS = (("row_moves", "sysbench"), ("users_routines", "lob_json"), ("instant_columns", "spatial", "index_builds"))
+_SETUP = """
+CREATE DATABASE counters;
+CREATE TABLE counters.c (id INT AUTO_INCREMENT PRIMARY KEY, v INT);
+CREATE TABLE counters.open_changes (id INT PRIMARY KEY, v VARCHAR(200));
+INSERT INTO counters.open_changes WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 1000)
+SELECT n, REPEAT('o', n % 190) FROM seq;
+"""
+_COUNT_ON = """
+INSERT INTO counters.c (v) WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 100) SELECT n FROM seq;
+DELETE FROM counters.c ORDER BY id DESC LIMIT 60;
+"""
+
+
+@dataclasses.dataclass
+class Moment:
+    """What was true at an LSN."""
+
+    lsn: int
+    checksums: dict[str, str]
+    next_counter: int
+
+
+def checksums(server: mysql.Server) -> dict[str, str]:
+    """CHECKSUM TABLE of every base table outside the server's own schemas."""
+    rows = server.query(
+        "SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM information_schema.tables "
+        "WHERE table_type = 'BASE TABLE' AND engine = 'InnoDB' "
+        "AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
+    )
+    names = [row[0] for row in rows]
+    return {row[0]: row[1] for row in server.query(f"CHECKSUM TABLE {', '.join(names)}")}
+
+
+def next_counter(server: mysql.Server) -> int:
+    """The AUTO_INCREMENT value that the next row of counters.c is due to get."""
+    return int(
+        server.scalar(
+            "SET SESSION information_schema_stats_expiry = 0; "
+            "SELECT auto_increment FROM information_schema.tables WHERE table_schema = 'counters' AND table_name = 'c'"
+        )
+    )
+
+
+@contextmanager
+def open_transaction(server: mysql.Server, number: int) -> Iterator[None]:
+    """Keeps a transaction open in a session of its own; its changes are never committed."""
+    session = subprocess.Popen(
+        server.client_command("--unbuffered"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert session.stdin is not None and session.stdout is not None
+    session.stdin.write(
+        "START TRANSACTION; UPDATE counters.open_changes SET v = 'never committed' WHERE id % 2; "
+        f"INSERT INTO counters.open_changes VALUES ({100000 + number}, 'never committed'); SELECT 'done';\n"
+    )
+    session.stdin.flush()
+    session.stdout.readline()
+    try:
+        yield
+    finally:
+        session.kill()
+        session.wait()
+        session.stdin.close()
+        session.stdout.close()
+
+
+def take_moment(server: mysql.Server, number: int, tail: stack.RedoTail, ctl: stack.PageCtl) -> Moment:
+    """Records what is true now, at an LSN at which a transaction is open, and waits until the tailer is past it."""
+    server.run_sql(_COUNT_ON)
+    with open_transaction(server, number):
+        lsn = server.status("Innodb_redo_log_current_lsn")
+        moment = Moment(lsn, checksums(server), next_counter(server))
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while server.status("Innodb_redo_log_flushed_to_disk_lsn") < lsn and time.monotonic() < deadline:
+            time.sleep(0.1)
+        stack.wait_for_lsn(ctl, tail, lsn, _WAIT_SECONDS)
+    return moment
+
+
+def innochecksum_all(datadir: Path) -> list[str]:
+    """The tablespace files that innochecksum does not accept."""
+    files = [f for f in datadir.rglob("*") if f.suffix in (".ibd", ".ibu") or f.name.startswith(("undo_0", "ibdata"))]
+    return [f"innochecksum: {f.relative_to(datadir)}" for f in sorted(files) if mysql.innochecksum(f).returncode != 0]
+
+
+def differences(directory: Path, options: mysql.Options, moment: Moment) -> list[str]:
+    """What is not as it was at the moment; empty when the restored directory is right."""
+    found = innochecksum_all(directory)
+    with mysql.Server(directory, options) as server:
+        server.start()
+        now = checksums(server)
+        for table in sorted(now.keys() | moment.checksums.keys()):
+            if now.get(table) != moment.checksums.get(table):
+                found.append(f"checksum of {table}: {moment.checksums.get(table)} then, {now.get(table)} restored")
+        names = ", ".join("`" + table.replace(".", "`.`", 1) + "`" for table in now)
+        for row in server.query(f"CHECK TABLE {names}"):
+            if row[2] == "error" or (row[2] == "status" and row[3] != "OK"):
+                found.append(f"CHECK TABLE: {' '.join(row)}")
+        server.run_sql("INSERT INTO counters.c (v) VALUES (-1)")
+        counter = int(server.scalar("SELECT id FROM counters.c WHERE v = -1"))
+        if counter != moment.next_counter:
+            found.append(f"AUTO_INCREMENT went on with {counter}, {moment.next_counter} was due")
+        server.stop()
+    return found
+
+
+def check(work_dir: Path, page_size: int) -> list[str]:
+    """Runs everything; returns what was wrong."""
+    problems: list[str] = []
+    with mysql.Server(work_dir / "mysql", mysql.Options(page_size=page_size)) as server:
+        stack.progress("a fresh server, online import")
+        server.initialize()
+        server.start()
+        server.run_sql(_SETUP)
+        page_server = stack.PageServer(work_dir / "pageserver", work_dir)
+        tail = stack.RedoTail(server, page_server, _VOLUME, work_dir)
+        ctl = stack.PageCtl(page_server)
+        with page_server, tail:
+            page_server.start()
+            tail.start()
+            stack.wait_for_import(ctl, tail, _WAIT_SECONDS)
+            moments = []
+            for number, names in enumerate(_STEPS, start=1):
+                stack.progress(f"workload: {', '.join(names)}")
+                for name in names:
+                    workloads.run(server, workloads.ALL[name])
+                moments.append(take_moment(server, number, tail, ctl))
+                stack.progress(f"moment {number}: LSN {moments[-1].lsn}, {len(moments[-1].checksums)} tables")
+            workloads.run(server, workloads.ALL["old_formats"])
+            for number, moment in enumerate(moments, start=1):
+                target = work_dir / f"restored_{number}"
+                result = ctl.restore(_VOLUME, target, "--lsn", str(moment.lsn))
+                stack.progress(f"moment {number}: restored, {result.get('files')} files; booting a stock mysqld on it")
+                wrong = differences(target, server.options, moment)
+                stack.progress(f"moment {number}: {len(wrong)} differences in {len(moment.checksums)} tables")
+                problems += [f"LSN {moment.lsn}: {text}" for text in wrong]
+            server.stop()
+            tail.stop()
+            page_server.stop()
+    return problems
+
+
+def main() -> int:
+    """The command line; see the module's head."""
+    parser = argparse.ArgumentParser(description="Restore at three LSNs and hold each result against that moment.")
+    parser.add_argument("--page-size", type=int, default=16384, choices=[4096, 8192, 16384, 32768, 65536])
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and keep everything")
+    arguments = parser.parse_args()
+    work_dir = arguments.keep or Path(tempfile.mkdtemp(prefix="redoubt-restore-"))
+    try:
+        problems = check(work_dir, arguments.page_size)
+    except (mysql.ServerError, mysql.SqlError, stack.StackError) as problem:
+        problems = [str(problem)]
+    finally:
+        if arguments.keep is None:
+            shutil.rmtree(work_dir, ignore_errors=True)
+    for text in problems:
+        print(f"    {text}")
+    print(f"\n{'BAD' if problems else 'GOOD'}: {len(_STEPS)} restores, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
