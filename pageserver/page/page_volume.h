@@ -103,6 +103,9 @@ struct PageVolumeStatus {
   std::vector<LsnRange> holes;
   uint32_t unsupported_space_count = 0;
   std::vector<SpaceId> spaces_wanting_images;
+  // Redo in version chains that are longer than the bound and wait to be materialized.
+  uint64_t chain_backlog_bytes = 0;
+  uint64_t materialized_images = 0;
 };
 
 struct PageVolumeOptions {
@@ -112,6 +115,15 @@ struct PageVolumeOptions {
   size_t batch_bytes = 8 << 20;
   // A chain longer than this (bytes of deltas above the newest image) is materialized in the background.
   size_t chain_bytes_max = 32 << 10;
+  // Redo of pages whose chains are too long and wait to be materialized; above it ingest waits.
+  size_t chain_backlog_bytes_max = 256 << 20;
+  // Batches that wait for the store; above it ingest waits.
+  size_t frozen_batches_max = 2;
+  // An idle volume writes out a batch that is older, and flushes what was written at least so often.
+  Duration batch_age_max = std::chrono::seconds(5);
+  Duration flush_interval = std::chrono::seconds(10);
+  // The store is flushed, and the log may be trimmed, after this many bytes of redo.
+  size_t flush_bytes = 64 << 20;
 };
 
 class PageCache;

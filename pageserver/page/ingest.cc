@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/page/ingest.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/crc32c.h"
+#include "common/innodb/log_block.h"
+
+namespace redoubt {
+namespace {
+
+constexpr size_t kPieceBytes = 1 << 20;
+constexpr size_t kReadBytes = 4 << 20;
+constexpr Duration kReadWait = std::chrono::milliseconds(500);
+constexpr Duration kRetryWait = std::chrono::milliseconds(200);
+constexpr Duration kThrottleWait = std::chrono::milliseconds(5);
+constexpr int64_t kSampleWindowNs = 500'000'000;
+
+}  // namespace
+
+Ingest::Ingest(VolumeState* state, RedoFeed* feed, BatchWriter* writer, TaskGroup* group)
+    : state_(state), feed_(feed), writer_(writer), group_(group) {}
+
+void Ingest::Restore(Lsn persisted, Lsn pull_from) {
+  REDOUBT_CHECK(pull_from <= persisted);
+  pull_from_ = pull_from;
+  next_read_ = pull_from;
+  fed_ = persisted;
+  state_->open = std::make_shared<BatchSlot>(persisted);
+  if (persisted != Lsn{}) {
+    grouper_ = std::make_shared<RedoGrouper>(persisted);
+  }
+}
+
+Task<void> Ingest::Run() {
+  while (!group_->stopping() && state_->ingest_error.ok()) {
+    const Lsn from = next_read_;
+    Result<FeedBatch> batch =
+        co_await feed_->Read(from, kReadBytes, state_->runtime->scheduler->Now() + kReadWait);
+    if (!batch.ok()) {
+      if (batch.status().code() == StatusCode::kCancelled) {
+        co_return;
+      }
+      if (batch.status().code() == StatusCode::kBelowHorizon) {
+        Fail(batch.status().WithContext("redo that was not ingested yet is gone"));
+        co_return;
+      }
+      state_->runtime->log->Warning("ingest: cannot read redo from LSN " +
+                                    std::to_string(from.value()) + ": " +
+                                    batch.status().ToString());
+      co_await group_->stop_event().Wait(state_->runtime->scheduler->Now() + kRetryWait);
+      continue;
+    }
+    const bool idle = batch->chunks.empty();
+    for (const RedoChunk& chunk : batch->chunks) {
+      const Status status = co_await TakeChunk(&chunk);
+      if (!status.ok()) {
+        Fail(status);
+        co_return;
+      }
+      if (group_->stopping()) {
+        co_return;
+      }
+    }
+    co_await MaybeFreeze(idle);
+  }
+}
+
+void Ingest::Fail(const Status& status) {
+  state_->ingest_error = status;
+  state_->runtime->log->Error("ingest of volume " + std::to_string(state_->options.volume.value()) +
+                              " stopped at LSN " +
+                              std::to_string(state_->applied.value().value()) + ": " +
+                              status.ToString());
+}
+
+void Ingest::StartAt(Lsn first_mtr) {
+  FreezeOpen();
+  grouper_ = std::make_shared<RedoGrouper>(first_mtr);
+  state_->open = std::make_shared<BatchSlot>(first_mtr);
+}
+
+void Ingest::DeclareHole(const RedoChunk& chunk) {
+  const Lsn known_until = state_->applied.value();
+  state_->runtime->log->Warning(
+      "volume " + std::to_string(state_->options.volume.value()) + ": redo from LSN " +
+      std::to_string(known_until.value()) + " to " + std::to_string(chunk.range.start.value()) +
+      " was lost; pages need a new import to be read beyond it");
+  if (grouper_ != nullptr) {
+    FreezeOpen();
+    grouper_.reset();
+  }
+}
+
+// Decides where parsing goes on in `chunk`. *skip_bytes: payload before that point.
+Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
+  if (chunk.payload == nullptr ||
+      chunk.payload->size() !=
+          innodb::ToSn(chunk.range.end).value() - innodb::ToSn(chunk.range.start).value()) {
+    return Corruption("redo chunk at LSN " + std::to_string(chunk.range.start.value()) +
+                      " has a payload of the wrong length");
+  }
+  *skip_bytes = 0;
+  if (fed_ != Lsn{} && chunk.range.start > fed_) {
+    DeclareHole(chunk);
+  }
+  if (grouper_ == nullptr) {
+    *skip_bytes = chunk.payload->size();
+    if (chunk.first_mtr_lsn == Lsn{}) {
+      return Status::Ok();  // begins and ends inside one mtr whose start we do not have
+    }
+    const Lsn applied = state_->applied.value();
+    if (applied != Lsn{} && chunk.first_mtr_lsn > applied) {
+      if (state_->ranges.AddHole(applied, chunk.first_mtr_lsn)) {
+        ranges_changed_ = true;
+      }
+    }
+    StartAt(chunk.first_mtr_lsn);
+    if (applied != Lsn{}) {
+      state_->spaces.ForgetAll(chunk.first_mtr_lsn, &state_->open->events);
+    }
+    state_->applied.Advance(chunk.first_mtr_lsn);
+    fed_ = chunk.first_mtr_lsn;
+  }
+  REDOUBT_CHECK(chunk.range.start <= fed_);
+  *skip_bytes = std::min<size_t>(
+      chunk.payload->size(), innodb::ToSn(fed_).value() - innodb::ToSn(chunk.range.start).value());
+  return Status::Ok();
+}
+
+Task<Status> Ingest::TakeChunk(const RedoChunk* chunk) {
+  next_read_ = chunk->range.end;
+  if (chunk->range.end <= fed_) {
+    co_return Status::Ok();
+  }
+  size_t at = 0;
+  REDOUBT_CO_RETURN_IF_ERROR(PrepareChunk(*chunk, &at));
+  const size_t size = chunk->payload->size();
+  // The chunk is checked as a whole with its first piece.
+  bool check = true;
+  while (at < size) {
+    co_await WaitForRoom();
+    const size_t bytes = std::min(kPieceBytes, size - at);
+    auto parse = [grouper = grouper_, payload = chunk->payload, at, bytes, check,
+                  crc = chunk->payload_crc32c, start = chunk->range.start]() {
+      Parsed parsed{Status::Ok(), std::make_unique<RedoPiece>()};
+      if (check && Crc32c(*payload) != crc) {
+        parsed.status = Corruption("redo chunk at LSN " + std::to_string(start.value()) +
+                                   " has a wrong checksum");
+        parsed.piece->range = {grouper->end_lsn(), grouper->end_lsn()};
+        return parsed;
+      }
+      parsed.status = grouper->Take(ByteView(*payload).subspan(at, bytes), parsed.piece.get());
+      return parsed;
+    };
+    Parsed parsed = co_await RunBlocking(state_->runtime->blocking, parse);
+    check = false;
+    at += bytes;
+    if (parsed.piece->range.end > chunk->range.start) {
+      pull_from_ = chunk->range.start;
+    }
+    Merge(std::move(parsed.piece));
+    REDOUBT_CO_RETURN_IF_ERROR(parsed.status);
+    fed_ = grouper_->fed_lsn();
+    co_await MaybeFreeze(false);
+  }
+  fed_ = chunk->range.end;
+  SampleTime(*chunk);
+  co_return Status::Ok();
+}
+
+void Ingest::Merge(std::unique_ptr<RedoPiece> piece) {
+  const Lsn end = piece->range.end;
+  if (end == piece->range.start) {
+    return;
+  }
+  BatchSlot* const open = state_->open.get();
+  if (open->deltas.empty()) {
+    open->opened = state_->runtime->scheduler->Now();
+  }
+  for (const SpaceNote& note : piece->spaces) {
+    state_->spaces.TakeNote(note, &open->events);
+  }
+  for (const PageRun& run : piece->runs) {
+    state_->Superseded(run.page, run.first_end);
+  }
+  state_->ingested_bytes += piece->payload_bytes;
+  open->deltas.Merge(std::move(piece));
+  open->pull_from = pull_from_;
+  state_->applied.Advance(end);
+}
+
+// The last chunk of each window counts, so that "the newest LSN at or before a time" is never older
+// than a window, and a quiet log is exact.
+void Ingest::SampleTime(const RedoChunk& chunk) {
+  if (chunk.source_time_unix_ns == 0) {
+    return;
+  }
+  const bool next_window = chunk.source_time_unix_ns >= window_start_ns_ + kSampleWindowNs ||
+                           chunk.source_time_unix_ns < window_start_ns_;
+  if (next_window) {
+    if (window_.time_unix_ns != 0) {
+      state_->open->times.push_back(window_);
+    }
+    window_start_ns_ = chunk.source_time_unix_ns;
+  }
+  window_ = {chunk.source_time_unix_ns, chunk.range.end};
+  state_->newest_time_unix_ns = chunk.source_time_unix_ns;
+  state_->newest_sample = window_;
+}
+
+void Ingest::FreezeOpen() {
+  BatchSlot* const open = state_->open.get();
+  if (open == nullptr || open->deltas.empty()) {
+    return;
+  }
+  if (window_.time_unix_ns != 0) {
+    open->times.push_back(window_);
+  }
+  if (ranges_changed_) {
+    open->ranges = state_->ranges.Encode();
+    ranges_changed_ = false;
+  }
+  const Lsn end = open->deltas.range().end;
+  state_->frozen.push_back(std::move(state_->open));
+  state_->open = std::make_shared<BatchSlot>(end);
+  state_->open->pull_from = pull_from_;
+  writer_->Wake();
+}
+
+Task<void> Ingest::MaybeFreeze(bool idle) {
+  const BatchSlot& open = *state_->open;
+  const bool full = open.deltas.payload_bytes() >= state_->options.batch_bytes;
+  const bool old = idle && !open.deltas.empty() &&
+                   state_->runtime->scheduler->Now() >= open.opened + state_->options.batch_age_max;
+  if (full || old) {
+    FreezeOpen();
+  }
+  while (state_->frozen.size() > state_->options.frozen_batches_max && !group_->stopping() &&
+         writer_->healthy()) {
+    co_await writer_->WaitProgress(state_->runtime->scheduler->Now() + kRetryWait);
+  }
+  if (!writer_->healthy() && state_->ingest_error.ok()) {
+    Fail(writer_->failure());
+  }
+}
+
+Task<void> Ingest::WaitForRoom() {
+  while (admission_ && !admission_() && !group_->stopping()) {
+    co_await state_->runtime->scheduler->Sleep(kThrottleWait);
+  }
+}
+
+}  // namespace redoubt

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/page/materializer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "pageserver/storage/keys.h"
+
+namespace redoubt {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(500);
+constexpr size_t kPagesPerRound = 64;
+// Above so many pages with chains the short ones are forgotten: bounds the memory of the count.
+constexpr size_t kChainsMax = 2 << 20;
+
+}  // namespace
+
+Materializer::Materializer(VolumeState* state, PageReader* reader, TaskGroup* group)
+    : state_(state), reader_(reader), group_(group), work_(state->runtime->scheduler) {}
+
+void Materializer::OnWritten(const std::vector<BatchWriter::PageBytes>& pages) {
+  for (const BatchWriter::PageBytes& written : pages) {
+    uint32_t& slot = table_.FindOrAdd(written.page);
+    if (slot == PageTable::kNone) {
+      slot = static_cast<uint32_t>(chains_.size());
+      chains_.push_back({written.page, 0, false});
+    }
+    Chain& chain = chains_[slot];
+    backlog_bytes_ -= chain.queued ? chain.bytes : 0;
+    chain.bytes = written.initializes ? written.bytes : chain.bytes + written.bytes;
+    if (!chain.queued && chain.bytes > state_->options.chain_bytes_max) {
+      chain.queued = true;
+      queue_.push_back(slot);
+    }
+    backlog_bytes_ += chain.queued ? chain.bytes : 0;
+  }
+  if (chains_.size() > kChainsMax && queue_.empty()) {
+    ForgetShort();
+  }
+  if (!queue_.empty()) {
+    work_.NotifyAll();
+  }
+}
+
+void Materializer::ForgetShort() {
+  table_.Clear();
+  chains_.clear();
+}
+
+Task<void> Materializer::Run() {
+  while (!group_->stopping()) {
+    if (queue_.empty()) {
+      co_await work_.Wait(state_->runtime->scheduler->Now() + kTick);
+      continue;
+    }
+    const Status status = co_await MaterializeSome();
+    if (!status.ok()) {
+      state_->runtime->log->Error("materializer: " + status.ToString());
+      co_return;  // the store takes no more writes; the writer says so to ingest
+    }
+  }
+}
+
+// A page that cannot be built (a hole, an unsupported space) drops out of the count until more redo for
+// it is written; reads of it say why.
+Task<Status> Materializer::MaterializeSome() {
+  const Lsn read_lsn = state_->written;
+  const size_t count = std::min(queue_.size(), kPagesPerRound);
+  std::vector<PageChainRequest> requests;
+  for (size_t i = 0; i < count; ++i) {
+    Chain& chain = chains_[queue_.front()];
+    queue_.pop_front();
+    REDOUBT_CHECK(chain.queued);
+    REDOUBT_CHECK(backlog_bytes_ >= chain.bytes);
+    backlog_bytes_ -= chain.bytes;
+    chain.queued = false;
+    chain.bytes = 0;
+    if (state_->ranges.Check(read_lsn).ok() && reader_->CheckSpace(chain.page.space, read_lsn).ok()) {
+      requests.push_back(reader_->MakeRequest(chain.page, read_lsn));
+    }
+  }
+  std::sort(requests.begin(), requests.end(),
+            [](const PageChainRequest& a, const PageChainRequest& b) { return a.page < b.page; });
+  std::vector<PageId> pages;
+  for (const PageChainRequest& request : requests) {
+    pages.push_back(request.page);
+  }
+  std::vector<PageChainResult> results = co_await reader_->Build(std::move(requests));
+  KvBatch batch;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (results[i].wants_image) {
+      state_->wanting_images.insert(pages[i].space);
+    }
+    if (results[i].status.ok() && results[i].image != nullptr && results[i].delta_bytes > 0) {
+      batch.Put(KvFamily::kImage, ImageKey(state_->options.volume, pages[i], results[i].page_lsn),
+                EncodeImage(ImageOrigin::kMaterialized, *results[i].image));
+      ++image_count_;
+    }
+  }
+  co_return co_await state_->store->Write(std::move(batch));
+}
+
+}  // namespace redoubt

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// Builds one page as of one LSN from its history: the newest image at or below it and the mtrs after
+// that image, from the store and from memory. A pure function of what it is given and of the store.
+//
+//   base := the newest image <= L above the floor; or an mtr <= L that initialises the page, if younger
+//   page := base + every mtr with start >= base LSN and end <= L, in order; stamped with the last end
+//
+// A history whose first mtr does not initialise the page, without an image, is not a page: kHole.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/base/types.h"
+#include "common/innodb/apply.h"
+#include "pageserver/page/delta_batch.h"
+#include "pageserver/page/delta_codec.h"
+#include "pageserver/storage/kv_store.h"
+
+namespace redoubt {
+
+struct PageChainRequest {
+  PageId page;
+  Lsn read_lsn;
+  Lsn floor;  // history that ended at or below it is hidden
+  // A known image at or below read_lsn to start from. Null: none.
+  std::shared_ptr<const Bytes> base;
+  Lsn base_lsn;
+  // The store has nothing for this page above base_lsn that `memory` does not have.
+  bool memory_is_complete = false;
+  std::vector<MemoryRun> memory;  // ascending; borrowed from batches that `keep_alive` holds
+};
+
+struct PageChainResult {
+  Status status;
+  Lsn page_lsn;                        // 0: never written
+  std::shared_ptr<const Bytes> image;  // null: never written, or not OK
+  size_t delta_bytes = 0;              // redo that was applied
+  bool newest = false;       // nothing newer than read_lsn was seen
+  bool wants_image = false;  // kHole for want of a base
+  bool later_image = false;  // never written, but the store has an image above read_lsn
+};
+
+// What images in the store look like: u8 origin, page bytes.
+enum class ImageOrigin : uint8_t { kMaterialized = 0, kImported = 1 };
+std::string EncodeImage(ImageOrigin origin, ByteView page);
+struct StoredImage {
+  ImageOrigin origin;
+  ByteView bytes;
+};
+std::optional<StoredImage> DecodeImage(std::string_view value, uint32_t page_size);
+
+// Reads any number of pages over one snapshot of the store; cheapest in key order. Blocking.
+class PageChainReader {
+ public:
+  struct Context {
+    const KvStore* store = nullptr;
+    VolumeId volume;
+    uint32_t page_size = 0;
+    // Redo that was lost: no chain may cross it.
+    std::vector<LsnRange> lost;
+  };
+  PageChainReader(Context context, innodb::PageApplier* applier);
+
+  PageChainResult Read(const PageChainRequest& request);
+
+  // The stored deltas of a page that end above `from`, ascending; valid until the next call.
+  Status LoadDeltas(PageId page, Lsn from, Lsn read_lsn, Lsn below_start, bool* newer);
+  const std::vector<DeltaEntry>& entries() const { return entries_; }
+  KvIterator* images();
+  KvIterator* deltas();
+
+ private:
+  struct Base {
+    Lsn lsn;
+    bool found = false;
+  };
+  Status FindBase(const PageChainRequest& request, Base* base);
+  Status AddEntries(Lsn base, ByteView value, Lsn from, Lsn read_lsn, Lsn below_start, bool* newer);
+  Status CheckLost(const PageChainRequest& request, size_t first) const;
+  Status Apply(const PageChainRequest& request, size_t first, bool initialized, Lsn* page_lsn,
+               size_t* bytes);
+
+  Context context_;
+  innodb::PageApplier* applier_;
+  std::unique_ptr<KvIterator> images_;
+  std::unique_ptr<KvIterator> deltas_;
+  std::vector<std::string> values_;  // what entries_ borrow from
+  std::vector<DeltaEntry> entries_;
+  std::vector<innodb::RedoRecord> records_;
+  std::shared_ptr<Bytes> page_;
+};
+
+}  // namespace redoubt

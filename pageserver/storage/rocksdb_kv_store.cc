@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/storage/rocksdb_kv_store.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "pageserver/storage/turnstile.h"
+
+namespace redoubt {
+namespace {
+
+constexpr std::array<const char*, kKvFamilyCount> kFamilyNames = {"delta", "image", "space",
+                                                                  "meta"};
+
+Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
+  if (status.ok()) {
+    return Status::Ok();
+  }
+  const std::string text = what + ": " + status.ToString();
+  if (status.IsNoSpace() || text.find("No space left") != std::string::npos) {
+    return Status(StatusCode::kNoSpace,
+                  text + "; free space on this disk and start the server again, nothing that was "
+                         "acknowledged is lost");
+  }
+  if (status.IsCorruption()) {
+    return Corruption(text);
+  }
+  if (text.find("Read-only file system") != std::string::npos ||
+      text.find("Permission denied") != std::string::npos) {
+    return IoError(text + "; the data directory must be writable by this user");
+  }
+  if (text.find("lock") != std::string::npos) {
+    return IoError(text + "; another process uses this data directory");
+  }
+  return IoError(text);
+}
+
+rocksdb::Slice AsSlice(std::string_view text) { return {text.data(), text.size()}; }
+
+rocksdb::DBOptions MakeDbOptions(const RocksdbKvStoreOptions& options) {
+  rocksdb::DBOptions db;
+  db.create_if_missing = true;
+  db.create_missing_column_families = true;
+  db.atomic_flush = true;
+  db.max_background_jobs = options.background_job_count;
+  db.max_subcompactions = 1;
+  db.db_write_buffer_size = options.write_buffer_bytes;
+  db.max_open_files = 512;
+  db.bytes_per_sync = 1 << 20;
+  db.keep_log_file_num = 2;
+  db.max_log_file_size = 8 << 20;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.compaction_readahead_size = 1 << 20;
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions MakeFamilyOptions(KvFamily family,
+                                               const RocksdbKvStoreOptions& options,
+                                               const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions cf;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.block_size = 16 << 10;
+  table.format_version = 5;
+  cf.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  cf.compression = rocksdb::kLZ4Compression;
+  const bool large = family == KvFamily::kDelta || family == KvFamily::kImage;
+  cf.write_buffer_size = large ? options.write_buffer_bytes / 2 : 4 << 20;
+  cf.max_write_buffer_number = 3;
+  cf.target_file_size_base = 64 << 20;
+  cf.max_bytes_for_level_base = 512 << 20;
+  cf.level0_file_num_compaction_trigger = 6;
+  cf.level0_slowdown_writes_trigger = 24;
+  cf.level0_stop_writes_trigger = 40;
+  // History is written once: moving it down many levels costs more than it saves.
+  cf.level_compaction_dynamic_level_bytes = true;
+  return cf;
+}
+
+}  // namespace
+
+class RocksdbKvStore::Database {
+ public:
+  ~Database() { Close().PermitUncheckedError(); }
+  Status Open(const std::string& path, const RocksdbKvStoreOptions& options) {
+    path_ = path;
+    const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    // RocksDB insists on a family of this name; it stays empty.
+    families.emplace_back("default", MakeFamilyOptions(KvFamily::kMeta, options, cache));
+    for (size_t i = 0; i < kKvFamilyCount; ++i) {
+      families.emplace_back(kFamilyNames[i],
+                            MakeFamilyOptions(static_cast<KvFamily>(i), options, cache));
+    }
+    rocksdb::DB* opened = nullptr;
+    const rocksdb::Status status =
+        rocksdb::DB::Open(MakeDbOptions(options), path, families, &handles_, &opened);
+    db_.reset(opened);
+    return FromRocksdb(status, "cannot open the page store " + path);
+  }
+
+  Status Write(const KvBatch& batch) {
+    rocksdb::WriteBatch native(batch.bytes() + batch.operations().size() * 16);
+    for (const KvBatch::Operation& operation : batch.operations()) {
+      rocksdb::ColumnFamilyHandle* const family = handle(operation.family);
+      rocksdb::Status status;
+      switch (operation.kind) {
+        case KvBatch::Operation::Kind::kPut:
+          status = native.Put(family, operation.key, operation.value);
+          break;
+        case KvBatch::Operation::Kind::kDelete:
+          status = native.Delete(family, operation.key);
+          break;
+        case KvBatch::Operation::Kind::kDeleteRange:
+          status = native.DeleteRange(family, operation.key, operation.value);
+          break;
+      }
+      REDOUBT_RETURN_IF_ERROR(FromRocksdb(status, "page store " + path_));
+    }
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    return FromRocksdb(db_->Write(options, &native), "cannot write to the page store " + path_);
+  }
+
+  Status Flush() {
+    std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin() + 1, handles_.end());
+    return FromRocksdb(db_->Flush(rocksdb::FlushOptions(), families),
+                       "cannot flush the page store " + path_);
+  }
+
+  rocksdb::Status Close() {
+    if (db_ == nullptr) {
+      return {};
+    }
+    for (rocksdb::ColumnFamilyHandle* const handle : handles_) {
+      db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    handles_.clear();
+    const rocksdb::Status status = db_->Close();
+    db_.reset();
+    return status;
+  }
+
+  rocksdb::DB* db() const { return db_.get(); }
+  rocksdb::ColumnFamilyHandle* handle(KvFamily family) const {
+    return handles_[static_cast<size_t>(family) + 1];
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+};
+
+class RocksdbKvStore::Iterator final : public KvIterator {
+ public:
+  Iterator(std::shared_ptr<Database> database, KvFamily family) : database_(std::move(database)) {
+    iterator_.reset(
+        database_->db()->NewIterator(rocksdb::ReadOptions(), database_->handle(family)));
+  }
+  void Seek(std::string_view key) override { iterator_->Seek(AsSlice(key)); }
+  void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(AsSlice(key)); }
+  void Next() override { iterator_->Next(); }
+  void Prev() override { iterator_->Prev(); }
+  bool Valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return iterator_->key().ToStringView(); }
+  std::string_view value() const override { return iterator_->value().ToStringView(); }
+  Status status() const override {
+    return FromRocksdb(iterator_->status(), "cannot read the page store " + database_->path());
+  }
+
+ private:
+  std::shared_ptr<Database> database_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+// Writes and flushes one after the other, and none after an error: what followed a lost write must not
+// survive it.
+class RocksdbKvStore::Queue {
+ public:
+  explicit Queue(Runtime* runtime)
+      : blocking_(runtime->blocking), turnstile_(runtime->scheduler) {}
+
+  template <typename Work>
+  Task<Status> Run(Work work) {
+    co_await turnstile_.Enter();
+    const Turnstile::Turn turn(&turnstile_);
+    REDOUBT_CO_RETURN_IF_ERROR(failed_);
+    const Status status = co_await RunBlocking(blocking_, std::move(work));
+    co_return Remember(status);
+  }
+
+  // Starts after every write before it, but lets later writes pass while it works.
+  template <typename Work>
+  Task<Status> RunBeside(Work work) {
+    {
+      co_await turnstile_.Enter();
+      const Turnstile::Turn turn(&turnstile_);
+    }
+    REDOUBT_CO_RETURN_IF_ERROR(failed_);
+    const Status status = co_await RunBlocking(blocking_, std::move(work));
+    co_return Remember(status);
+  }
+
+ private:
+  Status Remember(const Status& status) {
+    if (!status.ok()) {
+      failed_ = status.WithContext("the store is closed for writing");
+    }
+    return status;
+  }
+
+  BlockingExecutor* blocking_;
+  Turnstile turnstile_;
+  Status failed_;
+};
+
+RocksdbKvStore::RocksdbKvStore(Runtime* runtime)
+    : database_(std::make_shared<Database>()), queue_(std::make_unique<Queue>(runtime)) {}
+
+RocksdbKvStore::~RocksdbKvStore() = default;
+
+Task<Result<std::unique_ptr<KvStore>>> RocksdbKvStore::Open(Runtime* runtime, std::string path,
+                                                            RocksdbKvStoreOptions options) {
+  std::unique_ptr<RocksdbKvStore> store(new RocksdbKvStore(runtime));
+  auto open = [database = store->database_, path, options]() {
+    return database->Open(path, options);
+  };
+  const Status status = co_await store->queue_->Run(open);
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_return Result<std::unique_ptr<KvStore>>(std::unique_ptr<KvStore>(std::move(store)));
+}
+
+Result<std::optional<std::string>> RocksdbKvStore::Get(KvFamily family,
+                                                       std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status = database_->db()->Get(
+      rocksdb::ReadOptions(), database_->handle(family), AsSlice(key), &value);
+  if (status.IsNotFound()) {
+    return std::optional<std::string>();
+  }
+  REDOUBT_RETURN_IF_ERROR(FromRocksdb(status, "cannot read the page store " + database_->path()));
+  return std::optional<std::string>(std::move(value));
+}
+
+std::unique_ptr<KvIterator> RocksdbKvStore::NewIterator(KvFamily family) const {
+  return std::make_unique<Iterator>(database_, family);
+}
+
+Task<Status> RocksdbKvStore::Write(KvBatch batch) {
+  if (batch.empty()) {
+    co_return Status::Ok();
+  }
+  // Shared: std::function wants a copyable job.
+  auto shared = std::make_shared<const KvBatch>(std::move(batch));
+  auto work = [database = database_, shared]() { return database->Write(*shared); };
+  co_return co_await queue_->Run(work);
+}
+
+Task<Status> RocksdbKvStore::Flush() {
+  auto work = [database = database_]() { return database->Flush(); };
+  co_return co_await queue_->RunBeside(work);
+}
+
+Task<Status> RocksdbKvStore::Close() {
+  auto work = [database = database_]() {
+    const Status flushed = database->Flush();
+    const Status closed =
+        FromRocksdb(database->Close(), "cannot close the page store " + database->path());
+    return flushed.ok() ? closed : flushed;
+  };
+  co_return co_await queue_->Run(work);
+}
+
+}  // namespace redoubt
