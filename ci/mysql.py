@@ -317,7 +317,7 @@ class Server:
 
 def innochecksum(file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """Runs innochecksum on a tablespace file that no server has open."""
-    command = [*program("innochecksum"), "--no-defaults", *more, str(file)]
+    command = [*program("innochecksum"), *more, str(file)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

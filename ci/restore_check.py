@@ -38,10 +38,6 @@ CREATE TABLE counters.open_changes (id INT PRIMARY KEY, v VARCHAR(200));
 INSERT INTO counters.open_changes WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 1000)
 SELECT n, REPEAT('o', n % 190) FROM seq;
 """
-_COUNT_ON = """
-INSERT INTO counters.c (v) WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 100) SELECT n FROM seq;
-DELETE FROM counters.c ORDER BY id DESC LIMIT 60;
-"""
 
 
 @dataclasses.dataclass
@@ -64,14 +60,15 @@ def checksums(server: mysql.Server) -> dict[str, str]:
     return {row[0]: row[1] for row in server.query(f"CHECKSUM TABLE {', '.join(names)}")}
 
 
-def next_counter(server: mysql.Server) -> int:
-    """The AUTO_INCREMENT value that the next row of counters.c is due to get."""
-    return int(
-        server.scalar(
-            "SET SESSION information_schema_stats_expiry = 0; "
-            "SELECT auto_increment FROM information_schema.tables WHERE table_schema = 'counters' AND table_name = 'c'"
-        )
+def count_on(server: mysql.Server) -> int:
+    """Adds rows, deletes the newest of them; returns the AUTO_INCREMENT value that a recovered server has to go on with."""
+    server.run_sql(
+        "INSERT INTO counters.c (v) WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 100) "
+        "SELECT n FROM seq"
     )
+    highest = int(server.scalar("SELECT MAX(id) FROM counters.c"))
+    server.run_sql("DELETE FROM counters.c ORDER BY id DESC LIMIT 60")
+    return highest + 1
 
 
 @contextmanager
@@ -99,10 +96,10 @@ def open_transaction(server: mysql.Server, number: int) -> Iterator[None]:
 
 def take_moment(server: mysql.Server, number: int, tail: stack.RedoTail, ctl: stack.PageCtl) -> Moment:
     """Records what is true now, at an LSN at which a transaction is open, and waits until the tailer is past it."""
-    server.run_sql(_COUNT_ON)
+    next_counter = count_on(server)
     with open_transaction(server, number):
         lsn = server.status("Innodb_redo_log_current_lsn")
-        moment = Moment(lsn, checksums(server), next_counter(server))
+        moment = Moment(lsn, checksums(server), next_counter)
         deadline = time.monotonic() + _WAIT_SECONDS
         while server.status("Innodb_redo_log_flushed_to_disk_lsn") < lsn and time.monotonic() < deadline:
             time.sleep(0.1)
