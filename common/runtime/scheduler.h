@@ -34,6 +34,11 @@ class Scheduler {
   // resume is already on its way.
   virtual bool CancelTimer(TimerId id) = 0;
 
+  // For the destructor of an awaiter whose resume is on its way (scheduled, or its timer has
+  // fired): `handle` will not be resumed, its frame is going. A world that only ever drops a node's
+  // frames together with its queue need not do anything.
+  virtual void Unschedule(std::coroutine_handle<> /*handle*/) {}
+
   // co_await scheduler.SleepUntil(t). Destroying the waiting coroutine cancels the timer.
   class SleepAwaiter {
    public:
@@ -41,22 +46,22 @@ class Scheduler {
     SleepAwaiter(const SleepAwaiter&) = delete;
     SleepAwaiter& operator=(const SleepAwaiter&) = delete;
     ~SleepAwaiter() {
-      if (pending_) {
-        scheduler_->CancelTimer(timer_);
+      if (handle_ != nullptr && !scheduler_->CancelTimer(timer_)) {
+        scheduler_->Unschedule(handle_);
       }
     }
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> handle) {
-      pending_ = true;
+      handle_ = handle;
       timer_ = scheduler_->ScheduleAt(when_, handle);
     }
-    void await_resume() { pending_ = false; }
+    void await_resume() { handle_ = nullptr; }
 
    private:
     Scheduler* scheduler_;
     TimePoint when_;
     TimerId timer_ = 0;
-    bool pending_ = false;
+    std::coroutine_handle<> handle_;  // while suspended
   };
   SleepAwaiter SleepUntil(TimePoint when) { return {this, when}; }
   SleepAwaiter Sleep(Duration duration) { return {this, Now() + duration}; }
@@ -65,12 +70,23 @@ class Scheduler {
   class YieldAwaiter {
    public:
     explicit YieldAwaiter(Scheduler* scheduler) : scheduler_(scheduler) {}
+    YieldAwaiter(const YieldAwaiter&) = delete;
+    YieldAwaiter& operator=(const YieldAwaiter&) = delete;
+    ~YieldAwaiter() {
+      if (handle_ != nullptr) {
+        scheduler_->Unschedule(handle_);
+      }
+    }
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> handle) { scheduler_->Schedule(handle); }
-    void await_resume() {}
+    void await_suspend(std::coroutine_handle<> handle) {
+      handle_ = handle;
+      scheduler_->Schedule(handle);
+    }
+    void await_resume() { handle_ = nullptr; }
 
    private:
     Scheduler* scheduler_;
+    std::coroutine_handle<> handle_;  // while suspended
   };
   YieldAwaiter Yield() { return YieldAwaiter(this); }
 };

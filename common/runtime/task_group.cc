@@ -21,6 +21,9 @@ struct TaskGroup::Running {
       ++group->running_count_;
     }
     ~promise_type() {
+      if (!started) {
+        group->scheduler_->Unschedule(node.handle);
+      }
       node.previous->next = node.next;
       if (node.next != nullptr) {
         node.next->previous = node.previous;
@@ -36,13 +39,20 @@ struct TaskGroup::Running {
     Running get_return_object() {
       return {std::coroutine_handle<promise_type>::from_promise(*this)};
     }
-    std::suspend_always initial_suspend() noexcept { return {}; }
+    struct StartAwaiter {
+      bool await_ready() noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> /*handle*/) noexcept {}
+      void await_resume() noexcept { promise->started = true; }
+      promise_type* promise;
+    };
+    StartAwaiter initial_suspend() noexcept { return {this}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() {}
     void unhandled_exception() noexcept { std::terminate(); }
 
     TaskGroup* group;
     Node node;
+    bool started = false;
   };
   std::coroutine_handle<promise_type> handle;
 };

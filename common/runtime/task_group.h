@@ -3,8 +3,8 @@
 // Owns concurrent tasks. Every spawned task belongs to a group; there is no detached work.
 //
 // Stop() asks: it sets the stop event, which loops check and waits take as a reason to end; Join()
-// waits until every task has returned. Destroying a group with running tasks destroys their frames:
-// only the simulator does that, when it kills a node.
+// waits until every task has returned. Destroying a group with running tasks destroys their frames
+// wherever they wait: so ends a coroutine that returns early, and so the simulator kills a node.
 #pragma once
 
 #include <coroutine>

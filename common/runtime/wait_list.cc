@@ -8,11 +8,17 @@ namespace redoubt {
 WaitList::~WaitList() { REDOUBT_CHECK(first_ == nullptr); }
 
 WaitList::Waiter::~Waiter() {
-  if (linked_) {
-    list_->Unlink(this);
+  if (handle_ == nullptr) {
+    return;
   }
-  if (timer_armed_) {
-    list_->scheduler_->CancelTimer(timer_);
+  // Suspended: the frame is being destroyed.
+  bool resume_pending = woken_;
+  if (!woken_) {
+    list_->Unlink(this);
+    resume_pending = timer_armed_ && !scheduler_->CancelTimer(timer_);
+  }
+  if (resume_pending) {
+    scheduler_->Unschedule(handle_);
   }
 }
 
@@ -21,13 +27,14 @@ void WaitList::Waiter::await_suspend(std::coroutine_handle<> handle) {
   list_->Link(this);
   if (deadline_ != kNever) {
     timer_armed_ = true;
-    timer_ = list_->scheduler_->ScheduleAt(deadline_, handle);
+    timer_ = scheduler_->ScheduleAt(deadline_, handle);
   }
 }
 
 bool WaitList::Waiter::await_resume() {
   // Not woken means that the timer resumed us while we were still on the list.
   timer_armed_ = false;
+  handle_ = nullptr;
   if (linked_) {
     list_->Unlink(this);
   }

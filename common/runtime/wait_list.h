@@ -2,7 +2,7 @@
 //
 // The waiting half of every sync primitive: an intrusive FIFO of suspended coroutines, each with an
 // optional deadline. Waiters live in the coroutine frames; destroying a frame takes its waiter off
-// the list and cancels its timer.
+// the list, cancels its timer and takes back a resume that is on its way.
 #pragma once
 
 #include <coroutine>
@@ -26,7 +26,7 @@ class WaitList {
   class Waiter {
    public:
     Waiter(WaitList* list, TimePoint deadline, uint64_t tag)
-        : list_(list), deadline_(deadline), tag_(tag) {}
+        : list_(list), scheduler_(list->scheduler_), deadline_(deadline), tag_(tag) {}
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter();
@@ -37,9 +37,10 @@ class WaitList {
    private:
     friend class WaitList;
     WaitList* list_;
+    Scheduler* scheduler_;  // the list may go between the wake and the resume
     TimePoint deadline_;
     uint64_t tag_;
-    std::coroutine_handle<> handle_;
+    std::coroutine_handle<> handle_;  // while suspended
     Waiter* previous_ = nullptr;
     Waiter* next_ = nullptr;
     Scheduler::TimerId timer_ = 0;

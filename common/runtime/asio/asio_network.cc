@@ -120,14 +120,16 @@ class IoAwaiter {
   IoAwaiter(const IoAwaiter&) = delete;
   IoAwaiter& operator=(const IoAwaiter&) = delete;
   ~IoAwaiter() {
-    if (pending_) {
-      slot_->waiter = nullptr;
+    if (handle_ != nullptr) {
+      if (std::exchange(slot_->waiter, nullptr) == nullptr) {
+        state_->loop->Unschedule(handle_);
+      }
       state_->Close();
     }
   }
   bool await_ready() const noexcept { return false; }
   error_code await_resume() {
-    pending_ = false;
+    handle_ = nullptr;
     return slot_->error;
   }
 
@@ -135,7 +137,7 @@ class IoAwaiter {
   IoHandler<State> Suspend(std::coroutine_handle<> handle) {
     REDOUBT_CHECK(slot_->waiter == nullptr);  // one reader and one writer at a time
     slot_->waiter = handle;
-    pending_ = true;
+    handle_ = handle;
     return {state_, slot_};
   }
   State* state() { return state_.get(); }
@@ -143,7 +145,7 @@ class IoAwaiter {
  private:
   std::shared_ptr<State> state_;
   IoSlot* slot_;
-  bool pending_ = false;
+  std::coroutine_handle<> handle_;  // while suspended
 };
 
 class ReadAwaiter final : public IoAwaiter<SocketState> {

@@ -17,24 +17,32 @@ class BlockingPool::JobAwaiter {
   JobAwaiter& operator=(const JobAwaiter&) = delete;
   ~JobAwaiter() {
     if (job_ != nullptr) {
-      job_->waiter = nullptr;
+      job_->awaiter = nullptr;
       if (borrows_) {
         pool_->WaitFinished(job_);
       }
+    } else if (handle_ != nullptr) {
+      pool_->loop_->Unschedule(handle_);
     }
   }
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
-    job_ = pool_->Submit(std::move(*work_), handle);
+    handle_ = handle;
+    job_ = pool_->Submit(std::move(*work_), this);
   }
-  // The pool frees the job once it has resumed us.
-  void await_resume() { job_ = nullptr; }
+  void await_resume() { handle_ = nullptr; }
+  // On the loop, before the job is freed.
+  void OnFinished() {
+    job_ = nullptr;
+    pool_->loop_->Schedule(handle_);
+  }
 
  private:
   BlockingPool* pool_;
   std::function<void()>* work_;
   bool borrows_;
   Job* job_ = nullptr;
+  std::coroutine_handle<> handle_;  // while suspended
 };
 
 BlockingPool::BlockingPool(EventLoop* loop, size_t thread_count_max)
@@ -64,9 +72,8 @@ Task<void> BlockingPool::RunBorrowing(std::function<void()> work) {
   co_await awaiter;
 }
 
-BlockingPool::Job* BlockingPool::Submit(std::function<void()> work,
-                                        std::coroutine_handle<> waiter) {
-  auto job = std::make_unique<Job>(Job{std::move(work), waiter, false});
+BlockingPool::Job* BlockingPool::Submit(std::function<void()> work, JobAwaiter* awaiter) {
+  auto job = std::make_unique<Job>(Job{std::move(work), awaiter, false});
   Job* const submitted = job.get();
   bool wake = false;
   {
@@ -135,8 +142,8 @@ void BlockingPool::ResumeWaiters() {
     batch.swap(finished_);
   }
   for (const std::unique_ptr<Job>& job : batch) {
-    if (job->waiter != nullptr) {
-      loop_->Schedule(job->waiter);
+    if (job->awaiter != nullptr) {
+      job->awaiter->OnFinished();
     }
   }
 }

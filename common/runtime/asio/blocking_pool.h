@@ -40,14 +40,14 @@ class BlockingPool final : public BlockingExecutor {
   void WaitIdle();
 
  private:
+  class JobAwaiter;
   struct Job {
     std::function<void()> work;
-    std::coroutine_handle<> waiter;  // loop thread only
-    bool finished = false;           // under mutex_
+    JobAwaiter* awaiter = nullptr;  // loop thread only; null: nobody waits
+    bool finished = false;          // under mutex_
   };
-  class JobAwaiter;
 
-  Job* Submit(std::function<void()> work, std::coroutine_handle<> waiter);
+  Job* Submit(std::function<void()> work, JobAwaiter* awaiter);
   void WaitFinished(const Job* job);
   void WorkerMain();
   void ResumeWaiters();

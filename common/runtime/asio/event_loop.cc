@@ -89,7 +89,10 @@ void EventLoop::FinishPass() {
   TimePoint give_up{};
   while (ready_.size() > 0 && !stopped_) {
     for (size_t left = ready_.size(); left > 0 && !stopped_; --left) {
-      ready_.Pop().resume();
+      const std::coroutine_handle<> handle = ready_.Pop();
+      if (handle != nullptr) {
+        handle.resume();
+      }
     }
     if (ready_.size() == 0) {
       break;
@@ -138,6 +141,15 @@ void EventLoop::OnTimer() {
     ready_.Push(timers_.PopEarliest());
   }
   ArmTimer();
+}
+
+void EventLoop::Ring::Forget(std::coroutine_handle<> handle) {
+  for (size_t i = head_; i != tail_; ++i) {
+    std::coroutine_handle<>& slot = slots_[i & (slots_.size() - 1)];
+    if (slot == handle) {
+      slot = nullptr;
+    }
+  }
 }
 
 void EventLoop::Ring::Grow() {

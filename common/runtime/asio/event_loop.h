@@ -35,6 +35,7 @@ class EventLoop final : public Scheduler {
   void Schedule(std::coroutine_handle<> handle) override;
   TimerId ScheduleAt(TimePoint when, std::coroutine_handle<> handle) override;
   bool CancelTimer(TimerId id) override;
+  void Unschedule(std::coroutine_handle<> handle) override { ready_.Forget(handle); }
 
   // Runs until Stop. Other threads may Post meanwhile.
   void Run();
@@ -80,6 +81,8 @@ class EventLoop final : public Scheduler {
       }
       slots_[tail_++ & (slots_.size() - 1)] = handle;
     }
+    // Puts a null in the place of `handle`.
+    void Forget(std::coroutine_handle<> handle);
     std::coroutine_handle<> Pop() { return slots_[head_++ & (slots_.size() - 1)]; }
     void Clear() { head_ = tail_ = 0; }
 

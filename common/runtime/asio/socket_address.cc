@@ -20,7 +20,7 @@ Result<SocketAddress> ParseSocketAddress(std::string_view text) {
   if (error != std::errc() || port_text.empty() || end != port_text.data() + port_text.size()) {
     return malformed;
   }
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) {
     host = host.substr(1, host.size() - 2);
   }

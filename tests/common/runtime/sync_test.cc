@@ -124,6 +124,32 @@ TEST_F(SyncTest, DestroyedWaiterLeavesTheListAndItsTimer) {
   EXPECT_THAT(notes_, ElementsAre("stays set"));
 }
 
+// The resume is on its way, by a wake or by the timer, when the frame goes.
+TEST_F(SyncTest, DestroyedAfterTheWakeIsNotResumed) {
+  Event event(&scheduler_);
+  {
+    TaskGroup goes(&scheduler_);
+    goes.Spawn(WaitEvent(&event, AtMs(50), "woken", &notes_));
+    scheduler_.RunReady();
+    event.Set();
+  }
+  scheduler_.RunAll();
+  event.Reset();
+  {
+    TaskGroup goes(&scheduler_);
+    goes.Spawn(WaitEvent(&event, AtMs(50), "late", &notes_));
+    scheduler_.RunReady();
+    scheduler_.AdvanceTo(AtMs(50));
+  }
+  scheduler_.RunAll();
+  {
+    TaskGroup goes(&scheduler_);
+    goes.Spawn(WaitEvent(&event, kNever, "never started", &notes_));
+  }
+  scheduler_.RunAll();
+  EXPECT_THAT(notes_, IsEmpty());
+}
+
 Task<void> Acquire(Semaphore* semaphore, size_t units, TimePoint deadline, std::string name,
                    std::vector<std::string>* notes) {
   const bool got = co_await semaphore->Acquire(units, deadline);
@@ -391,9 +417,11 @@ TEST_F(SyncTest, WaitListResumesEveryWaiterExactlyOnce) {
     };
     WaitList list(&scheduler_);
     TaskGroup group(&scheduler_);
+    auto doomed = std::make_unique<TaskGroup>(&scheduler_);
     std::vector<std::unique_ptr<WaitOutcome>> outcomes;
+    std::vector<std::unique_ptr<WaitOutcome>> doomed_outcomes;
     for (int step = 0; step < 200; ++step) {
-      switch (draw(6)) {
+      switch (draw(8)) {
         case 0:
         case 1: {
           outcomes.push_back(std::make_unique<WaitOutcome>());
@@ -402,6 +430,16 @@ TEST_F(SyncTest, WaitListResumesEveryWaiterExactlyOnce) {
           group.Spawn(WaitOnList(&list, deadline, draw(10), outcomes.back().get()));
           break;
         }
+        case 6:
+          doomed_outcomes.push_back(std::make_unique<WaitOutcome>());
+          doomed->Spawn(WaitOnList(&list, scheduler_.Now() + std::chrono::milliseconds(draw(3)),
+                                   draw(10), doomed_outcomes.back().get()));
+          break;
+        case 7:
+          if (draw(5) == 0) {
+            doomed = std::make_unique<TaskGroup>(&scheduler_);
+          }
+          break;
         case 2:
           list.WakeOne();
           break;
@@ -419,9 +457,13 @@ TEST_F(SyncTest, WaitListResumesEveryWaiterExactlyOnce) {
         ASSERT_LE(outcome->resumed, 1) << "seed " << seed;
       }
     }
+    doomed.reset();
     scheduler_.RunReady();
     list.WakeAll();
     scheduler_.RunReady();
+    for (const auto& outcome : doomed_outcomes) {
+      ASSERT_LE(outcome->resumed, 1) << "seed " << seed;
+    }
     ASSERT_TRUE(list.empty()) << "seed " << seed;
     ASSERT_EQ(scheduler_.pending_timer_count(), 0U) << "seed " << seed;
     for (const auto& outcome : outcomes) {

@@ -34,6 +34,8 @@ class TestScheduler final : public Scheduler {
     return true;
   }
 
+  void Unschedule(std::coroutine_handle<> handle) override { std::erase(ready_, handle); }
+
   // Resumes what is ready, and what that makes ready; time stands still.
   void RunReady() {
     while (!ready_.empty()) {
