@@ -100,11 +100,14 @@ class LogVolume final : public RedoFeed {
   Task<Result<FeedBatch>> Read(Lsn from, size_t bytes_max, TimePoint deadline) override;
   void Persisted(Lsn lsn) override;
 
+  // OK when `epoch` is the writer whom this log obeys and it still takes redo. kStaleEpoch,
+  // kInvalidArgument (never prepared), kIoError (disk failed).
+  Status CheckEpoch(Epoch epoch) const;
+
   LogVolumeStatus status() const;
 
  private:
   Status CheckAppend(const RedoChunk& chunk) const;
-  Status CheckEpoch(Epoch epoch) const;
   Task<void> FlushLoop();
   Task<void> TrimLoop();
   Task<Status> CompareWithStored(const RedoChunk* chunk);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/rpc/admin_service.h"
+
+#include <utility>
+
+namespace redoubt {
+
+Task<RpcReply> AdminService::Create(Frame frame) {
+  proto::VolumeCreateRequest request;
+  proto::VolumeCreateResponse response;
+  redoubt::Status status = DecodeRequest(frame, &request);
+  if (status.ok()) {
+    std::string name = request.name();
+    std::string source_id = request.source_id();
+    const Result<VolumeId> id =
+        co_await registry_->Create(std::move(name), request.page_size(), std::move(source_id));
+    status = id.status();
+    if (status.ok()) {
+      response.set_volume_id(id->value());
+    }
+  }
+  ToProto(status, response.mutable_status());
+  co_return MakeReply(response);
+}
+
+Task<RpcReply> AdminService::List(Frame frame) {
+  proto::VolumeListRequest request;
+  proto::VolumeListResponse response;
+  const redoubt::Status status = DecodeRequest(frame, &request);
+  ToProto(status, response.mutable_status());
+  if (status.ok()) {
+    for (const VolumeRegistry::Listed& listed : registry_->List()) {
+      FillState(listed, response.add_volumes());
+    }
+  }
+  co_return MakeReply(response);
+}
+
+Task<RpcReply> AdminService::Status(Frame frame) {
+  proto::VolumeStatusRequest request;
+  proto::VolumeStatusResponse response;
+  redoubt::Status status = DecodeRequest(frame, &request);
+  if (status.ok()) {
+    status = NotFound("no volume " + request.name());
+    for (const VolumeRegistry::Listed& listed : registry_->List()) {
+      if (listed.settings->name == request.name()) {
+        FillState(listed, response.mutable_volume());
+        status = redoubt::Status::Ok();
+      }
+    }
+  }
+  ToProto(status, response.mutable_status());
+  co_return MakeReply(response);
+}
+
+Task<RpcReply> AdminService::Delete(Frame frame) {
+  proto::VolumeDeleteRequest request;
+  redoubt::Status status = DecodeRequest(frame, &request);
+  if (status.ok() && request.confirm() != request.name()) {
+    status = InvalidArgument("deleting volume " + request.name() +
+                             " removes its redo and history for good: repeat the name to confirm");
+  }
+  if (status.ok()) {
+    std::string name = request.name();
+    status = co_await registry_->Delete(std::move(name));
+  }
+  co_return MakeErrorReply<proto::VolumeDeleteResponse>(status);
+}
+
+void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::VolumeState* state) {
+  const VolumeSettings& settings = *listed.settings;
+  state->set_name(settings.name);
+  state->set_volume_id(settings.id.value());
+  state->set_page_size(settings.page_size);
+  state->set_source_id(settings.source_id);
+  Result<VolumeRef> volume = registry_->Find(settings.id);
+  if (!volume.ok()) {
+    state->set_ingest_error(volume.status().ToString());
+    return;
+  }
+  const LogVolumeStatus log = (*volume)->log->status();
+  state->set_commit_lsn(log.commit.value());
+  state->set_epoch(log.epoch.value());
+  state->set_log_begin_lsn(log.begin.value());
+  const PageVolumeStatus pages = (*volume)->pages->status();
+  state->set_applied_lsn(pages.applied.value());
+  state->set_persisted_lsn(pages.persisted.value());
+  state->set_horizon_lsn(pages.horizon.value());
+  state->set_ingest_error(log.stopped.ok() ? pages.ingest_error : log.stopped.message());
+  state->set_ingested_bytes(pages.ingested_bytes);
+  state->set_newest_time_unix_ns(static_cast<uint64_t>(pages.newest_time_unix_ns));
+  for (const LsnRange& hole : pages.holes) {
+    proto::LsnRangeProto* range = state->add_holes();
+    range->set_start_lsn(hole.start.value());
+    range->set_end_lsn(hole.end.value());
+  }
+  state->set_unsupported_space_count(pages.unsupported_space_count);
+  for (const SpaceId space : pages.spaces_wanting_images) {
+    state->add_spaces_wanting_images(space.value());
+  }
+}
+
+}  // namespace redoubt

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/rpc/dispatcher.h"
+
+#include <string>
+#include <utility>
+
+namespace redoubt {
+
+Task<RpcReply> Dispatcher::Handle(Frame request) {
+  switch (request.type) {
+    case proto::LOG_PREPARE:
+      return log_.Prepare(std::move(request));
+    case proto::LOG_APPEND:
+      return log_.Append(std::move(request));
+    case proto::LOG_START_AT:
+      return log_.StartAt(std::move(request));
+    case proto::LOG_READ:
+      return log_.Read(std::move(request));
+    case proto::LOG_STATUS:
+      return log_.Status(std::move(request));
+    case proto::PAGE_GET:
+      return page_.GetPages(std::move(request));
+    case proto::PAGE_SCAN:
+      return page_.Scan(std::move(request));
+    case proto::PAGE_HISTORY:
+      return page_.History(std::move(request));
+    case proto::PAGE_PUT_IMAGES:
+      return page_.PutImages(std::move(request));
+    case proto::SPACE_LIST:
+      return page_.SpaceList(std::move(request));
+    case proto::SPACE_PUT:
+      return page_.SpacePut(std::move(request));
+    case proto::SIDE_FILE_PUT:
+      return page_.SideFilePut(std::move(request));
+    case proto::SIDE_FILE_LIST:
+      return page_.SideFileList(std::move(request));
+    case proto::DYNAMIC_META_GET:
+      return page_.DynamicMeta(std::move(request));
+    case proto::LSN_AT_TIME:
+      return page_.LsnAtTime(std::move(request));
+    case proto::WAIT_LSN:
+      return page_.WaitLsn(std::move(request));
+    case proto::SET_HORIZON:
+      return page_.SetHorizon(std::move(request));
+    case proto::SPACE_VERIFY:
+      return page_.SpaceVerify(std::move(request));
+    case proto::VOLUME_CREATE:
+      return admin_.Create(std::move(request));
+    case proto::VOLUME_LIST:
+      return admin_.List(std::move(request));
+    case proto::VOLUME_STATUS:
+      return admin_.Status(std::move(request));
+    case proto::VOLUME_DELETE:
+      return admin_.Delete(std::move(request));
+    default:
+      return Unknown(request.type);
+  }
+}
+
+// Every response has its status in field 1, so this one can be read as any of them.
+Task<RpcReply> Dispatcher::Unknown(uint16_t type) {
+  const Status status =
+      Unsupported("message type " + std::to_string(type) + " is not known to this server");
+  co_return MakeErrorReply<proto::SetHorizonResponse>(status);
+}
+
+}  // namespace redoubt

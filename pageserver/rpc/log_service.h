@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//
+// log_service.proto: decode, validate, call LogVolume, encode.
+#pragma once
+
+#include "pageserver/rpc/service_call.h"
+#include "proto/log_service.pb.h"
+
+namespace redoubt {
+
+class LogService {
+ public:
+  LogService(Runtime* runtime, VolumeRegistry* registry) : runtime_(runtime), registry_(registry) {}
+
+  Task<RpcReply> Prepare(Frame frame);
+  // Takes its place in the order of appends before it returns.
+  Task<RpcReply> Append(Frame frame);
+  Task<RpcReply> StartAt(Frame frame);
+  Task<RpcReply> Read(Frame frame);
+  Task<RpcReply> Status(Frame frame);
+
+ private:
+  using StartAtCall = ServiceCall<proto::StartAtRequest, proto::StartAtResponse>;
+  using ReadCall = ServiceCall<proto::LogReadRequest, proto::LogReadResponse>;
+  using StatusCall = ServiceCall<proto::LogStatusRequest, proto::LogStatusResponse>;
+
+  Task<RpcReply> FinishAppend(VolumeRef volume, std::shared_ptr<LogVolume::Ticket> ticket);
+  Task<RpcReply> Refuse(redoubt::Status status);
+  Task<redoubt::Status> DoStartAt(StartAtCall* call);
+  Task<redoubt::Status> DoRead(ReadCall* call);
+  Task<redoubt::Status> DoStatus(StatusCall* call);
+
+  Runtime* runtime_;
+  VolumeRegistry* registry_;
+};
+
+}  // namespace redoubt

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/rpc/rpc_handler.h"
+
+#include "common/base/check.h"
+#include "common/base/crc32c.h"
+
+namespace redoubt {
+
+void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
+                      MutableByteView out) {
+  REDOUBT_CHECK(out.size() == kFrameFixedBytes);
+  size_t payload_bytes = 0;
+  for (const auto& part : reply.payload) {
+    payload_bytes += part->size();
+  }
+  REDOUBT_CHECK(payload_bytes <= UINT32_MAX && reply.header.size() <= UINT32_MAX);
+  StoreBe32(out.data(), kFrameMagic);
+  StoreBe32(out.data() + 4, static_cast<uint32_t>(reply.header.size()));
+  StoreBe32(out.data() + 8, static_cast<uint32_t>(payload_bytes));
+  StoreBe16(out.data() + 12, type);
+  StoreBe16(out.data() + 14, 0);
+  StoreBe64(out.data() + 16, request_id);
+  uint32_t crc = Crc32cExtend(Crc32c(out.first(24)), reply.header);
+  for (const auto& part : reply.payload) {
+    crc = Crc32cExtend(crc, *part);
+  }
+  StoreBe32(out.data() + 24, crc);
+}
+
+void ToProto(const Status& status, proto::StatusProto* out) {
+  if (!status.ok()) {
+    out->set_code(static_cast<uint32_t>(status.code()));
+    out->set_message(status.message());
+  }
+}
+
+RpcReply MakeReply(const google::protobuf::MessageLite& message) {
+  RpcReply reply;
+  reply.header.resize(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(reply.header.data());
+  return reply;
+}
+
+}  // namespace redoubt

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// What answers requests, and what an answer is made of.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/status.h"
+#include "common/runtime/frame_stream.h"
+#include "common/runtime/task.h"
+#include "proto/common.pb.h"
+
+namespace redoubt {
+
+inline constexpr uint16_t kResponseBit = 0x8000;
+
+struct RpcReply {
+  Bytes header;  // the serialised response message
+  // Sent one after the other as the frame's payload, from where they lie. Shared with the page
+  // cache or the log's memory, which may drop theirs while the bytes are being sent.
+  std::vector<std::shared_ptr<const Bytes>> payload;
+};
+
+class RpcHandler {
+ public:
+  virtual ~RpcHandler() = default;
+  // Called in the order in which a connection's requests came. What must keep that order is done
+  // before Handle returns; the returned task does the rest, beside others.
+  virtual Task<RpcReply> Handle(Frame request) = 0;
+};
+
+// The 28 fixed bytes of a frame whose payload lies in parts.
+void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
+                      MutableByteView out);
+
+void ToProto(const Status& status, proto::StatusProto* out);
+
+// `message` as the header of an answer without payload.
+RpcReply MakeReply(const google::protobuf::MessageLite& message);
+
+// An answer of type Response that carries only `status`.
+template <typename Response>
+RpcReply MakeErrorReply(const Status& status) {
+  Response response;
+  ToProto(status, response.mutable_status());
+  return MakeReply(response);
+}
+
+}  // namespace redoubt

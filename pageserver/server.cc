@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/server.h"
+
+#include <charconv>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace redoubt {
+namespace {
+
+constexpr char kFormatName[] = "FORMAT";
+constexpr std::string_view kFormatPrefix = "redoubt-pageserver ";
+constexpr uint32_t kFormatVersion = 1;
+constexpr size_t kFormatBytesMax = 256;
+
+// What may lie in a directory that is new to us.
+bool MayPrecedeFormat(const std::string& name) {
+  return name == "LOCK" || name == "FORMAT.tmp" || name == "lost+found";
+}
+
+Status CheckFormatText(std::string_view text, const std::string& path) {
+  uint32_t version = 0;
+  const std::string_view number = text.substr(std::min(text.size(), kFormatPrefix.size()));
+  const auto read = std::from_chars(number.data(), number.data() + number.size(), version);
+  if (!text.starts_with(kFormatPrefix) || read.ec != std::errc()) {
+    return Corruption(path + " does not say which format the data directory has");
+  }
+  if (version != kFormatVersion) {
+    return Unsupported("the data directory has format " + std::to_string(version) + " (" + path +
+                       "), this server knows format " + std::to_string(kFormatVersion) +
+                       ": use the version that wrote it, or a newer one");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+PageServer::PageServer(Runtime* runtime, PageServerOptions options)
+    : runtime_(runtime), options_(std::move(options)) {
+  REDOUBT_CHECK(options_.open_store != nullptr);
+  options_.volumes.data_dir = options_.data_dir;
+  options_.rpc.listen = options_.listen;
+}
+
+PageServer::~PageServer() = default;
+
+Task<Status> PageServer::CheckFormat() {
+  const Status created = co_await runtime_->files->CreateDirectories(options_.data_dir);
+  if (!created.ok()) {
+    co_return created;
+  }
+  const std::string path = options_.data_dir + "/" + kFormatName;
+  const Result<Bytes> bytes = co_await ReadWholeFile(runtime_->files, path, kFormatBytesMax);
+  if (bytes.ok()) {
+    co_return CheckFormatText(AsText(*bytes), path);
+  }
+  if (bytes.status().code() != StatusCode::kNotFound) {
+    co_return bytes.status();
+  }
+  const Result<std::vector<DirectoryEntry>> entries =
+      co_await runtime_->files->List(options_.data_dir);
+  if (!entries.ok()) {
+    co_return entries.status();
+  }
+  for (const DirectoryEntry& entry : *entries) {
+    if (!MayPrecedeFormat(entry.name)) {
+      co_return Unsupported("directory " + options_.data_dir + " holds " + entry.name + " and no " +
+                            kFormatName +
+                            " file: it is no data directory of a page server, and not empty");
+    }
+  }
+  const std::string text = std::string(kFormatPrefix) + std::to_string(kFormatVersion) + "\n";
+  Bytes content(text.begin(), text.end());
+  std::string name = kFormatName;
+  const Status written =
+      co_await ReplaceFile(runtime_->files, options_.data_dir, std::move(name), std::move(content));
+  co_return written;
+}
+
+Task<Status> PageServer::Start() {
+  REDOUBT_CHECK(store_ == nullptr);
+  Status status = co_await CheckFormat();
+  if (!status.ok()) {
+    co_return status;
+  }
+  std::string store_path = options_.data_dir + "/pages";
+  Result<std::unique_ptr<KvStore>> store =
+      co_await options_.open_store(runtime_, std::move(store_path));
+  if (!store.ok()) {
+    co_return store.status();
+  }
+  store_ = std::move(*store);
+  status = co_await StartParts();
+  if (!status.ok()) {
+    co_await Stop();
+  }
+  co_return status;
+}
+
+Task<Status> PageServer::StartParts() {
+  cache_ = std::make_unique<PageCache>(options_.page_cache_bytes);
+  registry_ =
+      std::make_unique<VolumeRegistry>(runtime_, store_.get(), cache_.get(), options_.volumes);
+  const Status started = co_await registry_->Start();
+  if (!started.ok()) {
+    co_return started;
+  }
+  dispatcher_ = std::make_unique<Dispatcher>(runtime_, registry_.get());
+  rpc_ = std::make_unique<RpcServer>(runtime_, dispatcher_.get(), options_.rpc);
+  const Status serving = co_await rpc_->Start();
+  co_return serving;
+}
+
+Task<void> PageServer::Stop() {
+  // Connections first, so that nothing new comes; then the volumes, which ends waiting requests;
+  // then what is left of them.
+  if (rpc_ != nullptr) {
+    rpc_->Close();
+  }
+  if (registry_ != nullptr) {
+    co_await registry_->Stop();
+  }
+  if (rpc_ != nullptr) {
+    co_await rpc_->Stop();
+  }
+  if (store_ != nullptr) {
+    const Status closed = co_await store_->Close();
+    if (!closed.ok()) {
+      runtime_->log->Error("closing the page store: " + closed.ToString());
+    }
+    // Volumes refer to the store.
+    rpc_ = nullptr;
+    dispatcher_ = nullptr;
+    registry_ = nullptr;
+    store_ = nullptr;
+  }
+}
+
+}  // namespace redoubt

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// A page server with every role in one process: log and pages of all its volumes behind one
+// address. Runs in production and in the simulator alike; what differs is in Runtime and in the
+// store factory.
+//
+//   <data dir>/FORMAT    "redoubt-pageserver <version>"
+//   <data dir>/volumes, log/   see volume_registry.h
+//   <data dir>/pages/    the ordered store
+//
+// Crash: as the registry, the logs and the store promise. Suspends: Start, Stop.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+#include "common/runtime/runtime.h"
+#include "pageserver/page/page_cache.h"
+#include "pageserver/rpc/dispatcher.h"
+#include "pageserver/rpc/rpc_server.h"
+#include "pageserver/storage/kv_store.h"
+#include "pageserver/volume_registry.h"
+
+namespace redoubt {
+
+// Opens or creates the store in directory `path` (RocksdbKvStore::Open, MemoryKvStore::Open).
+using KvStoreFactory =
+    std::function<Task<Result<std::unique_ptr<KvStore>>>(Runtime* runtime, std::string path)>;
+
+struct PageServerOptions {
+  std::string data_dir;
+  std::string listen;  // "host:port"; port 0 takes any
+  KvStoreFactory open_store;
+  size_t page_cache_bytes = 128 << 20;
+  VolumeRegistryOptions volumes;  // data_dir is filled in here
+  RpcServerOptions rpc;           // listen is filled in here
+};
+
+class PageServer {
+ public:
+  PageServer(Runtime* runtime, PageServerOptions options);
+  PageServer(const PageServer&) = delete;
+  PageServer& operator=(const PageServer&) = delete;
+  // Stop must have returned, unless the whole node is being destroyed.
+  ~PageServer();
+
+  // Recovers and serves. After an error nothing runs; the object can only be destroyed.
+  // kUnsupported: the directory has a newer format or is not ours. kIoError: it cannot be used, or
+  // the address cannot be bound.
+  Task<Status> Start();
+  // Closes connections, writes what is in memory, closes the store. Idempotent.
+  Task<void> Stop();
+
+  // Where clients connect to; after Start.
+  std::string address() const { return rpc_->address(); }
+  VolumeRegistry& volumes() { return *registry_; }
+  const RpcServer& rpc() const { return *rpc_; }
+  const PageCache& cache() const { return *cache_; }
+
+ private:
+  Task<Status> CheckFormat();
+  Task<Status> StartParts();
+
+  Runtime* runtime_;
+  PageServerOptions options_;
+  std::unique_ptr<KvStore> store_;
+  std::unique_ptr<PageCache> cache_;
+  std::unique_ptr<VolumeRegistry> registry_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<RpcServer> rpc_;
+};
+
+}  // namespace redoubt

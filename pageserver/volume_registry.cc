@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/volume_registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "pageserver/storage/keys.h"
+
+namespace redoubt {
+namespace {
+
+constexpr char kCatalogName[] = "volumes";
+constexpr size_t kCatalogBytesMax = 16 << 20;
+constexpr size_t kSourceIdCharsMax = 256;
+
+std::string Label(const VolumeSettings& settings) { return "volume " + settings.name; }
+
+}  // namespace
+
+VolumeRegistry::VolumeRegistry(Runtime* runtime, KvStore* store, PageCache* cache,
+                               VolumeRegistryOptions options)
+    : runtime_(runtime),
+      store_(store),
+      cache_(cache),
+      options_(std::move(options)),
+      changing_(runtime->scheduler, 1) {}
+
+VolumeRegistry::~VolumeRegistry() = default;
+
+std::string VolumeRegistry::LogDirectory(VolumeId id) const {
+  return options_.data_dir + "/log/" + std::to_string(id.value());
+}
+
+Task<Status> VolumeRegistry::Start() {
+  const Status read = co_await ReadCatalog();
+  if (!read.ok()) {
+    co_return read;
+  }
+  std::vector<VolumeId> deleting;
+  for (auto& [id, slot] : slots_) {
+    if (slot.deleting) {
+      deleting.push_back(id);
+    }
+  }
+  for (const VolumeId id : deleting) {
+    const Status removed = co_await RemoveData(id);
+    if (!removed.ok()) {
+      co_return removed;
+    }
+    slots_.erase(id);
+  }
+  if (!deleting.empty()) {
+    const Status written = co_await WriteCatalog();
+    if (!written.ok()) {
+      co_return written;
+    }
+  }
+  // Nothing adds or removes slots before Start has returned.
+  for (auto& [id, slot] : slots_) {
+    slot.failure = co_await StartVolume(&slot);
+    if (!slot.failure.ok()) {
+      runtime_->log->Error(Label(slot.volume->settings) +
+                           " cannot be served: " + slot.failure.ToString());
+    }
+  }
+  co_return Status::Ok();
+}
+
+Task<void> VolumeRegistry::Stop() {
+  stopping_ = true;
+  co_await changing_.Acquire(1);
+  for (auto& [id, slot] : slots_) {
+    Volume& volume = *slot.volume;
+    // Pages first: they pull from the log.
+    if (volume.pages != nullptr) {
+      co_await volume.pages->Stop();
+    }
+    if (volume.log != nullptr) {
+      co_await volume.log->Stop();
+    }
+  }
+  changing_.Release(1);
+}
+
+Task<Status> VolumeRegistry::ReadCatalog() {
+  const std::string path = options_.data_dir + "/" + kCatalogName;
+  const Result<Bytes> bytes = co_await ReadWholeFile(runtime_->files, path, kCatalogBytesMax);
+  if (bytes.status().code() == StatusCode::kNotFound) {
+    co_return Status::Ok();
+  }
+  if (!bytes.ok()) {
+    co_return bytes.status();
+  }
+  Result<VolumeCatalog> catalog = DecodeCatalog(*bytes);
+  if (!catalog.ok()) {
+    co_return catalog.status().WithContext("volume list " + path);
+  }
+  next_id_ = catalog->next_id;
+  for (CatalogEntry& entry : catalog->entries) {
+    Slot& slot = slots_[entry.settings.id];
+    slot.deleting = entry.deleting;
+    slot.volume = std::make_unique<Volume>(runtime_->scheduler, std::move(entry.settings));
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> VolumeRegistry::WriteCatalog() {
+  VolumeCatalog catalog;
+  catalog.next_id = next_id_;
+  for (const auto& [id, slot] : slots_) {
+    catalog.entries.push_back({slot.volume->settings, slot.deleting});
+  }
+  Bytes bytes = EncodeCatalog(catalog);
+  std::string name = kCatalogName;
+  const Status written =
+      co_await ReplaceFile(runtime_->files, options_.data_dir, std::move(name), std::move(bytes));
+  co_return written;
+}
+
+Task<Status> VolumeRegistry::StartVolume(Slot* slot) {
+  Volume* volume = slot->volume.get();
+  LogVolumeOptions log_options;
+  log_options.store.directory = LogDirectory(volume->settings.id);
+  log_options.store.volume = volume->settings.id;
+  log_options.store.volume_uid = volume->settings.uid;
+  log_options.store.segment_bytes_max = options_.log_segment_bytes;
+  log_options.tail_bytes_max = options_.log_tail_bytes;
+  auto log = std::make_unique<LogVolume>(runtime_, std::move(log_options));
+  const Status log_started = co_await log->Start();
+  if (!log_started.ok()) {
+    co_return log_started.WithContext(Label(volume->settings));
+  }
+  PageVolumeOptions page_options;
+  page_options.volume = volume->settings.id;
+  page_options.page_size = volume->settings.page_size;
+  page_options.batch_bytes = options_.page_batch_bytes;
+  auto pages =
+      std::make_unique<PageVolume>(runtime_, store_, cache_, log.get(), std::move(page_options));
+  const Status pages_started = co_await pages->Start();
+  if (!pages_started.ok()) {
+    co_await log->Stop();
+    co_return pages_started.WithContext(Label(volume->settings));
+  }
+  volume->log = std::move(log);
+  volume->pages = std::move(pages);
+  co_return Status::Ok();
+}
+
+Task<Result<VolumeId>> VolumeRegistry::Create(std::string name, uint32_t page_size,
+                                              std::string source_id) {
+  Status status = CheckVolumeName(name);
+  if (status.ok()) {
+    status = CheckPageSize(page_size);
+  }
+  if (status.ok() && source_id.size() > kSourceIdCharsMax) {
+    status = InvalidArgument("source id of " + std::to_string(source_id.size()) + " characters");
+  }
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_await changing_.Acquire(1);
+  const VolumeId id(next_id_);
+  const bool taken = std::any_of(slots_.begin(), slots_.end(), [&](const auto& entry) {
+    return entry.second.volume->settings.name == name;
+  });
+  if (stopping_) {
+    status = Unavailable("the server is stopping");
+  } else if (taken) {
+    status = Status(StatusCode::kAlreadyExists, "volume " + name + " exists");
+  } else if (slots_.size() >= options_.volumes_max) {
+    status = ResourceExhausted("there are " + std::to_string(slots_.size()) +
+                               " volumes, no more are allowed");
+  } else {
+    VolumeSettings settings;
+    settings.id = id;
+    settings.uid = runtime_->random->Next();
+    settings.page_size = page_size;
+    settings.name = std::move(name);
+    settings.source_id = std::move(source_id);
+    ++next_id_;
+    Slot& slot = slots_[id];
+    slot.failure = Unavailable("the volume is being created");
+    slot.volume = std::make_unique<Volume>(runtime_->scheduler, std::move(settings));
+    status = co_await WriteCatalog();
+    if (status.ok()) {
+      status = co_await StartVolume(&slot);
+      slot.failure = status;
+    } else {
+      slots_.erase(id);
+    }
+  }
+  changing_.Release(1);
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_return id;
+}
+
+Task<Status> VolumeRegistry::Delete(std::string name) {
+  co_await changing_.Acquire(1);
+  const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const auto& entry) {
+    return entry.second.volume->settings.name == name;
+  });
+  Status status;
+  if (stopping_) {
+    status = Unavailable("the server is stopping");
+  } else if (found == slots_.end()) {
+    status = NotFound("no volume " + name);
+  } else {
+    // std::map: the slot stays where it is, and only Delete erases.
+    Slot& slot = found->second;
+    const VolumeId id = found->first;
+    slot.deleting = true;
+    slot.failure = NotFound("volume " + name + " is being deleted");
+    status = co_await WriteCatalog();
+    if (status.ok()) {
+      Volume& volume = *slot.volume;
+      if (volume.pages != nullptr) {
+        co_await volume.pages->Stop();
+        co_await volume.log->Stop();
+      }
+      while (volume.use_count > 0) {
+        co_await volume.unused.Wait();
+      }
+      volume.pages = nullptr;
+      volume.log = nullptr;
+      status = co_await RemoveData(id);
+    }
+    if (status.ok()) {
+      slots_.erase(id);
+      status = co_await WriteCatalog();
+    }
+  }
+  changing_.Release(1);
+  co_return status;
+}
+
+Task<Status> VolumeRegistry::RemoveData(VolumeId id) {
+  cache_->RemoveVolume(id);
+  const std::string begin = VolumePrefix(id);
+  const std::string end = PrefixEnd(begin);
+  KvBatch batch;
+  for (const KvFamily family :
+       {KvFamily::kDelta, KvFamily::kImage, KvFamily::kSpace, KvFamily::kMeta}) {
+    batch.DeleteRange(family, begin, end);
+  }
+  const Status deleted = co_await store_->Write(std::move(batch));
+  if (!deleted.ok()) {
+    co_return deleted;
+  }
+  const Status flushed = co_await store_->Flush();
+  if (!flushed.ok()) {
+    co_return flushed;
+  }
+  const Status removed = co_await RemoveLogDirectory(id);
+  co_return removed;
+}
+
+Task<Status> VolumeRegistry::RemoveLogDirectory(VolumeId id) {
+  const std::string directory = LogDirectory(id);
+  const Result<std::vector<DirectoryEntry>> entries = co_await runtime_->files->List(directory);
+  if (entries.status().code() == StatusCode::kNotFound) {
+    co_return Status::Ok();
+  }
+  if (!entries.ok()) {
+    co_return entries.status();
+  }
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string path = directory + "/" + entry.name;
+    const Status removed = co_await runtime_->files->Remove(path);
+    if (!removed.ok()) {
+      co_return removed;
+    }
+  }
+  const Status removed = co_await runtime_->files->Remove(directory);
+  if (!removed.ok()) {
+    co_return removed;
+  }
+  const std::string parent = options_.data_dir + "/log";
+  const Status synced = co_await runtime_->files->SyncDirectory(parent);
+  co_return synced;
+}
+
+Result<VolumeRef> VolumeRegistry::Use(Slot* slot) {
+  if (stopping_) {
+    return Unavailable("the server is stopping");
+  }
+  if (!slot->failure.ok()) {
+    return slot->failure;
+  }
+  return VolumeRef(slot->volume.get());
+}
+
+Result<VolumeRef> VolumeRegistry::Find(VolumeId id) {
+  const auto found = slots_.find(id);
+  if (found == slots_.end()) {
+    return NotFound("no volume with number " + std::to_string(id.value()));
+  }
+  return Use(&found->second);
+}
+
+Result<VolumeRef> VolumeRegistry::FindByName(const std::string& name) {
+  for (auto& [id, slot] : slots_) {
+    if (slot.volume->settings.name == name) {
+      return Use(&slot);
+    }
+  }
+  return NotFound("no volume " + name);
+}
+
+std::vector<VolumeRegistry::Listed> VolumeRegistry::List() const {
+  std::vector<Listed> listed;
+  for (const auto& [id, slot] : slots_) {
+    listed.push_back({&slot.volume->settings, slot.failure});
+  }
+  return listed;
+}
+
+}  // namespace redoubt

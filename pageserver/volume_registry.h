@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// The volumes of a server: creates, finds, deletes them, and starts and stops them all.
+//
+//   <data dir>/volumes            the catalog
+//   <data dir>/log/<volume id>/   redo segments and epoch file of a volume
+//   the ordered store             page history of all volumes, keys beginning with the volume id
+//
+// Invariants: names are unique; ids are never used again; a volume in the catalog without
+// `deleting` is started. Crash: a volume exists when Create returned OK, and is gone for good when
+// Delete did; in between either, finished at the next Start. Suspends: Start, Stop, Create, Delete.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/base/result.h"
+#include "common/runtime/runtime.h"
+#include "common/runtime/sync.h"
+#include "pageserver/page/page_cache.h"
+#include "pageserver/storage/kv_store.h"
+#include "pageserver/volume.h"
+#include "pageserver/volume_catalog.h"
+
+namespace redoubt {
+
+struct VolumeRegistryOptions {
+  std::string data_dir;
+  size_t volumes_max = 256;
+  uint64_t log_segment_bytes = 64 << 20;
+  size_t log_tail_bytes = 32 << 20;
+  size_t page_batch_bytes = 8 << 20;
+};
+
+class VolumeRegistry {
+ public:
+  // `store` and `cache` outlive the registry.
+  VolumeRegistry(Runtime* runtime, KvStore* store, PageCache* cache, VolumeRegistryOptions options);
+  VolumeRegistry(const VolumeRegistry&) = delete;
+  VolumeRegistry& operator=(const VolumeRegistry&) = delete;
+  ~VolumeRegistry();
+
+  // Reads the catalog, finishes deletions, starts every volume. A volume that cannot be started
+  // (damaged log, say) does not keep the others from starting: it is listed, and answers with why.
+  Task<Status> Start();
+  // Stops every volume; what pages hold in memory is written.
+  Task<void> Stop();
+
+  // kAlreadyExists, kInvalidArgument (name, page size), kResourceExhausted (too many), disk errors.
+  Task<Result<VolumeId>> Create(std::string name, uint32_t page_size, std::string source_id);
+  // kNotFound; kUnavailable while another change is under way. Returns when everything is removed.
+  Task<Status> Delete(std::string name);
+
+  // kNotFound; or why the volume could not be started.
+  Result<VolumeRef> Find(VolumeId id);
+  Result<VolumeRef> FindByName(const std::string& name);
+  // Every volume, ascending by id; those that failed to start have no log and no pages.
+  struct Listed {
+    const VolumeSettings* settings;
+    Status failure;
+  };
+  std::vector<Listed> List() const;
+
+ private:
+  struct Slot {
+    std::unique_ptr<Volume> volume;
+    Status failure;  // not OK: not started
+    bool deleting = false;
+  };
+
+  Task<Status> ReadCatalog();
+  Task<Status> WriteCatalog();
+  Task<Status> StartVolume(Slot* slot);
+  Task<Status> RemoveData(VolumeId id);
+  Task<Status> RemoveLogDirectory(VolumeId id);
+  Result<VolumeRef> Use(Slot* slot);
+  std::string LogDirectory(VolumeId id) const;
+
+  Runtime* runtime_;
+  KvStore* store_;
+  PageCache* cache_;
+  VolumeRegistryOptions options_;
+  uint32_t next_id_ = 1;
+  std::map<VolumeId, Slot> slots_;
+  // One change of the catalog at a time.
+  Semaphore changing_;
+  bool stopping_ = false;
+};
+
+}  // namespace redoubt
