@@ -40,6 +40,10 @@ Problem WalkList(const IndexPage& page, Walk* walk) {
       if (owned != group) {
         return "n_owned is not the number of records in its group";
       }
+      const bool middle = at != page.infimum() && at != page.supremum();
+      if (owned > kMaxOwned || (middle && owned < kMinOwned)) {
+        return "a directory slot owns too many or too few records";
+      }
       walk->owned += owned;
       group = 0;
       ++slot_no;

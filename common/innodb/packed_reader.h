@@ -78,7 +78,7 @@ class PackedReader {
     at_ += length;
     return from;
   }
-  uint32_t LongC32() {
+  __attribute__((noinline)) uint32_t LongC32() {
     if (!Fits(1)) {
       return 0;
     }
