@@ -110,6 +110,7 @@ class MemoryKvStore::Journal {
   // Reads records into the map; *valid_bytes is where the first bad one begins.
   Task<Status> Replay(uint64_t size, uint64_t* valid_bytes);
   Task<Status> WriteAnew();
+  Task<Status> SyncAncestors();
 
   FileSystem* files_;
   std::string directory_;
@@ -121,8 +122,19 @@ class MemoryKvStore::Journal {
   Status failed_;
 };
 
+// A new directory is durable only when its parent is synced, and so on up.
+Task<Status> MemoryKvStore::Journal::SyncAncestors() {
+  for (size_t slash = directory_.find('/'); slash != std::string::npos;
+       slash = directory_.find('/', slash + 1)) {
+    const std::string parent = slash == 0 ? "/" : directory_.substr(0, slash);
+    REDOUBT_CO_RETURN_IF_ERROR(co_await files_->SyncDirectory(parent));
+  }
+  co_return Status::Ok();
+}
+
 Task<Status> MemoryKvStore::Journal::Open() {
   REDOUBT_CO_RETURN_IF_ERROR(co_await files_->CreateDirectories(directory_));
+  REDOUBT_CO_RETURN_IF_ERROR(co_await SyncAncestors());
   std::string name = path();
   Result<std::unique_ptr<File>> file = co_await files_->Open(name, OpenMode::kCreate);
   if (!file.ok()) {
