@@ -249,7 +249,7 @@ Task<int> PageGet(Runtime* runtime, Console* console, ServerAddress server,
   ServerReader reader(runtime, session.channel(), VolumeOf(server, options.volume));
   const Result<FetchedImage> fetched = co_await FetchPage(&reader, options.page, options.lsn);
   if (!fetched.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, fetched.status()));
+    co_return co_await session.End(session.Refuse(console, fetched.status()));
   }
   if (!options.out_file.empty()) {
     const Status saved = co_await SaveImage(runtime->files, options.out_file, fetched->image);
@@ -267,7 +267,7 @@ Task<int> PageHistory(Runtime* runtime, Console* console, ServerAddress server,
   ServerReader reader(runtime, session.channel(), VolumeOf(server, options.volume));
   const Status opened = co_await reader.Open();
   if (!opened.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, opened));
+    co_return co_await session.End(session.Refuse(console, opened));
   }
   proto::PageHistoryRequest request;
   request.set_volume_id(reader.state().volume_id());
@@ -280,7 +280,7 @@ Task<int> PageHistory(Runtime* runtime, Console* console, ServerAddress server,
   const Result<proto::PageHistoryResponse> answer =
       co_await session.client().PageHistory(std::move(request), deadline);
   if (!answer.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, answer.status()));
+    co_return co_await session.End(session.Refuse(console, answer.status()));
   }
   JsonWriter json;
   json.BeginObject().Key("versions").BeginArray();
@@ -311,11 +311,11 @@ Task<int> SpaceList(Runtime* runtime, Console* console, ServerAddress server,
     done = co_await reader.ReadAt(options.lsn);
   }
   if (!done.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, done));
+    co_return co_await session.End(session.Refuse(console, done));
   }
   const Result<std::vector<SpaceFile>> spaces = co_await reader.Spaces();
   if (!spaces.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, spaces.status()));
+    co_return co_await session.End(session.Refuse(console, spaces.status()));
   }
   JsonWriter json;
   json.BeginObject().Field("read_lsn", reader.read_lsn().value()).Key("spaces").BeginArray();
@@ -351,18 +351,18 @@ Task<int> VerifyVolume(Runtime* runtime, Console* console, ServerAddress server,
     done = co_await reader.ReadAt(std::nullopt);
   }
   if (!done.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, done));
+    co_return co_await session.End(session.Refuse(console, done));
   }
   Result<std::vector<SpaceFile>> spaces = co_await reader.Spaces();
   if (!spaces.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, spaces.status()));
+    co_return co_await session.End(session.Refuse(console, spaces.status()));
   }
   const size_t unsupported_count = std::erase_if(
       *spaces, [](const SpaceFile& space) { return !space.unsupported_reason.empty(); });
   Verifier verifier(runtime, console, &reader, *std::move(spaces));
   const Status verified = co_await verifier.Run();
   if (!verified.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, verified));
+    co_return co_await session.End(session.Refuse(console, verified));
   }
   PrintVerified(verifier, unsupported_count, console);
   const bool good = verifier.problems().empty() && verifier.pages_checked() > 0;

@@ -130,7 +130,7 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   ServerReader reader(runtime, session.channel(), {options.volume, server.timeout});
   const Status opened = co_await OpenAt(&reader, options.moment);
   if (!opened.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, opened));
+    co_return co_await session.End(session.Refuse(console, opened));
   }
   const TimePoint began = runtime->scheduler->Now();
   RestoreOptions restore_options{options.directory, options.set_mode,
@@ -139,7 +139,9 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   const Status done = co_await restore.Run();
   console->EndProgress();
   if (!done.ok()) {
-    co_return co_await session.End(console->Fail(restore.exit_code(), done));
+    co_return co_await session.End(restore.exit_code() == kExitServer
+                                       ? session.Refuse(console, done)
+                                       : console->Fail(restore.exit_code(), done));
   }
   const double seconds =
       std::chrono::duration_cast<std::chrono::duration<double>>(runtime->scheduler->Now() - began)
@@ -155,7 +157,7 @@ Task<int> CompareVolume(Runtime* runtime, Console* console, ServerAddress server
   ServerReader reader(runtime, session.channel(), {options.volume, server.timeout});
   const Status opened = co_await OpenAt(&reader, options.moment);
   if (!opened.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, opened));
+    co_return co_await session.End(session.Refuse(console, opened));
   }
   CompareOptions compare_options;
   compare_options.datadir = options.datadir;
@@ -164,7 +166,9 @@ Task<int> CompareVolume(Runtime* runtime, Console* console, ServerAddress server
   const Status done = co_await compare.Run();
   console->EndProgress();
   if (!done.ok()) {
-    co_return co_await session.End(console->Fail(compare.exit_code(), done));
+    co_return co_await session.End(compare.exit_code() == kExitServer
+                                       ? session.Refuse(console, done)
+                                       : console->Fail(compare.exit_code(), done));
   }
   PrintCompared(compare.summary(), console);
   co_return co_await session.End(compare.summary().equal() ? kExitOk : kExitProblem);

@@ -15,6 +15,7 @@ class Session {
  public:
   Session(Runtime* runtime, const ServerAddress& server)
       : runtime_(runtime),
+        address_(server.address),
         timeout_(server.timeout),
         channel_(runtime, server.address, ReconnectingChannelOptions{}),
         client_(&channel_) {}
@@ -23,6 +24,13 @@ class Session {
   VolumeClient& client() { return client_; }
   TimePoint Deadline() const { return runtime_->scheduler->Now() + timeout_; }
 
+  // Says what the server, or the way to it, failed with; returns the exit code.
+  int Refuse(Console* console, const Status& status) const {
+    const bool transport =
+        status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kDeadlineExceeded;
+    return console->Fail(kExitServer,
+                         transport ? status.WithContext("page server " + address_) : status);
+  }
   // Closes, then hands `exit_code` back: co_return co_await session.End(code).
   Task<int> End(int exit_code) {
     co_await channel_.Close();
@@ -31,6 +39,7 @@ class Session {
 
  private:
   Runtime* runtime_;
+  std::string address_;
   Duration timeout_;
   ReconnectingChannel channel_;
   VolumeClient client_;

@@ -89,7 +89,7 @@ Task<int> VolumeList(Runtime* runtime, Console* console, ServerAddress server) {
   const TimePoint deadline = session.Deadline();
   const Result<proto::VolumeListResponse> answer = co_await session.client().VolumeList(deadline);
   if (!answer.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, answer.status()));
+    co_return co_await session.End(session.Refuse(console, answer.status()));
   }
   if (console->json()) {
     JsonWriter json;
@@ -122,7 +122,7 @@ Task<int> VolumeCreate(Runtime* runtime, Console* console, ServerAddress server,
   const Result<proto::VolumeCreateResponse> answer =
       co_await session.client().VolumeCreate(std::move(request), deadline);
   if (!answer.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, answer.status()));
+    co_return co_await session.End(session.Refuse(console, answer.status()));
   }
   if (console->json()) {
     JsonWriter json;
@@ -143,7 +143,7 @@ Task<int> VolumeStatus(Runtime* runtime, Console* console, ServerAddress server,
   const Result<proto::VolumeStatusResponse> answer =
       co_await session.client().VolumeStatus(std::move(request), deadline);
   if (!answer.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, answer.status()));
+    co_return co_await session.End(session.Refuse(console, answer.status()));
   }
   const proto::VolumeState& state = answer->volume();
   std::vector<SpaceFile> unsupported;
@@ -182,7 +182,7 @@ Task<int> VolumeDelete(Runtime* runtime, Console* console, ServerAddress server,
   const Result<proto::VolumeDeleteResponse> answer =
       co_await session.client().VolumeDelete(std::move(request), deadline);
   if (!answer.ok()) {
-    co_return co_await session.End(console->Fail(kExitServer, answer.status()));
+    co_return co_await session.End(session.Refuse(console, answer.status()));
   }
   if (console->json()) {
     JsonWriter json;
