@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// Goal: a client gets through the whole server what the services promise: redo in, pages out,
+// durable over a restart, and clear refusals. Method: a real server on loopback with the in-memory
+// store.
+#include "client/log_writer.h"
+#include "common/base/crc32c.h"
+#include "tests/pageserver/rpc/server_fixture.h"
+
+namespace redoubt {
+namespace {
+
+// Starts the log at RedoMaker::kStart under a new epoch.
+Task<Epoch> BeginLog(ServerWorld* world, std::string volume, uint32_t volume_id) {
+  proto::PrepareRequest prepare;
+  prepare.set_volume(volume);
+  const Result<proto::PrepareResponse> prepared =
+      co_await world->client->Prepare(std::move(prepare), world->In(10));
+  EXPECT_TRUE(prepared.ok()) << prepared.status().ToString();
+  proto::StartAtRequest start;
+  start.set_volume_id(volume_id);
+  start.set_epoch(prepared->epoch());
+  start.set_start_lsn(RedoMaker::kStart.value());
+  start.set_reason("test");
+  const Result<proto::StartAtResponse> started =
+      co_await world->client->StartAt(std::move(start), world->In(10));
+  EXPECT_TRUE(started.ok()) << started.status().ToString();
+  proto::SetHorizonRequest horizon;
+  horizon.set_volume_id(volume_id);
+  horizon.set_epoch(prepared->epoch());
+  horizon.set_horizon_lsn(RedoMaker::kStart.value());
+  const Result<proto::SetHorizonResponse> set =
+      co_await world->client->SetHorizon(std::move(horizon), world->In(10));
+  EXPECT_TRUE(set.ok()) << set.status().ToString();
+  co_return Epoch(prepared->epoch());
+}
+
+proto::AppendRequest AppendOf(uint32_t volume_id, Epoch epoch, Lsn start, Lsn end) {
+  proto::AppendRequest request;
+  request.set_volume_id(volume_id);
+  request.set_epoch(epoch.value());
+  request.set_start_lsn(start.value());
+  request.set_end_lsn(end.value());
+  request.set_first_mtr_lsn(start.value());
+  return request;
+}
+
+Task<Status> Append(ServerWorld* world, proto::AppendRequest request, Bytes bytes) {
+  auto payload = std::make_shared<const Bytes>(std::move(bytes));
+  const Result<proto::AppendResponse> answer =
+      co_await world->client->Append(std::move(request), std::move(payload), world->In(10));
+  co_return answer.status();
+}
+
+Task<uint64_t> ReadValue(ServerWorld* world, uint32_t volume_id, uint32_t page_no, Lsn read_lsn) {
+  proto::GetPagesRequest request;
+  request.set_volume_id(volume_id);
+  request.set_read_lsn(read_lsn.value());
+  request.set_deadline_ms(5000);
+  proto::PageRef* ref = request.add_pages();
+  ref->set_space(5);
+  ref->set_page_no(page_no);
+  const Result<WithPayload<proto::GetPagesResponse>> answer =
+      co_await world->client->GetPages(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  if (!answer.ok() || answer->payload.size() != 16384) {
+    ADD_FAILURE() << "no page: "
+                  << (answer.ok() ? answer->message.ShortDebugString() : std::string());
+    co_return UINT64_MAX;
+  }
+  co_return LoadBe64(answer->payload.data() + 100);
+}
+
+Task<void> AppendThenReadBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  Lsn at = redo.end();
+  Bytes bytes = redo.InitPage(7);
+  const Status init = co_await Append(world, AppendOf(id, epoch, at, redo.end()), std::move(bytes));
+  EXPECT_TRUE(init.ok()) << init.ToString();
+  std::vector<Lsn> ends;
+  for (uint64_t value = 1; value <= 20; ++value) {
+    at = redo.end();
+    bytes = redo.Write(7, value);
+    const Status status =
+        co_await Append(world, AppendOf(id, epoch, at, redo.end()), std::move(bytes));
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    ends.push_back(redo.end());
+  }
+  // Every version, oldest and newest, before and after a restart.
+  for (int life = 0; life < 2; ++life) {
+    for (uint64_t value = 1; value <= 20; ++value) {
+      const uint64_t read = co_await ReadValue(world, id, 7, ends[value - 1]);
+      EXPECT_EQ(read, value);
+    }
+    co_await world->Restart();
+  }
+  const uint64_t newest = co_await ReadValue(world, id, 7, redo.end());
+  EXPECT_EQ(newest, 20U);
+}
+TEST_F(ServerTest, ServesEveryVersionThatWasAppended) { RunWith(&AppendThenReadBody); }
+
+Task<void> RefusalsBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn first = redo.end();
+  Bytes init = redo.InitPage(7);
+  const Lsn second = redo.end();
+  Bytes write = redo.Write(7, 1);
+  const Lsn third = redo.end();
+
+  Status status = co_await Append(world, AppendOf(id, epoch, second, third), write);
+  EXPECT_EQ(status.code(), StatusCode::kGap) << status.ToString();
+  status = co_await Append(world, AppendOf(id, epoch, first, third), init);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << "length: " << status.ToString();
+  proto::AppendRequest damaged = AppendOf(id, epoch, first, second);
+  damaged.set_payload_crc32c(Crc32c(init) ^ 1);
+  status = co_await Append(world, std::move(damaged), init);
+  EXPECT_EQ(status.code(), StatusCode::kCorruption) << status.ToString();
+  status = co_await Append(world, AppendOf(id + 1, epoch, first, second), init);
+  EXPECT_EQ(status.code(), StatusCode::kNotFound) << "volume: " << status.ToString();
+  status = co_await Append(world, AppendOf(id, Epoch(epoch.value() + 1), first, second), init);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << "epoch: " << status.ToString();
+
+  status = co_await Append(world, AppendOf(id, epoch, first, second), init);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  status = co_await Append(world, AppendOf(id, epoch, first, second), init);
+  EXPECT_TRUE(status.ok()) << "retry: " << status.ToString();
+  Bytes other = init;
+  other.back() ^= 1;
+  status = co_await Append(world, AppendOf(id, epoch, first, second), other);
+  EXPECT_EQ(status.code(), StatusCode::kCorruption) << "overlap: " << status.ToString();
+
+  proto::PrepareRequest takeover;
+  takeover.set_volume("v");
+  const Result<proto::PrepareResponse> prepared =
+      co_await world->client->Prepare(std::move(takeover), world->In(10));
+  EXPECT_TRUE(prepared.ok());
+  EXPECT_EQ(prepared->end_lsn(), second.value());
+  status = co_await Append(world, AppendOf(id, epoch, second, third), write);
+  EXPECT_EQ(status.code(), StatusCode::kStaleEpoch) << status.ToString();
+  co_await world->Restart();
+  status = co_await Append(world, AppendOf(id, epoch, second, third), write);
+  EXPECT_EQ(status.code(), StatusCode::kStaleEpoch) << "after restart: " << status.ToString();
+  status = co_await Append(world, AppendOf(id, Epoch(prepared->epoch()), second, third), write);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+TEST_F(ServerTest, RefusesWhatDoesNotContinueTheLog) { RunWith(&RefusalsBody); }
+
+Task<void> VolumesBody(ServerWorld* world) {
+  const uint32_t first = co_await world->CreateVolume("a");
+  proto::VolumeCreateRequest again;
+  again.set_name("a");
+  again.set_page_size(16384);
+  const auto taken = co_await world->client->VolumeCreate(std::move(again), world->In(10));
+  EXPECT_EQ(taken.status().code(), StatusCode::kAlreadyExists);
+  for (const std::string& name : {std::string("../x"), std::string(), std::string(65, 'x')}) {
+    proto::VolumeCreateRequest bad;
+    bad.set_name(name);
+    bad.set_page_size(16384);
+    const auto refused = co_await world->client->VolumeCreate(std::move(bad), world->In(10));
+    EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument) << name;
+  }
+  proto::VolumeCreateRequest odd;
+  odd.set_name("odd");
+  odd.set_page_size(10000);
+  const auto refused = co_await world->client->VolumeCreate(std::move(odd), world->In(10));
+  EXPECT_EQ(refused.status().code(), StatusCode::kInvalidArgument);
+  co_await BeginLog(world, "a", first);
+  co_await world->Restart();
+  const auto listed = co_await world->client->VolumeList(world->In(10));
+  EXPECT_TRUE(listed.ok());
+  EXPECT_EQ(listed->volumes_size(), 1);
+  EXPECT_EQ(listed->volumes(0).name(), "a");
+
+  proto::VolumeDeleteRequest unconfirmed;
+  unconfirmed.set_name("a");
+  const auto kept = co_await world->client->VolumeDelete(std::move(unconfirmed), world->In(10));
+  EXPECT_EQ(kept.status().code(), StatusCode::kInvalidArgument);
+  proto::VolumeDeleteRequest confirmed;
+  confirmed.set_name("a");
+  confirmed.set_confirm("a");
+  const auto deleted = co_await world->client->VolumeDelete(std::move(confirmed), world->In(10));
+  EXPECT_TRUE(deleted.ok()) << deleted.status().ToString();
+  EXPECT_FALSE(std::filesystem::exists(world->options.data_dir + "/log/1"));
+  const uint32_t second = co_await world->CreateVolume("a");
+  EXPECT_NE(first, second) << "a number is never used again";
+  proto::VolumeStatusRequest status;
+  status.set_name("a");
+  const auto state = co_await world->client->VolumeStatus(std::move(status), world->In(10));
+  EXPECT_TRUE(state.ok());
+  EXPECT_EQ(state->volume().commit_lsn(), 0U) << "nothing of the deleted volume shows";
+}
+TEST_F(ServerTest, CreatesListsAndDeletesVolumes) { RunWith(&VolumesBody); }
+
+Task<void> WriterBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  LogWriterOptions options;
+  options.volume = "v";
+  options.window_bytes = 4096;
+  std::vector<std::string> addresses{world->server->address()};
+  LogWriter writer(world->runtime, std::move(addresses), std::move(options));
+  const Result<LogPosition> position = co_await writer.Start(Epoch(0), world->In(10));
+  EXPECT_TRUE(position.ok()) << position.status().ToString();
+  EXPECT_EQ(position->end, Lsn(0));
+  std::string reason = "test";
+  const Status begun = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), world->In(10));
+  EXPECT_TRUE(begun.ok()) << begun.ToString();
+  RedoMaker redo;
+  for (uint64_t value = 0; value < 2000; ++value) {
+    RedoAppend append;
+    append.range.start = redo.end();
+    append.first_mtr_lsn = redo.end();
+    Bytes bytes = value == 0 ? redo.InitPage(3) : redo.Write(3, value);
+    append.range.end = redo.end();
+    append.payload = std::make_shared<const Bytes>(std::move(bytes));
+    const Status appended = co_await writer.Append(std::move(append), world->In(10));
+    EXPECT_TRUE(appended.ok()) << appended.ToString();
+  }
+  const Status durable = co_await writer.WaitAcknowledged(redo.end(), world->In(10));
+  EXPECT_TRUE(durable.ok()) << durable.ToString();
+  proto::SetHorizonRequest horizon;
+  horizon.set_volume_id(id);
+  horizon.set_epoch(position->epoch.value());
+  horizon.set_horizon_lsn(RedoMaker::kStart.value());
+  const auto set = co_await world->client->SetHorizon(std::move(horizon), world->In(10));
+  EXPECT_TRUE(set.ok());
+  const uint64_t newest = co_await ReadValue(world, id, 3, redo.end());
+  EXPECT_EQ(newest, 1999U);
+  // Another writer takes over: this one must notice and stop.
+  proto::PrepareRequest takeover;
+  takeover.set_volume("v");
+  const auto prepared = co_await world->client->Prepare(std::move(takeover), world->In(10));
+  EXPECT_TRUE(prepared.ok());
+  RedoAppend stale;
+  stale.range.start = redo.end();
+  Bytes bytes = redo.Write(3, 1);
+  stale.range.end = redo.end();
+  stale.payload = std::make_shared<const Bytes>(std::move(bytes));
+  const Status taken = co_await writer.Append(std::move(stale), world->In(10));
+  EXPECT_TRUE(taken.ok()) << "only the window took it";
+  const Status refused = co_await writer.WaitAcknowledged(redo.end(), world->In(10));
+  EXPECT_EQ(refused.code(), StatusCode::kStaleEpoch) << refused.ToString();
+  co_await writer.Stop();
+}
+TEST_F(ServerTest, LogWriterStreamsAndNoticesThatItWasFenced) { RunWith(&WriterBody); }
+
+}  // namespace
+}  // namespace redoubt
