@@ -283,7 +283,11 @@ Status SimDisk::Truncate(InodeId inode, uint64_t size) {
 }
 
 void SimDisk::PromoteFile(InodeId inode, uint64_t mark) {
-  Inode& node = Get(inode);
+  const auto found = inodes_.find(inode);
+  if (found == inodes_.end()) {
+    return;  // removed, and closed, while the sync was under way
+  }
+  Inode& node = found->second;
   size_t count = 0;
   while (count < node.pending.size() && node.pending[count].seq < mark) {
     ApplyData(node.pending[count], &node.durable);

@@ -69,6 +69,9 @@ struct DiskOptions {
   uint32_t read_error_ppm = 0;
   uint32_t write_error_ppm = 0;
   uint32_t sync_error_ppm = 0;
+  // Planted bugs: what a server that forgets to sync would look like from its disk.
+  bool sync_answers_early = false;
+  bool directory_sync_does_nothing = false;
 };
 
 class SimDisk {

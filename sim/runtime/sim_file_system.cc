@@ -37,7 +37,7 @@ Status SimFileSystem::Begin(FileOp op, uint64_t a, uint64_t b, const std::string
   return fault;
 }
 
-Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
+int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes) {
   const DiskOptions& options = disk_->options();
   SeededStream& stream = disk_->latency();
   int64_t cost = static_cast<int64_t>(bytes) * 1000 / options.bytes_per_us;
@@ -51,7 +51,21 @@ Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
     const int64_t mean = op == FileOp::kRead ? options.read_ns_mean : options.write_ns_mean;
     cost += static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(mean)));
   }
-  return scheduler_->Sleep(Duration(cost));
+  return cost;
+}
+
+Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
+  return scheduler_->Sleep(Duration(Cost(op, bytes)));
+}
+
+void SimFileSystem::PromoteLater(InodeId inode, uint64_t mark) {
+  SimWorld* world = self_.world;
+  const int64_t when = world->now_ns() + Cost(FileOp::kSync, 0);
+  world->At(when, [self = self_, disk = disk_, inode, mark] {
+    if (self.alive()) {
+      disk->PromoteFile(inode, mark);
+    }
+  });
 }
 
 Task<Result<std::unique_ptr<File>>> SimFileSystem::Open(std::string path, OpenMode mode) {
@@ -115,7 +129,7 @@ Task<Status> SimFileSystem::SyncDirectory(std::string directory) {
   if (status.ok()) {
     const Result<InodeId> inode = disk_->FindDirectory(directory);
     status = inode.status();
-    if (inode.ok()) {
+    if (inode.ok() && !disk_->options().directory_sync_does_nothing) {
       disk_->PromoteDirectory(*inode, mark);
     }
   }
@@ -143,6 +157,10 @@ Task<Status> SimFile::WriteAt(uint64_t offset, ByteView bytes) {
 Task<Status> SimFile::Sync() {
   const Status status = files_->Begin(FileOp::kSync, inode_, 0, path_);
   const uint64_t mark = files_->disk_->Mark();
+  if (files_->disk_->options().sync_answers_early) {
+    files_->PromoteLater(inode_, mark);
+    co_return status;
+  }
   co_await files_->Latency(FileOp::kSync, 0);
   if (status.ok()) {
     files_->disk_->PromoteFile(inode_, mark);

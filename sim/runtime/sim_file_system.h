@@ -34,7 +34,10 @@ class SimFileSystem : public FileSystem {
   friend class SimFile;
   // Counts and records the operation; an injected fault or kOk.
   Status Begin(FileOp op, uint64_t a, uint64_t b, const std::string& path);
+  // Nanoseconds; draws.
+  int64_t Cost(FileOp op, uint64_t bytes);
   Scheduler::SleepAwaiter Latency(FileOp op, uint64_t bytes);
+  void PromoteLater(InodeId inode, uint64_t mark);
 
   NodeIdentity self_;
   Scheduler* scheduler_;

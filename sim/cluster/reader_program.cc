@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+#include "sim/cluster/reader_program.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "common/innodb/log_block.h"
+
+namespace redoubt::sim {
+namespace {
+
+constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kChaosDeadlineNs = 4'000 * kMs;
+constexpr int64_t kCalmDeadlineNs = 20'000 * kMs;
+constexpr int64_t kRetryNs = 100 * kMs;
+constexpr uint64_t kPagesPerReadMax = 8;
+constexpr uint64_t kRecentBytes = 64 << 10;
+constexpr uint32_t kLogReadBytes = 256 << 10;
+constexpr int kRandomReadsOfVerifier = 150;
+
+bool IsTrouble(const Status& status) {
+  return status.code() == StatusCode::kUnavailable ||
+         status.code() == StatusCode::kDeadlineExceeded;
+}
+
+}  // namespace
+
+ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, uint64_t entity)
+    : runtime_(runtime),
+      context_(context),
+      random_(&context->world->random(), "reader", entity),
+      channel_(runtime, context->settings.server_address, ReconnectingChannelOptions()),
+      client_(&channel_) {}
+
+Task<void> ReadingClient::FindVolume() {
+  while (true) {
+    proto::VolumeStatusRequest request;
+    request.set_name(context_->settings.volume);
+    const Result<proto::VolumeStatusResponse> answer =
+        co_await client_.VolumeStatus(std::move(request), In(kChaosDeadlineNs));
+    if (answer.ok() && answer->volume().horizon_lsn() != 0) {
+      volume_ = VolumeId(answer->volume().volume_id());
+      break;
+    }
+    co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+  }
+  PageClientOptions options;
+  options.volume = volume_;
+  pages_ = std::make_unique<PageClient>(runtime_, &channel_, options);
+}
+
+Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
+  const Lsn acknowledged_before = context_->redo.acknowledged();
+  const uint64_t ticket = context_->order.TakeTicket();
+  proto::VolumeStatusRequest request;
+  request.set_name(context_->settings.volume);
+  const Result<proto::VolumeStatusResponse> answer =
+      co_await client_.VolumeStatus(std::move(request), In(deadline_ns));
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  const proto::VolumeState& state = answer->volume();
+  const ServerPositions seen{Lsn(state.horizon_lsn()), Lsn(state.persisted_lsn()),
+                             Lsn(state.applied_lsn()), Lsn(state.commit_lsn())};
+  context_->order.Observe(ticket, seen);
+  context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
+  if (!state.ingest_error().empty()) {
+    context_->findings.Report("C2", "ingest stopped: " + state.ingest_error());
+  }
+  co_return Status::Ok();
+}
+
+void ReadingClient::CheckPage(PageId page, Lsn read_lsn, const Result<FetchedPage>& fetched) {
+  const Status& status = fetched.status();
+  if (status.ok() || status.code() == StatusCode::kNotFound) {
+    PageAnswer answer;
+    answer.page = page;
+    answer.read_lsn = status.ok() ? fetched->read_lsn : read_lsn;
+    answer.status = status;
+    if (status.ok()) {
+      answer.page_lsn = fetched->page_lsn;
+      answer.image = fetched->image;
+    }
+    if (read_lsn != Lsn() && answer.read_lsn != read_lsn) {
+      context_->findings.Report("C2", "asked for LSN " + std::to_string(read_lsn.value()) +
+                                          ", answered at " +
+                                          std::to_string(answer.read_lsn.value()));
+    }
+    context_->content.Check(answer);
+  } else if (!IsTrouble(status)) {
+    context_->findings.Report("C2", "page " + ToString(page) + " at LSN " +
+                                        std::to_string(read_lsn.value()) +
+                                        " cannot be read: " + status.ToString());
+  }
+}
+
+Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
+                                       Lsn not_modified_since, int64_t deadline_ns) {
+  const Result<std::vector<Result<FetchedPage>>> results =
+      co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
+  if (!results.ok()) {
+    if (!IsTrouble(results.status())) {
+      context_->findings.Report("C2", "read at LSN " + std::to_string(read_lsn.value()) +
+                                          " was refused: " + results.status().ToString());
+    }
+    co_return results.status();
+  }
+  if (results->size() != pages.size()) {
+    context_->findings.Report("C2", "asked for " + std::to_string(pages.size()) + " pages, got " +
+                                        std::to_string(results->size()));
+    co_return Status::Ok();
+  }
+  Status trouble;
+  for (size_t i = 0; i < pages.size(); ++i) {
+    CheckPage(pages[i], read_lsn, (*results)[i]);
+    if (IsTrouble((*results)[i].status())) {
+      trouble = (*results)[i].status();
+    }
+  }
+  co_return trouble;
+}
+
+Task<Status> ReadingClient::WaitApplied(Lsn lsn, int64_t deadline_ns) {
+  const TimePoint deadline = In(deadline_ns);
+  proto::WaitLsnRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_lsn(lsn.value());
+  request.set_deadline_ms(DeadlineMs(runtime_->scheduler->Now(), deadline));
+  const Result<proto::WaitLsnResponse> answer =
+      co_await client_.WaitLsn(std::move(request), deadline);
+  co_return answer.status();
+}
+
+Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
+  const TimePoint deadline = In(deadline_ns);
+  proto::LogStatusRequest status_request;
+  status_request.set_volume_id(volume_.value());
+  const Lsn acknowledged = context_->redo.acknowledged();
+  const Result<proto::LogStatusResponse> status =
+      co_await client_.LogStatus(std::move(status_request), deadline);
+  if (!status.ok()) {
+    co_return status.status();
+  }
+  context_->redo.ServerEnd(Lsn(status->end_lsn()), acknowledged, "LogStatus");
+  Lsn at(status->begin_lsn());
+  while (at < acknowledged) {
+    proto::LogReadRequest request;
+    request.set_volume_id(volume_.value());
+    request.set_start_lsn(at.value());
+    request.set_bytes_max(kLogReadBytes);
+    request.set_deadline_ms(1000);
+    const Result<WithPayload<proto::LogReadResponse>> answer =
+        co_await client_.LogRead(std::move(request), deadline);
+    if (answer.status().code() == StatusCode::kBelowHorizon) {
+      co_return Status::Ok();  // trimmed meanwhile: the pages vouch for it
+    }
+    if (!answer.ok()) {
+      co_return answer.status();
+    }
+    ByteView rest = answer->payload;
+    for (const proto::ChunkHeader& chunk : answer->message.chunks()) {
+      const LsnRange range{Lsn(chunk.start_lsn()), Lsn(chunk.end_lsn())};
+      const uint64_t bytes = innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
+      if (range.start > at || range.end <= at || range.end > context_->model.end_lsn() ||
+          bytes > rest.size()) {
+        context_->findings.Report(
+            "C1", "the log gives a chunk [" + std::to_string(range.start.value()) + ", " +
+                      std::to_string(range.end.value()) + ") at " + std::to_string(at.value()));
+        co_return Status::Ok();
+      }
+      context_->redo.ReadBack(range, rest.first(bytes), context_->model.Payload(range));
+      rest = rest.subspan(bytes);
+      at = range.end;
+    }
+    if (answer->message.chunks().empty()) {
+      co_return Unavailable("the log gave no redo at " + std::to_string(at.value()));
+    }
+  }
+  co_return Status::Ok();
+}
+
+Lsn ReadingClient::RandomLsn() {
+  const ModelServer& model = context_->model;
+  const Lsn last = model.LastEndAtOrBelow(context_->redo.acknowledged());
+  if (last <= model.begin_lsn()) {
+    return model.begin_lsn();
+  }
+  uint64_t low = model.begin_lsn().value();
+  if (random_.Below(2) == 0 && last.value() - low > kRecentBytes) {
+    low = last.value() - kRecentBytes;
+  }
+  return Lsn(random_.Between(low, last.value()));
+}
+
+std::vector<PageId> ReadingClient::RandomPages(uint64_t count_max) {
+  const std::vector<PageId> known = context_->model.KnownPages();
+  std::vector<PageId> pages;
+  const uint64_t count = random_.Between(1, count_max);
+  for (uint64_t i = 0; i < count && !known.empty(); ++i) {
+    PageId page = known[random_.Below(known.size())];
+    if (random_.Below(30) == 0) {
+      page.page_no = PageNo(page.page_no.value() + 1000);  // never written
+    }
+    pages.push_back(page);
+  }
+  return pages;
+}
+
+Task<void> ReaderProgram::Run() {
+  co_await client_.FindVolume();
+  while (true) {
+    const auto pause = static_cast<int64_t>(
+        client_.random().Exponential(static_cast<uint64_t>(context_->settings.read_interval_ns)));
+    co_await runtime_->scheduler->Sleep(Duration(pause));
+    Status status;
+    const uint64_t choice = client_.random().Below(10);
+    if (choice == 0) {
+      status = co_await client_.CheckStatus(kChaosDeadlineNs);
+    } else {
+      std::vector<PageId> pages = client_.RandomPages(kPagesPerReadMax);
+      const Lsn lsn = choice == 1 ? Lsn() : client_.RandomLsn();
+      if (!pages.empty()) {
+        status = co_await client_.CheckPages(std::move(pages), lsn, Lsn(), kChaosDeadlineNs);
+      }
+    }
+    context_->reads_failed += status.ok() ? 0 : 1;
+  }
+}
+
+void VerifierProgram::Stage(std::string stage) {
+  context_->world->Record(kWorldNode, TraceKind::kPhase, 0, 0, "verify: " + stage);
+  context_->verify_stage = std::move(stage);
+}
+
+Task<void> VerifierProgram::ReadEverything() {
+  const Lsn end = context_->model.end_lsn();
+  const std::vector<PageId> known = context_->model.KnownPages();
+  for (size_t i = 0; i < known.size();) {
+    const size_t count = std::min<size_t>(kPagesPerReadMax, known.size() - i);
+    std::vector<PageId> batch(known.begin() + static_cast<ptrdiff_t>(i),
+                              known.begin() + static_cast<ptrdiff_t>(i + count));
+    const Status status =
+        co_await client_.CheckPages(std::move(batch), end, Lsn(), kCalmDeadlineNs);
+    if (status.ok()) {
+      i += count;
+    } else {
+      co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+    }
+  }
+  for (int i = 0; i < kRandomReadsOfVerifier;) {
+    std::vector<PageId> batch = client_.RandomPages(kPagesPerReadMax);
+    const Lsn lsn = client_.RandomLsn();
+    const Status status =
+        co_await client_.CheckPages(std::move(batch), lsn, Lsn(), kCalmDeadlineNs);
+    i += status.ok() ? 1 : 0;
+  }
+}
+
+Task<void> VerifierProgram::Run() {
+  Stage("finding the volume");
+  co_await client_.FindVolume();
+  Stage("waiting until all redo is acknowledged");
+  while (context_->redo.acknowledged() < context_->model.end_lsn()) {
+    co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+  }
+  Stage("waiting until all redo is applied");
+  Status status = Unavailable("not tried");
+  while (!status.ok()) {
+    status = co_await client_.WaitApplied(context_->model.end_lsn(), kCalmDeadlineNs);
+    if (!status.ok()) {
+      runtime_->log->Warning("WaitLsn: " + status.ToString());
+      co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+    }
+  }
+  Stage("reading status and log");
+  status = Unavailable("not tried");
+  while (!status.ok()) {
+    status = co_await client_.CheckStatus(kCalmDeadlineNs);
+    if (status.ok()) {
+      status = co_await client_.CheckLog(kCalmDeadlineNs);
+    }
+    if (!status.ok()) {
+      runtime_->log->Warning("log: " + status.ToString());
+      co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+    }
+  }
+  Stage("reading pages");
+  co_await ReadEverything();
+  ++context_->verify_rounds_done;
+  Stage("done");
+}
+
+}  // namespace redoubt::sim

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+//
+// Clients that read: ReaderProgram asks for random pages at random LSNs all the time;
+// VerifierProgram runs once the faults are over and looks at everything.
+#pragma once
+
+#include <vector>
+
+#include "client/page_client.h"
+#include "client/reconnecting_channel.h"
+#include "client/volume_client.h"
+#include "common/runtime/runtime.h"
+#include "sim/cluster/run_context.h"
+#include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/sim_world.h"
+
+namespace redoubt::sim {
+
+// What both do: find the volume, read pages and hand them to the checkers.
+class ReadingClient {
+ public:
+  ReadingClient(Runtime* runtime, RunContext* context, uint64_t entity);
+
+  // Waits until the volume is there and readable.
+  Task<void> FindVolume();
+  // VolumeStatus, checked. `deadline_ns` from now.
+  Task<Status> CheckStatus(int64_t deadline_ns);
+  // Reads `pages` at `read_lsn` (0: newest) and checks every answer. The status of the request.
+  Task<Status> CheckPages(std::vector<PageId> pages, Lsn read_lsn, Lsn not_modified_since,
+                          int64_t deadline_ns);
+  // Reads the log from its begin and compares it with what was acknowledged.
+  Task<Status> CheckLog(int64_t deadline_ns);
+  Task<Status> WaitApplied(Lsn lsn, int64_t deadline_ns);
+
+  Lsn RandomLsn();
+  std::vector<PageId> RandomPages(uint64_t count_max);
+  SeededStream& random() { return random_; }
+
+ private:
+  TimePoint In(int64_t ns) const { return runtime_->scheduler->Now() + Duration(ns); }
+  void CheckPage(PageId page, Lsn read_lsn, const Result<FetchedPage>& fetched);
+
+  Runtime* runtime_;
+  RunContext* context_;
+  SeededStream random_;
+  ReconnectingChannel channel_;
+  VolumeClient client_;
+  VolumeId volume_;
+  std::unique_ptr<PageClient> pages_;
+};
+
+class ReaderProgram : public NodeProgram {
+ public:
+  ReaderProgram(Runtime* runtime, RunContext* context, uint64_t entity)
+      : runtime_(runtime), context_(context), client_(runtime, context, entity) {}
+  Task<void> Run() override;
+
+ private:
+  Runtime* runtime_;
+  RunContext* context_;
+  ReadingClient client_;
+};
+
+// Waits until all redo is acknowledged and applied, reads every page at the end and many at random
+// LSNs, and the log itself; then sets verify_stage to "done" and counts the round.
+class VerifierProgram : public NodeProgram {
+ public:
+  VerifierProgram(Runtime* runtime, RunContext* context, uint64_t entity)
+      : runtime_(runtime), context_(context), client_(runtime, context, entity) {}
+  Task<void> Run() override;
+
+ private:
+  void Stage(std::string stage);
+  Task<void> ReadEverything();
+
+  Runtime* runtime_;
+  RunContext* context_;
+  ReadingClient client_;
+};
+
+}  // namespace redoubt::sim

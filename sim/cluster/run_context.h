@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// What the programs of one run share besides the simulated network: the truth, the checkers, and
+// what the run wants from them. Programs reach it by pointer; it outlives the world.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/types.h"
+#include "sim/oracle/acknowledged_redo.h"
+#include "sim/oracle/epoch_fence.h"
+#include "sim/oracle/findings.h"
+#include "sim/oracle/lsn_order.h"
+#include "sim/oracle/page_content.h"
+#include "sim/oracle/page_history.h"
+#include "sim/runtime/sim_world.h"
+#include "sim/workload/model_server.h"
+
+namespace redoubt::sim {
+
+// A scenario's ranges, resolved for one seed.
+struct RunSettings {
+  std::string volume = "main";
+  std::string server_address = "server:7000";
+  uint64_t redo_bytes_per_s = 100'000;
+  uint32_t page_size = 16384;
+  uint32_t spaces = 3;
+  uint32_t pages_per_space = 20;
+  uint64_t chunk_bytes_max = 8192;
+  int64_t read_interval_ns = 20'000'000;
+  uint64_t page_batch_bytes = 64 << 10;
+  uint64_t log_segment_bytes = 256 << 10;
+  uint64_t log_tail_bytes = 64 << 10;
+  uint64_t page_cache_bytes = 1 << 20;
+  Lsn begin_lsn;
+};
+
+enum class Phase : uint8_t { kChaos, kCalm };
+
+struct RunContext {
+  RunContext(const RunSettings& run_settings, RandomRoot* random)
+      : settings(run_settings),
+        history(run_settings.page_size),
+        model(ModelServerOptions{run_settings.page_size, run_settings.spaces,
+                                 run_settings.pages_per_space, run_settings.begin_lsn},
+              random, &history),
+        redo(&findings),
+        fence(&findings),
+        order(&findings),
+        content(&findings, &history) {}
+  RunContext(const RunContext&) = delete;
+  RunContext& operator=(const RunContext&) = delete;
+
+  RunSettings settings;
+  Findings findings;
+  PageHistory history;
+  ModelServer model;
+  AcknowledgedRedo redo;
+  EpochFence fence;
+  LsnOrder order;
+  PageContent content;
+
+  SimWorld* world = nullptr;
+  Phase phase = Phase::kChaos;
+  bool volume_created = false;  // a client was told so
+  bool horizon_set = false;     // likewise
+  uint64_t reads_failed = 0;    // while faults were on: expected
+  uint64_t writer_count = 0;    // writers that got an epoch
+  uint64_t server_starts = 0;
+  // What the final verification is doing; "done" when it is through.
+  std::string verify_stage = "not begun";
+  uint64_t verify_rounds_done = 0;
+};
+
+}  // namespace redoubt::sim

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// One run of one scenario under one seed: builds the world, lets the faults loose, calms down,
+// verifies, cuts the power once more and verifies again.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "proto/scenario.pb.h"
+#include "sim/oracle/findings.h"
+#include "sim/oracle/useful_work.h"
+#include "sim/runtime/trace.h"
+
+namespace redoubt::sim {
+
+// The command's exit codes.
+enum class Outcome : int {
+  kPass = 0,
+  kSafety = 10,
+  kLiveness = 11,
+  kCrash = 12,
+  kNondeterminism = 13,
+  kIdle = 14,
+  kHarnessError = 20,
+};
+std::string_view OutcomeName(Outcome outcome);
+
+// Bugs to switch on, to see that the checkers see them.
+enum class Plant : uint8_t {
+  kNone,
+  kAckBeforeSync,   // the server's file syncs say OK at once and do their work later
+  kMissingDirsync,  // its directory syncs do nothing
+};
+// "" -> kNone; false: no such plant.
+bool ParsePlant(std::string_view name, Plant* plant);
+std::vector<std::string> PlantNames();
+
+struct RunOptions {
+  uint64_t seed = 1;
+  Trace::Keep keep = Trace::Keep::kNothing;
+  Plant plant = Plant::kNone;
+};
+
+struct RunReport {
+  Outcome outcome = Outcome::kPass;
+  std::string reason;  // one line; empty for a pass
+  std::vector<Finding> findings;
+  uint64_t trace_hash = 0;
+  uint64_t event_count = 0;
+  uint64_t draw_count = 0;
+  int64_t virtual_ns = 0;
+  WorkDone work;
+  uint64_t mtr_count = 0;
+  uint64_t server_starts = 0;
+  uint64_t writer_count = 0;
+  uint64_t reads_failed = 0;
+  std::string settings;
+  std::vector<std::string> node_names;
+  std::deque<TraceEvent> events;
+  std::vector<uint64_t> checkpoints;
+};
+
+RunReport RunScenario(const proto::Scenario& scenario, const RunOptions& options);
+
+}  // namespace redoubt::sim

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//
+// The page server on a simulated machine.
+#pragma once
+
+#include <memory>
+
+#include "common/runtime/runtime.h"
+#include "pageserver/server.h"
+#include "sim/cluster/run_context.h"
+#include "sim/runtime/sim_world.h"
+
+namespace redoubt::sim {
+
+class ServerProgram : public NodeProgram {
+ public:
+  ServerProgram(Runtime* runtime, RunContext* context);
+  // Starts the server; tries again when its disk has failed. A server that cannot start on what a
+  // crash left is a finding.
+  Task<void> Run() override;
+
+ private:
+  Runtime* runtime_;
+  RunContext* context_;
+  std::unique_ptr<PageServer> server_;
+};
+
+}  // namespace redoubt::sim

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// A client that follows the model server's redo as redotail does: asks the page server where its
+// log ends, sends from there through the real LogWriter, starts again after failures. Keeps nothing
+// of its own: what it needs after a crash the page server tells it.
+#pragma once
+
+#include <memory>
+
+#include "client/log_writer.h"
+#include "client/volume_client.h"
+#include "common/runtime/runtime.h"
+#include "sim/cluster/run_context.h"
+#include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/sim_world.h"
+
+namespace redoubt::sim {
+
+class TailerProgram : public NodeProgram {
+ public:
+  // `entity`: for its random stream; differs between lives.
+  TailerProgram(Runtime* runtime, RunContext* context, uint64_t entity);
+  Task<void> Run() override;
+
+ private:
+  // One writer's life, until it fails for good.
+  Task<Status> Serve();
+  Task<Status> EnsureVolume(VolumeClient* client);
+  Task<Status> BeginLog(LogWriter* writer, VolumeClient* client, LogPosition position);
+  Task<Status> Stream(LogWriter* writer);
+  Task<void> WatchAcknowledged(LogWriter* writer);
+  TimePoint In(int64_t ns) const;
+
+  Runtime* runtime_;
+  RunContext* context_;
+  SeededStream random_;
+};
+
+}  // namespace redoubt::sim

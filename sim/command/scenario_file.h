@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+//
+// Scenario files as the command sees them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "proto/scenario.pb.h"
+
+namespace redoubt::sim {
+
+// kNotFound, kInvalidArgument; the message names the file.
+Result<proto::Scenario> LoadScenario(const std::string& path);
+// Every *.textproto below `directory`, sorted.
+std::vector<std::string> FindScenarios(const std::string& directory);
+
+}  // namespace redoubt::sim

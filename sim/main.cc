@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+//
+// The `simulate` command: runs scenarios, one seed or many, and says what failed and how to see it
+// again.
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "sim/command/commands.h"
+
+namespace {
+
+using redoubt::sim::DeterminismCommand;
+using redoubt::sim::RunCommand;
+using redoubt::sim::SwarmCommand;
+
+constexpr char kFooter[] =
+    "Examples:\n"
+    "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace -\n"
+    "  simulate swarm --scenario scenarios/smoke/protect_smoke.textproto --seeds 200 --jobs 2\n"
+    "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7\n"
+    "  simulate list\n"
+    "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
+    "harness.";
+
+void AddRun(CLI::App* app, RunCommand* command) {
+  app->add_option("scenario", command->scenario, "scenario file")->required();
+  app->add_option("--seed", command->seed, "seed")->capture_default_str();
+  app->add_option("--trace", command->trace_file, "write the trace here; - for standard output");
+  app->add_flag("--trace-full", command->trace_full, "keep every event, resumes included");
+  app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
+  app->add_flag("--in-process", command->in_process, "no child process, for debuggers");
+  app->add_flag("--hash-only", command->hash_only, "print the trace hash and the exit code only");
+}
+
+void AddSwarm(CLI::App* app, SwarmCommand* command) {
+  app->add_option("--scenario", command->scenario, "scenario file")->required();
+  app->add_option("--seeds", command->seeds, "how many")->capture_default_str();
+  app->add_option("--seed-base", command->seed_base, "the first")->capture_default_str();
+  app->add_option("-j,--jobs", command->jobs, "processes")->capture_default_str();
+  app->add_option("--double-run-every", command->double_run_every,
+                  "run every n-th seed twice and compare; 0 never")
+      ->capture_default_str();
+  app->add_option("--seed-seconds-max", command->seed_seconds_max, "time limit of one seed")
+      ->capture_default_str();
+  app->add_flag("--stop-at-failure", command->stop_at_failure, "stop at the first failing seed");
+  app->add_option("--json", command->json_file, "write one JSON line a seed here");
+  app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
+}
+
+bool KnownPlant(const std::string& name) {
+  redoubt::sim::Plant plant{};
+  if (redoubt::sim::ParsePlant(name, &plant)) {
+    return true;
+  }
+  std::cerr << "no planted bug is called " << name << "; simulate list shows them\n";
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs the real page server and client in a simulated world.");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+
+  RunCommand run;
+  SwarmCommand swarm;
+  DeterminismCommand determinism;
+  std::string directory = "scenarios";
+  CLI::App* run_app = app.add_subcommand("run", "one seed of a scenario");
+  AddRun(run_app, &run);
+  CLI::App* swarm_app = app.add_subcommand("swarm", "many seeds of a scenario");
+  AddSwarm(swarm_app, &swarm);
+  CLI::App* determinism_app =
+      app.add_subcommand("check-determinism", "the same seed in four ways; equal trace hashes?");
+  determinism_app->add_option("scenario", determinism.scenario, "scenario file")->required();
+  determinism_app->add_option("--seed", determinism.seed, "first seed")->capture_default_str();
+  determinism_app->add_option("--seeds", determinism.seeds, "how many")->capture_default_str();
+  CLI::App* list_app = app.add_subcommand("list", "scenarios and planted bugs");
+  list_app->add_option("directory", directory, "where to look")->capture_default_str();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : redoubt::sim::CodeOf(redoubt::sim::Outcome::kHarnessError);
+  }
+  if (!KnownPlant(run.plant) || !KnownPlant(swarm.plant)) {
+    return redoubt::sim::CodeOf(redoubt::sim::Outcome::kHarnessError);
+  }
+  if (run_app->parsed()) {
+    return redoubt::sim::RunOneSeed(run);
+  }
+  if (swarm_app->parsed()) {
+    return redoubt::sim::RunSwarm(swarm);
+  }
+  if (determinism_app->parsed()) {
+    return redoubt::sim::CheckDeterminism(determinism);
+  }
+  return redoubt::sim::ListScenarios(directory);
+}
