@@ -77,6 +77,9 @@ ALL: dict[str, Workload] = {
         _sql("users_routines"),
         _sql("deep_trees"),
         _sql("import_tablespace", unlogged=True),
+        _sql("contention", unlogged=True, quick=True),
+        _sql("types"),
+        _sql("unfollowed", unlogged=True),
     )
 }
 

@@ -20,7 +20,7 @@ END//
 CREATE PROCEDURE run()
 BEGIN
   DECLARE batch INT DEFAULT 0;
-  WHILE batch < 10 DO
+  WHILE batch < 30 DO
     START TRANSACTION;
     CALL fill(batch * 200, 200);
     COMMIT;

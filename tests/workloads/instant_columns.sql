@@ -36,7 +36,7 @@ END//
 CREATE PROCEDURE versions(t VARCHAR(64))
 BEGIN
   DECLARE round INT DEFAULT 0;
-  WHILE round < 10 DO
+  WHILE round < 14 DO
     CALL run_statement(CONCAT('ALTER TABLE ', t, ' ADD COLUMN n', round, ' INT DEFAULT ', round, IF(round % 3 = 0, ' FIRST', IF(round % 3 = 1, ' AFTER a', '')), ', ALGORITHM=INSTANT'));
     CALL dml(t, round);
     CALL run_statement(CONCAT('UPDATE ', t, ' SET n', round, ' = IF(id % 2, NULL, id) WHERE id % 4 = ', round % 4));

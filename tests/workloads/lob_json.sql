@@ -30,7 +30,7 @@ END//
 CREATE PROCEDURE run()
 BEGIN
   DECLARE i INT DEFAULT 0;
-  CALL fill_docs(250);
+  CALL fill_docs(350);
   -- In place: same length or shorter. Binary diffs of an external JSON make index entries with versions.
   WHILE i < 6 DO
     UPDATE docs SET doc = JSON_REPLACE(doc, '$.b', REPEAT(i, 9000 - i)) WHERE id % 3 = i % 3;

@@ -9,11 +9,11 @@ CREATE TABLE places_redundant (id INT AUTO_INCREMENT PRIMARY KEY, at POINT NOT N
 CREATE TABLE areas (id INT AUTO_INCREMENT PRIMARY KEY, shape POLYGON NOT NULL SRID 0);
 
 INSERT INTO places (at, name)
-WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 5000)
+WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 16000)
 SELECT POINT(CRC32(n) % 10000, CRC32(CONCAT('y', n)) % 10000), LEFT(SHA2(n, 256), 32) FROM seq;
-INSERT INTO places_redundant (at, name) SELECT at, name FROM places WHERE id <= 3000;
+INSERT INTO places_redundant (at, name) SELECT at, name FROM places WHERE id <= 9000;
 INSERT INTO areas (shape)
-WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 800)
+WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 2500)
 SELECT ST_GeomFromText(CONCAT('POLYGON((', n, ' 0,', n, ' ', n % 50 + 1, ',', n + 5, ' ', n % 50 + 1, ',', n + 5, ' 0,', n, ' 0))')) FROM seq;
 UPDATE places SET at = POINT(ST_X(at) + 5000, ST_Y(at) / 2) WHERE id % 3 = 0;
 UPDATE places_redundant SET at = POINT(ST_X(at) / 3, ST_Y(at) + 77) WHERE id % 4 = 0;
