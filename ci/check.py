@@ -4,9 +4,10 @@
 
 python3 ci/check.py            everything; the last lines are ctest's own summary
 python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
-python3 ci/check.py --only L   the tests with ctest label L (tools, unit, sanitize, fuzz, sim, real)
+python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, real)
 
-The checks themselves are ctest entries, most in tests/integration/CMakeLists.txt; this program prepares what they need.
+The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
+they need.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mysql
 import packages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +105,33 @@ class Checks:
         return True
 
 
+def build_tests(preset: str, jobs: int, only: Callable[[str], bool] = lambda _: True) -> None:
+    """Builds the unit tests of a preset."""
+    directory = configure(preset)
+    ninja(directory, unit_test_targets(directory, only), jobs)
+
+
+def prepare(checks: Checks, options: argparse.Namespace) -> None:
+    """What the chosen tests need besides the release build. A failure here shows again as a failed test."""
+
+    def wanted(label: str) -> bool:
+        return options.only == label if options.only else not options.fast
+
+    jobs = options.jobs
+    if wanted("sanitize"):
+        checks.stage("build unit tests with ASan and UBSan", lambda: build_tests("asan", jobs))
+        checks.stage("build asio tests with TSan", lambda: build_tests("tsan", jobs, lambda name: "asio" in name))
+    if wanted("fuzz"):
+        checks.stage("build fuzz targets", lambda: ninja(configure("fuzz"), [], jobs))
+    if wanted("real"):
+        checks.stage("stock MySQL server", install_mysql)
+
+
+def install_mysql() -> None:
+    """Unpacks the server now, so that a network problem shows before the long tests."""
+    mysql.install()
+
+
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="Run every check of the project.")
@@ -112,15 +141,13 @@ def main() -> int:
     options = parser.parse_args()
 
     checks = Checks()
-    jobs = options.jobs
-    release = ROOT / "build" / "release"
-    wanted = ["build", "test"]
-    if not checks.stage("packages", lambda: packages.ensure(wanted)):
+    if not checks.stage("packages", lambda: packages.ensure(["build", "test"])):
         return 1
-    if not checks.stage("build release", lambda: ninja(configure("release"), [], jobs)):
+    if not checks.stage("build release", lambda: ninja(configure("release"), [], options.jobs)):
         return 1
+    prepare(checks, options)
 
-    command = ["ctest", "--test-dir", str(release), "--output-on-failure", f"-j{jobs}"]
+    command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs}"]
     if options.only:
         command += ["-L", options.only]
     elif options.fast:

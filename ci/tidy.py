@@ -45,7 +45,8 @@ class Ban:
 
 
 _ASIO = ("common/runtime/asio/*", "tests/common/runtime/asio/*", "tests/bench/*")
-_PROGRAMS = ("*/main.cc", "client/ctl/*", "tests/*", "common/base/check.cc")
+_MEASURING = (*_ASIO, "tests/tools/*")
+_PROGRAMS = ("*/main.cc", "client/ctl/*", "sim/command/*", "tests/*", "common/base/check.cc")
 
 BANS: tuple[Ban, ...] = (
     Ban(
@@ -53,7 +54,7 @@ BANS: tuple[Ban, ...] = (
         r"\b(system_clock|steady_clock|high_resolution_clock|clock_gettime|gettimeofday|utc_clock)\b"
         r"|(?<![\w.>:])(std::)?time\(\s*(nullptr|NULL|0|&)",
         "Scheduler::Now for deadlines, WallClock::NowUnixNs for people",
-        _ASIO,
+        _MEASURING,
     ),
     Ban(
         "sleep",
@@ -166,6 +167,7 @@ def check_bans(path: str, text: str, bans: Iterable[Ban] = BANS) -> Iterator[Fin
 
 
 _UNORDERED = re.compile(r"\bunordered_(?:multi)?(?:map|set)\s*<[^;{}()]*>\s*&?\s*(\w+)\s*(?:[;={]|$)", re.MULTILINE)
+_SORT_LINES = 10  # a loop that collects, with std::sort this close behind it, is fine
 _RANGE_FOR = re.compile(r"\bfor\s*\([^;()]*?:\s*\*?(?:this->)?((?:\w+(?:\.|->))*\w+)\s*\)")
 
 
@@ -176,10 +178,12 @@ def check_unordered(path: str, text: str, companion: str = "") -> Iterator[Findi
     code = strip(text)
     names = set(_UNORDERED.findall(code)) | set(_UNORDERED.findall(strip(companion)))
     allowed = waivers(text)
+    lines = code.splitlines()
     for match in _RANGE_FOR.finditer(code):
         name = re.split(r"\.|->", match[1])[-1]
         number = code.count("\n", 0, match.start()) + 1
-        if name in names and "unordered" not in allowed.get(number, set()):
+        sorted_below = any("std::sort(" in line for line in lines[number : number + _SORT_LINES])
+        if name in names and not sorted_below and "unordered" not in allowed.get(number, set()):
             yield Finding(
                 path, number, "unordered", f"loop over unordered `{name}`; use std::map, or sort first, or say why order cannot matter"
             )

@@ -105,6 +105,10 @@ class Unordered(unittest.TestCase):
         code = "for (auto& x : sorted_) {}\nauto it = pages_.find(1);\n"
         self.assertEqual(list(tidy.check_unordered("pageserver/x.cc", code, header)), [])
 
+    def test_collecting_and_sorting_right_behind_is_fine(self) -> None:
+        code = "std::unordered_set<int> s;\nfor (int x : s) {\n  found.push_back(x);\n}\nstd::sort(a, b);\n"
+        self.assertEqual(list(tidy.check_unordered("client/x.cc", code)), [])
+
     def test_waiver(self) -> None:
         code = "std::unordered_set<int> s;\n// tidy: allow(unordered): a sum\nfor (int x : s) {\n"
         self.assertEqual(list(tidy.check_unordered("client/x.cc", code)), [])
