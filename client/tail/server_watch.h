@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 
 #include "client/tail/source_probe.h"
 #include "client/tail/source_server.h"
@@ -55,6 +56,9 @@ class ServerWatch {
   const Status& failure() const { return failure_; }
   // Woken at every sample and change of state.
   Condition& changed() { return changed_; }
+
+  // Facts from elsewhere, until a session tells better: the server is down.
+  void Assume(SourceFacts facts) { facts_ = std::move(facts); }
 
   // Takes the next sample at once.
   void PollNow() { poll_now_.Set(); }

@@ -206,6 +206,17 @@ Task<Result<std::vector<SourceFile>>> SourceServer::Files() {
   co_return files;
 }
 
+Task<Result<bool>> SourceServer::SpaceInUse(SpaceId space) {
+  std::string statement =
+      "SELECT STATE FROM INFORMATION_SCHEMA.INNODB_TABLESPACES WHERE SPACE = " +
+      std::to_string(space.value());
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
+  if (!rows.ok()) {
+    co_return rows.status();
+  }
+  co_return rows->size() == 1 && rows->front().size() == 1 && rows->front()[0] != "discarded";
+}
+
 Task<Result<std::optional<int64_t>>> SourceServer::RedoEnabledAgainAt() {
   const Result<SqlRows> rows = co_await session_->Query(kRedoEnabledStatement);
   if (!rows.ok()) {

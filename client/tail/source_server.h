@@ -57,6 +57,8 @@ class SourceServer {
   Task<Result<SourceSample>> Sample();
   // Data files of all tablespaces that the server knows (PROCESS privilege), temporary ones left out.
   Task<Result<std::vector<SourceFile>>> Files();
+  // Whether the data dictionary has this tablespace and it is in use, neither dropped nor discarded.
+  Task<Result<bool>> SpaceInUse(SpaceId space);
   // When redo logging was last enabled again after ALTER INSTANCE DISABLE INNODB REDO_LOG, as far as the
   // server's error log in memory tells; nullopt: never. Unix time in nanoseconds.
   Task<Result<std::optional<int64_t>>> RedoEnabledAgainAt();
