@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: MIT
+//
+// Goal: what a log volume acknowledged survives, in order and unchanged, and nothing else is passed off as
+// redo. Method: LogVolume over the simulated disk, with power cuts under every crash policy, failing
+// writes and syncs, a full disk and damaged files; a model remembers every byte that was sent.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/crc32c.h"
+#include "common/base/hash.h"
+#include "common/innodb/log_block.h"
+#include "pageserver/log/log_volume.h"
+#include "tests/contract/node_harness.h"
+
+namespace redoubt {
+namespace {
+
+constexpr Lsn kStart{8204};
+constexpr char kDirectory[] = "/data/log/1";
+
+LogVolumeOptions SmallOptions() {
+  LogVolumeOptions options;
+  options.store.directory = kDirectory;
+  options.store.volume = VolumeId(1);
+  options.store.volume_uid = 77;
+  options.store.segment_bytes_max = 8 << 10;
+  options.tail_bytes_max = 4 << 10;
+  options.batch_bytes_max = 4 << 10;
+  return options;
+}
+
+// A log volume on a simulated machine, and what a correct one holds.
+class LogWorld {
+ public:
+  explicit LogWorld(uint64_t seed = 1, sim::SimOptions options = {}) : node(seed, options) {}
+  ~LogWorld() { log.reset(); }
+
+  Status Open(LogVolumeOptions options = SmallOptions()) {
+    log = std::make_unique<LogVolume>(node.runtime(), std::move(options));
+    const Status status = node.Await(log->Start());
+    if (!status.ok()) {
+      log.reset();
+    }
+    return status;
+  }
+  void Take() {
+    const Result<PreparedEpoch> prepared = node.Await(log->Prepare(Epoch(0)));
+    ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
+    epoch = prepared->epoch;
+    next = prepared->end;
+  }
+  void Begin() {
+    ASSERT_TRUE(Open().ok());
+    Take();
+    const Status begun = node.Await(log->StartAt(epoch, kStart, "test"));
+    ASSERT_TRUE(begun.ok()) << begun.ToString();
+    next = kStart;
+  }
+  void Stop() {
+    node.Await(log->Stop());
+    log.reset();
+  }
+  void Crash(sim::CrashPolicy policy) {
+    log.reset();
+    node.Kill(policy);
+    node.Start();
+  }
+
+  RedoChunk MakeChunk(size_t bytes, uint64_t content) {
+    RedoChunk chunk;
+    chunk.epoch = epoch;
+    chunk.range = {next, innodb::AdvanceLsn(next, bytes)};
+    chunk.first_mtr_lsn = next;
+    Bytes payload(bytes);
+    for (size_t i = 0; i < bytes; ++i) {
+      payload[i] = static_cast<uint8_t>(HashMix(content, i));
+    }
+    chunk.payload_crc32c = Crc32c(payload);
+    chunk.payload = std::make_shared<const Bytes>(std::move(payload));
+    return chunk;
+  }
+  // Appends `bytes` behind what was appended so far.
+  AppendOutcome Append(size_t bytes, uint64_t content = 1) {
+    RedoChunk chunk = MakeChunk(bytes, content);
+    const AppendOutcome outcome = AppendChunk(chunk);
+    if (outcome.status.ok()) {
+      next = chunk.range.end;
+    }
+    return outcome;
+  }
+  AppendOutcome AppendChunk(RedoChunk chunk) {
+    return node.Await(log->FinishAppend(log->BeginAppend(std::move(chunk))));
+  }
+  // Everything from `from` to the end, through the feed.
+  Result<Bytes> ReadAll(Lsn from) {
+    Bytes bytes;
+    while (from < log->status().commit) {
+      const Result<FeedBatch> batch =
+          node.Await(log->Read(from, 1500, node.runtime()->scheduler->Now()));
+      if (!batch.ok()) {
+        return batch.status();
+      }
+      EXPECT_FALSE(batch->chunks.empty());
+      if (batch->chunks.empty()) {
+        break;
+      }
+      for (const RedoChunk& chunk : batch->chunks) {
+        EXPECT_EQ(Crc32c(*chunk.payload), chunk.payload_crc32c);
+        bytes.insert(bytes.end(), chunk.payload->begin(), chunk.payload->end());
+        from = chunk.range.end;
+      }
+    }
+    return bytes;
+  }
+  std::vector<std::string> Files() {
+    const auto entries = node.Await(node.runtime()->files->List(kDirectory));
+    std::vector<std::string> names;
+    for (const DirectoryEntry& entry : *entries) {
+      names.push_back(entry.name);
+    }
+    return names;
+  }
+  // Changes one byte of a file; the volume must be closed.
+  void Damage(const std::string& name, uint64_t offset) {
+    auto file = node.Await(
+        node.runtime()->files->Open(std::string(kDirectory) + "/" + name, OpenMode::kReadWrite));
+    ASSERT_TRUE(file.ok());
+    Bytes byte(1);
+    ASSERT_TRUE(node.Await((*file)->ReadAt(offset, MutableByteView(byte))).ok());
+    byte[0] ^= 0x40;
+    ASSERT_TRUE(node.Await((*file)->WriteAt(offset, byte)).ok());
+  }
+
+  NodeHarness node;
+  std::unique_ptr<LogVolume> log;
+  Epoch epoch;
+  Lsn next;
+};
+
+// --- Crashes ---
+
+// Sends chunks without waiting for each; remembers all bytes sent and how far they were acknowledged.
+struct Sender {
+  LogWorld* world;
+  uint64_t seed = 0;
+  Bytes sent;  // from kStart on
+  Lsn acknowledged = kStart;
+
+  static Task<void> AwaitOne(Sender* sender, LogVolume* log, Lsn end,
+                             std::shared_ptr<LogVolume::Ticket> ticket) {
+    const AppendOutcome outcome = co_await log->FinishAppend(std::move(ticket));
+    if (outcome.status.ok()) {
+      sender->acknowledged = std::max(sender->acknowledged, end);
+    }
+  }
+  void SendSome(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      const size_t bytes = 1 + HashMix(seed, ++content) % 900;
+      RedoChunk chunk = world->MakeChunk(bytes, HashMix(seed, content));
+      const uint64_t base = innodb::ToSn(kStart).value();
+      sent.resize(innodb::ToSn(chunk.range.start).value() - base);
+      sent.insert(sent.end(), chunk.payload->begin(), chunk.payload->end());
+      world->next = chunk.range.end;
+      auto ticket = world->log->BeginAppend(chunk);
+      world->node.Spawn(AwaitOne(this, world->log.get(), chunk.range.end, std::move(ticket)));
+    }
+  }
+  uint64_t content = 0;
+};
+
+class LogCrash : public testing::TestWithParam<sim::CrashPolicy> {};
+
+TEST_P(LogCrash, LosesNothingThatWasAcknowledged) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    LogWorld world(seed);
+    world.Begin();
+    Sender sender{&world, seed, {}};
+    for (int life = 0; life < 6; ++life) {
+      for (int burst = 0; burst < 4; ++burst) {
+        sender.SendSome(1 + HashMix(seed, static_cast<uint64_t>(life * 10 + burst)) % 12);
+        world.node.RunFor(std::chrono::microseconds(HashMix(seed, sender.content) % 4000));
+      }
+      world.Crash(GetParam());
+      const Status opened = world.Open();
+      ASSERT_TRUE(opened.ok()) << opened.ToString();
+      world.Take();
+      ASSERT_GE(world.next, sender.acknowledged);
+      const Result<Bytes> read = world.ReadAll(kStart);
+      ASSERT_TRUE(read.ok()) << read.status().ToString();
+      ASSERT_LE(read->size(), sender.sent.size());
+      ASSERT_TRUE(std::equal(read->begin(), read->end(), sender.sent.begin()));
+      sender.acknowledged = world.next;
+    }
+  }
+}
+
+// The crash hits the recovery itself, again and again.
+TEST_P(LogCrash, SurvivesCrashesDuringRecovery) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    LogWorld world(seed);
+    world.Begin();
+    Sender sender{&world, seed, {}};
+    sender.SendSome(30);
+    world.node.RunFor(std::chrono::milliseconds(1 + HashMix(seed, 5) % 20));
+    for (int attempt = 0; attempt < 6; ++attempt) {
+      world.Crash(GetParam());
+      world.log = std::make_unique<LogVolume>(world.node.runtime(), SmallOptions());
+      const auto start = [](LogVolume* log) -> Task<void> { (void)co_await log->Start(); };
+      world.node.Spawn(start(world.log.get()));
+      world.node.RunFor(std::chrono::microseconds(HashMix(seed, 100 + attempt) % 6000));
+    }
+    world.Crash(GetParam());
+    const Status opened = world.Open();
+    ASSERT_TRUE(opened.ok()) << opened.ToString();
+    world.Take();
+    ASSERT_GE(world.next, sender.acknowledged);
+    const Result<Bytes> read = world.ReadAll(kStart);
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    ASSERT_TRUE(std::equal(read->begin(), read->end(), sender.sent.begin()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, LogCrash,
+                         testing::Values(sim::CrashPolicy::kClean, sim::CrashPolicy::kAll,
+                                         sim::CrashPolicy::kPrefix, sim::CrashPolicy::kBlocks,
+                                         sim::CrashPolicy::kTorn, sim::CrashPolicy::kLostNames),
+                         [](const auto& policy) {
+                           std::string name(sim::CrashPolicyName(policy.param));
+                           std::erase_if(name, [](char c) { return !std::isalnum(c); });
+                           return name;
+                         });
+
+TEST(LogVolume, RandomWriteAndSyncErrorsLoseNothing) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    LogWorld world(seed);
+    world.Begin();
+    Sender sender{&world, seed, {}};
+    for (int life = 0; life < 5; ++life) {
+      world.node.disk().SetErrorRates(0, 50'000, 50'000);
+      for (int burst = 0; burst < 6; ++burst) {
+        world.next = world.log->status().end;
+        sender.SendSome(5);
+        world.node.RunFor(std::chrono::milliseconds(30));
+      }
+      world.node.disk().SetErrorRates(0, 0, 0);
+      world.Crash(sim::CrashPolicy::kSeeded);
+      const Status opened = world.Open();
+      ASSERT_TRUE(opened.ok()) << opened.ToString();
+      world.Take();
+      ASSERT_GE(world.next, sender.acknowledged);
+      const Result<Bytes> read = world.ReadAll(kStart);
+      ASSERT_TRUE(read.ok()) << read.status().ToString();
+      sender.acknowledged = world.next;
+    }
+  }
+}
+
+// --- Disk trouble ---
+
+TEST(LogVolume, AFailedSyncStopsTheLogUntilRestart) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(300, 1).status.ok());
+  world.node.disk().FailNext(sim::FileOp::kSync, ".redo", StatusCode::kIoError, 1);
+  const AppendOutcome failed = world.Append(300, 2);
+  EXPECT_EQ(failed.status.code(), StatusCode::kIoError);
+  EXPECT_NE(failed.status.message().find("restarted"), std::string::npos)
+      << failed.status.ToString();
+  const AppendOutcome after = world.Append(300, 3);
+  EXPECT_EQ(after.status.code(), StatusCode::kIoError) << "the next sync would succeed, but lie";
+  world.Stop();
+  ASSERT_TRUE(world.Open().ok());
+  world.Take();
+  // The page cache may show what never reached the disk; whatever is served now must be there.
+  const Lsn end = world.next;
+  EXPECT_TRUE(world.Append(300, 4).status.ok());
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_GT(world.log->status().end, end);
+}
+
+TEST(LogVolume, AFullDiskIsReportedAndWritingGoesOnWhenSpaceReturns) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(700, 1).status.ok());
+  const uint64_t capacity = world.node.disk().options().capacity_bytes;
+  world.node.disk().SetCapacity(world.node.disk().used_bytes() + 100);
+  for (int i = 0; i < 3; ++i) {
+    const AppendOutcome full = world.Append(700, 2);
+    EXPECT_EQ(full.status.code(), StatusCode::kNoSpace) << full.status.ToString();
+    EXPECT_EQ(full.end, world.next) << "what was accepted before stands";
+  }
+  world.node.disk().SetCapacity(capacity);
+  for (uint64_t i = 0; i < 30; ++i) {
+    ASSERT_TRUE(world.Append(700, 3).status.ok());
+  }
+  const Lsn end = world.next;
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.log->status().end, end);
+  const Result<Bytes> read = world.ReadAll(kStart);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->size(), 700U * 31);
+}
+
+TEST(LogVolume, DamageInTheMiddleIsRefusedWithFileAndOffset) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 5; ++i) {
+    ASSERT_TRUE(world.Append(400, i).status.ok());
+  }
+  world.Stop();
+  const std::string name = world.Files().front();
+  const uint64_t third_record = kSegmentHeaderBytes + 2 * (kRecordHeaderBytes + 400);
+  world.Damage(name, third_record + kRecordHeaderBytes + 17);
+  const Status opened = world.Open();
+  EXPECT_EQ(opened.code(), StatusCode::kCorruption);
+  EXPECT_NE(opened.message().find(name), std::string::npos) << opened.ToString();
+  EXPECT_NE(opened.message().find(std::to_string(third_record)), std::string::npos)
+      << opened.ToString();
+}
+
+TEST(LogVolume, DamageInAnOlderSegmentIsRefused) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 60; ++i) {
+    ASSERT_TRUE(world.Append(400, i).status.ok());
+  }
+  world.Stop();
+  const std::vector<std::string> files = world.Files();
+  ASSERT_GE(files.size(), 4U);
+  world.Damage(files[1], kSegmentHeaderBytes + 3);
+  EXPECT_EQ(world.Open().code(), StatusCode::kCorruption);
+  world.Damage(files[1], kSegmentHeaderBytes + 3);
+  EXPECT_TRUE(world.Open().ok());
+  world.Stop();
+  const std::string path = std::string(kDirectory) + "/" + files[1];
+  ASSERT_TRUE(world.node.Await(world.node.runtime()->files->Remove(path)).ok());
+  EXPECT_EQ(world.Open().code(), StatusCode::kCorruption) << "a segment is missing";
+}
+
+TEST(LogVolume, TheDiskOfAnotherServerIsRefused) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(400).status.ok());
+  world.Stop();
+  LogVolumeOptions other = SmallOptions();
+  other.store.volume_uid = 78;
+  EXPECT_EQ(world.Open(other).code(), StatusCode::kUnsupported);
+  EXPECT_TRUE(world.Open().ok());
+}
+
+// --- Epochs ---
+
+TEST(EpochFence, RefusesOlderWriterAfterRestart) {
+  LogWorld world;
+  world.Begin();
+  const Epoch old = world.epoch;
+  ASSERT_TRUE(world.Append(100).status.ok());
+  world.Take();
+  ASSERT_GT(world.epoch, old);
+  for (const sim::CrashPolicy policy : {sim::CrashPolicy::kClean, sim::CrashPolicy::kLostNames}) {
+    world.Crash(policy);
+    ASSERT_TRUE(world.Open().ok());
+    RedoChunk stale = world.MakeChunk(100, 5);
+    stale.epoch = old;
+    EXPECT_EQ(world.AppendChunk(stale).status.code(), StatusCode::kStaleEpoch);
+    const Result<PreparedEpoch> again = world.node.Await(world.log->Prepare(world.epoch));
+    EXPECT_EQ(again.status().code(), StatusCode::kStaleEpoch) << "promised once already";
+  }
+  EXPECT_TRUE(world.Append(100).status.ok()) << "the newest writer goes on";
+}
+
+TEST(EpochFence, AnUnsyncedPromiseIsNotAnswered) {
+  LogWorld world;
+  world.Begin();
+  world.node.disk().FailNext(sim::FileOp::kSync, "epoch", StatusCode::kIoError, 1);
+  const Result<PreparedEpoch> failed = world.node.Await(world.log->Prepare(Epoch(9)));
+  EXPECT_EQ(failed.status().code(), StatusCode::kIoError);
+  const AppendOutcome old = world.Append(100);
+  EXPECT_EQ(old.status.code(), StatusCode::kStaleEpoch) << "nobody older writes any more";
+  const Result<PreparedEpoch> next = world.node.Await(world.log->Prepare(Epoch(0)));
+  ASSERT_TRUE(next.ok()) << next.status().ToString();
+  EXPECT_EQ(next->epoch, Epoch(10));
+}
+
+TEST(EpochFence, HistorySaysWhereEachEpochBegan) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(100).status.ok());
+  const Lsn second = world.next;
+  world.Take();
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
+  ASSERT_TRUE(prepared.ok());
+  const std::vector<EpochBegin> wanted{
+      {Epoch(1), Lsn(0)}, {Epoch(2), second}, {Epoch(3), second}};
+  EXPECT_EQ(prepared->history, wanted);
+}
+
+TEST(EpochFence, ALostOrDamagedFileIsNotTakenForNoPromise) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(100).status.ok());
+  world.Stop();
+  world.Damage("epoch", 13);
+  EXPECT_EQ(world.Open().code(), StatusCode::kCorruption);
+  const std::string path = std::string(kDirectory) + "/epoch";
+  ASSERT_TRUE(world.node.Await(world.node.runtime()->files->Remove(path)).ok());
+  EXPECT_EQ(world.Open().code(), StatusCode::kCorruption);
+}
+
+// --- Appending ---
+
+TEST(LogVolume, ManyAppendsShareOneSync) {
+  LogWorld world;
+  world.Begin();
+  const uint64_t syncs_before = world.log->status().sync_count;
+  Sender sender{&world, 3, {}};
+  sender.SendSome(200);
+  world.node.RunFor(std::chrono::seconds(2));
+  EXPECT_EQ(sender.acknowledged, world.next);
+  EXPECT_LT(world.log->status().sync_count - syncs_before, 60U);
+}
+
+TEST(LogVolume, ARetryIsComparedWithWhatIsStored) {
+  LogWorld world;
+  world.Begin();
+  RedoChunk first = world.MakeChunk(300, 1);
+  ASSERT_TRUE(world.Append(300, 1).status.ok());
+  for (uint64_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(world.Append(500, i).status.ok());  // pushes the first out of memory
+  }
+  EXPECT_TRUE(world.AppendChunk(first).status.ok());
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_TRUE(world.AppendChunk(first).status.ok());
+  const Lsn end = world.next;
+  world.next = kStart;
+  const AppendOutcome differs = world.AppendChunk(world.MakeChunk(300, 2));
+  EXPECT_EQ(differs.status.code(), StatusCode::kCorruption) << differs.status.ToString();
+  // The same LSNs, cut into chunks in another way.
+  RedoChunk part = world.MakeChunk(300, 1);
+  Bytes half(part.payload->begin(), part.payload->begin() + 150);
+  part.range.end = innodb::AdvanceLsn(kStart, 150);
+  part.payload_crc32c = Crc32c(half);
+  part.payload = std::make_shared<const Bytes>(half);
+  EXPECT_TRUE(world.AppendChunk(part).status.ok());
+  // Beyond the end it is a gap, and the answer says where to go on.
+  world.next = innodb::AdvanceLsn(end, 1);
+  const AppendOutcome gap = world.AppendChunk(world.MakeChunk(300, 1));
+  EXPECT_EQ(gap.status.code(), StatusCode::kGap);
+  EXPECT_EQ(gap.end, end);
+}
+
+TEST(LogVolume, RefusesWhatIsNoRedo) {
+  LogWorld world;
+  world.Begin();
+  RedoChunk chunk = world.MakeChunk(300, 1);
+  chunk.payload_crc32c ^= 1;
+  EXPECT_EQ(world.AppendChunk(chunk).status.code(), StatusCode::kCorruption);
+  chunk = world.MakeChunk(300, 1);
+  chunk.range.end = Lsn(chunk.range.end.value() + 1);
+  EXPECT_EQ(world.AppendChunk(chunk).status.code(), StatusCode::kInvalidArgument);
+  chunk = world.MakeChunk(300, 1);
+  chunk.range.start = Lsn(8192);  // a block header
+  EXPECT_EQ(world.AppendChunk(chunk).status.code(), StatusCode::kInvalidArgument);
+  chunk = world.MakeChunk(300, 1);
+  chunk.first_mtr_lsn = chunk.range.end;
+  EXPECT_EQ(world.AppendChunk(chunk).status.code(), StatusCode::kInvalidArgument);
+  chunk = world.MakeChunk(300, 1);
+  chunk.epoch = Epoch(99);
+  EXPECT_EQ(world.AppendChunk(chunk).status.code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(world.Append(300, 1).status.ok());
+}
+
+// --- The feed ---
+
+TEST(LogVolume, TheFeedPassesOverDeclaredHoles) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(100, 1).status.ok());
+  const Lsn hole_start = world.next;
+  const Lsn hole_end(8192 + 512 * 40 + 12);
+  const Status below = world.node.Await(world.log->StartAt(world.epoch, kStart, "no"));
+  EXPECT_EQ(below.code(), StatusCode::kInvalidArgument);
+  ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, hole_end, "recreated")).ok());
+  world.next = hole_end;
+  ASSERT_TRUE(world.Append(100, 2).status.ok());
+  for (int life = 0; life < 2; ++life) {
+    const TimePoint now = world.node.runtime()->scheduler->Now();
+    const Result<FeedBatch> all = world.node.Await(world.log->Read(Lsn(0), 1 << 20, now));
+    ASSERT_TRUE(all.ok());
+    ASSERT_EQ(all->chunks.size(), 2U);
+    EXPECT_EQ(all->chunks[0].range.end, hole_start);
+    EXPECT_EQ(all->chunks[1].range.start, hole_end);
+    const Result<FeedBatch> behind = world.node.Await(world.log->Read(hole_start, 1 << 20, now));
+    ASSERT_TRUE(behind.ok());
+    ASSERT_EQ(behind->chunks.size(), 1U);
+    EXPECT_EQ(behind->chunks[0].range.start, hole_end);
+    world.Crash(sim::CrashPolicy::kClean);
+    ASSERT_TRUE(world.Open().ok());
+  }
+}
+
+TEST(LogVolume, ReadWaitsForTheNextAppend) {
+  LogWorld world;
+  world.Begin();
+  const TimePoint soon = world.node.runtime()->scheduler->Now() + std::chrono::milliseconds(5);
+  const Result<FeedBatch> none = world.node.Await(world.log->Read(kStart, 1 << 20, soon));
+  ASSERT_TRUE(none.ok());
+  EXPECT_TRUE(none->chunks.empty());
+  Sender sender{&world, 1, {}};
+  sender.SendSome(1);
+  const Result<FeedBatch> one = world.node.Await(world.log->Read(kStart, 1 << 20, kNever));
+  ASSERT_TRUE(one.ok());
+  EXPECT_EQ(one->chunks.size(), 1U);
+}
+
+TEST(LogVolume, TrimsOnlyWholeSegmentsBelowWhatIsPersisted) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 80; ++i) {
+    ASSERT_TRUE(world.Append(400, i).status.ok());
+  }
+  const size_t files_before = world.Files().size();
+  const Lsn persisted = innodb::AdvanceLsn(kStart, 16000);
+  world.log->Persisted(persisted);
+  world.node.RunFor(std::chrono::milliseconds(200));
+  EXPECT_LT(world.Files().size(), files_before);
+  EXPECT_LE(world.log->status().begin, persisted);
+  EXPECT_GT(world.log->status().begin, kStart);
+  const TimePoint now = world.node.runtime()->scheduler->Now();
+  const Result<FeedBatch> trimmed = world.node.Await(world.log->Read(kStart, 100, now));
+  EXPECT_EQ(trimmed.status().code(), StatusCode::kBelowHorizon);
+  const Result<Bytes> rest = world.ReadAll(persisted);
+  EXPECT_TRUE(rest.ok()) << rest.status().ToString();
+  const Lsn begin = world.log->status().begin;
+  const Lsn end = world.next;
+  world.Crash(sim::CrashPolicy::kPrefix);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.log->status().begin, begin);
+  EXPECT_EQ(world.log->status().end, end);
+}
+
+}  // namespace
+}  // namespace redoubt
