@@ -54,6 +54,17 @@ Result<PageStore> PageStore::Open(const std::filesystem::path& data_dir) {
   return store;
 }
 
+PageStore PageStore::EmptyCopy() const {
+  PageStore copy;
+  copy.page_size_ = page_size_;
+  copy.arena_ = std::make_unique<PageArena>(page_size_);
+  for (const auto& [id, space] : spaces_) {
+    Space& empty = copy.Create(id, space.name, space.flags);
+    empty.pages.assign(space.pages.size(), StoredPage{nullptr, Lsn(0), true});
+  }
+  return copy;
+}
+
 Status PageStore::AddFile(const std::filesystem::path& path, std::string name) {
   REDOUBT_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   if (file.size() < kMinPageBytes) {

@@ -41,6 +41,9 @@ class PageStore {
   // Opens every persistent tablespace file below `data_dir`.
   static Result<PageStore> Open(const std::filesystem::path& data_dir);
 
+  // The same spaces with no contents: a page counts as broken until it is initialised.
+  PageStore EmptyCopy() const;
+
   uint32_t page_size() const { return page_size_; }
   std::map<SpaceId, Space>& spaces() { return spaces_; }
   // nullptr if unknown.

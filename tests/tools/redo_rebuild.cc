@@ -38,6 +38,7 @@ struct Flags {
   bool json = false;
   bool check_each_mtr = false;
   bool parse_only = false;
+  bool from_start = false;
 };
 
 struct Comparison {
@@ -63,7 +64,9 @@ double Seconds(std::chrono::steady_clock::time_point since) {
 
 class Comparer {
  public:
-  Comparer(PageStore* rebuilt, PageStore* original) : rebuilt_(rebuilt), original_(original) {}
+  // `only_touched`: leave out pages that no redo built.
+  Comparer(PageStore* rebuilt, PageStore* original, bool only_touched)
+      : rebuilt_(rebuilt), original_(original), only_touched_(only_touched) {}
 
   void Run() {
     for (auto& [id, space] : original_->spaces()) {
@@ -100,6 +103,9 @@ class Comparer {
                         ours->pages[page_no.value()].broken;
     const bool touched = ours != nullptr && page_no.value() < ours->pages.size() &&
                          ours->pages[page_no.value()].applied_end != Lsn(0);
+    if (only_touched_ && (!touched || broken)) {
+      return;
+    }
     const PageDifference difference = ComparePages(mine, theirs, id);
     if (!difference.equal() &&
         IsPageFree(original_->Read(space, XdesPageOf(page_no, page_size), &xdes_buffer_),
@@ -163,6 +169,7 @@ class Comparer {
 
   PageStore* rebuilt_;
   PageStore* original_;
+  bool only_touched_;
   Bytes mine_buffer_;
   Bytes theirs_buffer_;
   Bytes xdes_buffer_;
@@ -192,7 +199,15 @@ int ParseOnly(const Flags& flags) {
   if (!source.ok()) {
     return Fail(source.status());
   }
-  const Result<Lsn> start = source->FirstMtr(source->checkpoint_lsn());
+  Lsn from = source->checkpoint_lsn();
+  if (!flags.base.empty()) {
+    const Result<RedoSource> base = RedoSource::Open(flags.base);
+    if (!base.ok()) {
+      return Fail(base.status());
+    }
+    from = base->checkpoint_lsn();
+  }
+  const Result<Lsn> start = source->FirstMtr(flags.from_start ? source->start_lsn() : from);
   if (!start.ok()) {
     return Fail(start.status());
   }
@@ -283,17 +298,24 @@ void PrintJson(const RunTotals& run, const Rebuilder& rebuilder, const Compariso
 }
 
 int Rebuild(const Flags& flags) {
-  Result<PageStore> base = PageStore::Open(flags.base);
   Result<PageStore> original = PageStore::Open(flags.final);
-  const Result<RedoSource> base_redo = RedoSource::Open(flags.base);
   const Result<RedoSource> redo = RedoSource::Open(flags.redo.empty() ? flags.final : flags.redo);
-  for (const Status& status :
-       {base.status(), original.status(), base_redo.status(), redo.status()}) {
+  for (const Status& status : {original.status(), redo.status()}) {
     if (!status.ok()) {
       return Fail(status);
     }
   }
-  const Result<Lsn> start = redo->FirstMtr(base_redo->checkpoint_lsn());
+  Result<PageStore> base =
+      flags.from_start ? Result<PageStore>(original->EmptyCopy()) : PageStore::Open(flags.base);
+  Lsn checkpoint = redo->start_lsn();
+  if (!flags.from_start) {
+    const Result<RedoSource> base_redo = RedoSource::Open(flags.base);
+    if (!base.ok() || !base_redo.ok()) {
+      return Fail(base.ok() ? base_redo.status() : base.status());
+    }
+    checkpoint = base_redo->checkpoint_lsn();
+  }
+  const Result<Lsn> start = redo->FirstMtr(checkpoint);
   if (!start.ok()) {
     return Fail(start.status());
   }
@@ -301,7 +323,6 @@ int Rebuild(const Flags& flags) {
   RunTotals run;
   run.start = *start;
   const auto begin = std::chrono::steady_clock::now();
-  const Lsn checkpoint = base_redo->checkpoint_lsn();
   const Status status = Replay(*redo, *start, &run.bytes, &run.end, [&](const MtrView& mtr) {
     // Everything before the checkpoint is in the files, file operations included.
     return mtr.start_lsn < checkpoint ? Status::Ok() : rebuilder.Apply(mtr);
@@ -310,7 +331,7 @@ int Rebuild(const Flags& flags) {
   if (!status.ok()) {
     return Fail(status);
   }
-  Comparer comparer(&*base, &*original);
+  Comparer comparer(&*base, &*original, flags.from_start);
   comparer.Run();
   const Comparison& c = comparer.result();
   (flags.json ? PrintJson : PrintText)(run, rebuilder, c);
@@ -335,15 +356,18 @@ int Main(int argc, char** argv) {
       flags.check_each_mtr = true;
     } else if (arg == "--parse-only") {
       flags.parse_only = true;
+    } else if (arg == "--from-start") {
+      flags.from_start = true;
     } else {
       std::fprintf(stderr, "redo_rebuild: unknown argument %s\n", argv[i]);
       return 2;
     }
   }
-  if (flags.final.empty() || (flags.base.empty() && !flags.parse_only)) {
+  if (flags.final.empty() || (flags.base.empty() && !flags.parse_only && !flags.from_start)) {
     std::fprintf(stderr,
                  "usage: redo_rebuild --base DIR --final DIR [--redo DIR] [--check-each-mtr] "
-                 "[--json] | --parse-only --final DIR\n");
+                 "[--json] | --parse-only --final DIR [--base DIR | --from-start] | "
+                 "--from-start --final DIR\n");
     return 2;
   }
   return flags.parse_only ? ParseOnly(flags) : Rebuild(flags);

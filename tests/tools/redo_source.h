@@ -24,6 +24,8 @@ class RedoSource {
   // The highest checkpoint that lies inside its own file.
   Lsn checkpoint_lsn() const { return checkpoint_lsn_; }
   const std::string& creator() const { return creator_; }
+  // The first LSN of the oldest file.
+  Lsn start_lsn() const { return files_.front().header.start_lsn; }
 
   // Where parsing starts for `checkpoint`: the first mtr start in its block or a later one.
   // kCorruption: the checkpoint is not in these files, or no block behind it is readable.
