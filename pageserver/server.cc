@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "pageserver/log/durable_files.h"
 
 namespace redoubt {
 namespace {
@@ -46,7 +47,7 @@ PageServer::PageServer(Runtime* runtime, PageServerOptions options)
 PageServer::~PageServer() = default;
 
 Task<Status> PageServer::CheckFormat() {
-  const Status created = co_await runtime_->files->CreateDirectories(options_.data_dir);
+  const Status created = co_await CreateDurableDirectories(runtime_->files, options_.data_dir);
   if (!created.ok()) {
     co_return created;
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "pageserver/log/durable_files.h"
 #include "pageserver/storage/keys.h"
 
 namespace redoubt {

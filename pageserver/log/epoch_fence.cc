@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
+#include "pageserver/log/durable_files.h"
 
 namespace redoubt {
 namespace {
@@ -19,56 +20,6 @@ constexpr size_t kHistoryMax = 1024;
 constexpr char kFenceName[] = "epoch";
 
 }  // namespace
-
-Task<Status> ReplaceFile(FileSystem* files, std::string directory, std::string name, Bytes bytes) {
-  const std::string path = directory + "/" + name;
-  const std::string temporary = path + ".tmp";
-  Result<std::unique_ptr<File>> file = co_await files->Open(temporary, OpenMode::kCreate);
-  if (!file.ok()) {
-    co_return file.status();
-  }
-  const Status cut = co_await (*file)->Truncate(0);
-  if (!cut.ok()) {
-    co_return cut;
-  }
-  const Status written = co_await (*file)->WriteAt(0, bytes);
-  if (!written.ok()) {
-    co_return written;
-  }
-  const Status synced = co_await (*file)->Sync();
-  if (!synced.ok()) {
-    co_return synced;
-  }
-  *file = nullptr;
-  const Status renamed = co_await files->Rename(temporary, path);
-  if (!renamed.ok()) {
-    co_return renamed;
-  }
-  const Status named = co_await files->SyncDirectory(directory);
-  co_return named;
-}
-
-Task<Result<Bytes>> ReadWholeFile(FileSystem* files, std::string path, size_t bytes_max) {
-  Result<std::unique_ptr<File>> file = co_await files->Open(path, OpenMode::kRead);
-  if (!file.ok()) {
-    co_return file.status();
-  }
-  const Result<uint64_t> size = co_await (*file)->Size();
-  if (!size.ok()) {
-    co_return size.status();
-  }
-  if (*size > bytes_max) {
-    co_return ResourceExhausted(path + " has " + std::to_string(*size) +
-                                " bytes, expected at most " + std::to_string(bytes_max));
-  }
-  Bytes bytes(*size);
-  const Result<size_t> got = co_await (*file)->ReadAt(0, MutableByteView(bytes));
-  if (!got.ok()) {
-    co_return got.status();
-  }
-  bytes.resize(*got);
-  co_return bytes;
-}
 
 EpochFence::EpochFence(Runtime* runtime, std::string directory, uint64_t volume_uid)
     : runtime_(runtime), directory_(std::move(directory)), volume_uid_(volume_uid) {}

@@ -55,10 +55,4 @@ class EpochFence {
   std::vector<EpochBegin> history_;
 };
 
-// Replaces `directory`/`name` by `bytes` so that after a crash it is the old or the new content:
-// written to `name`.tmp, synced, renamed, directory synced. Durable on OK.
-Task<Status> ReplaceFile(FileSystem* files, std::string directory, std::string name, Bytes bytes);
-// The whole file. kResourceExhausted above `bytes_max`; kNotFound, kIoError.
-Task<Result<Bytes>> ReadWholeFile(FileSystem* files, std::string path, size_t bytes_max);
-
 }  // namespace redoubt

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "pageserver/log/durable_files.h"
 #include "pageserver/log/redo_store.h"
 #include "pageserver/log/segment_reader.h"
 
@@ -18,11 +19,6 @@ std::string Place(const std::string& path, uint64_t offset) {
   return path + " at offset " + std::to_string(offset);
 }
 
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 }  // namespace
 
 // The last segment's records that nothing behind them claims to be durable.
@@ -33,14 +29,9 @@ struct RedoStore::TailScan {
 
 Task<Status> RedoStore::Open() {
   REDOUBT_CHECK(empty());
-  const Status created = co_await runtime_->files->CreateDirectories(options_.directory);
+  const Status created = co_await CreateDurableDirectories(runtime_->files, options_.directory);
   if (!created.ok()) {
     co_return created;
-  }
-  const std::string parent = ParentOf(options_.directory);
-  const Status named = co_await runtime_->files->SyncDirectory(parent);
-  if (!named.ok()) {
-    co_return named;
   }
   Result<std::vector<SegmentName>> names = co_await ListSegments();
   if (!names.ok()) {

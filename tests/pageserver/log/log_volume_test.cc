@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: what a log volume acknowledged survives, in order and unchanged, and nothing else is passed off as
-// redo. Method: LogVolume over the simulated disk, with power cuts under every crash policy, failing
-// writes and syncs, a full disk and damaged files; a model remembers every byte that was sent.
+// Goal: what a log volume acknowledged survives, in order and unchanged, and nothing else is passed
+// off as redo. Method: LogVolume over the simulated disk, with power cuts under every crash policy,
+// failing writes and syncs, a full disk and damaged files; a model remembers every byte that was
+// sent.
+#include "pageserver/log/log_volume.h"
+
 #include <gtest/gtest.h>
 
 #include <string>
@@ -12,7 +15,6 @@
 #include "common/base/crc32c.h"
 #include "common/base/hash.h"
 #include "common/innodb/log_block.h"
-#include "pageserver/log/log_volume.h"
 #include "tests/contract/node_harness.h"
 
 namespace redoubt {
@@ -142,7 +144,8 @@ class LogWorld {
 
 // --- Crashes ---
 
-// Sends chunks without waiting for each; remembers all bytes sent and how far they were acknowledged.
+// Sends chunks without waiting for each; remembers all bytes sent and how far they were
+// acknowledged.
 struct Sender {
   LogWorld* world;
   uint64_t seed = 0;
@@ -400,8 +403,7 @@ TEST(EpochFence, HistorySaysWhereEachEpochBegan) {
   ASSERT_TRUE(world.Open().ok());
   const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
   ASSERT_TRUE(prepared.ok());
-  const std::vector<EpochBegin> wanted{
-      {Epoch(1), Lsn(0)}, {Epoch(2), second}, {Epoch(3), second}};
+  const std::vector<EpochBegin> wanted{{Epoch(1), Lsn(0)}, {Epoch(2), second}, {Epoch(3), second}};
   EXPECT_EQ(prepared->history, wanted);
 }
 
