@@ -5,11 +5,14 @@
 // Limits on counts and lengths turn garbage into "corrupt" instead of an endless "need more".
 #include "common/innodb/redo_parser.h"
 
+#include <array>
+#include <initializer_list>
 #include <string>
 
 #include "common/innodb/index_info.h"
 #include "common/innodb/packed_reader.h"
 #include "common/innodb/page_format.h"
+#include "common/innodb/problem.h"
 
 namespace redoubt::innodb {
 namespace {
@@ -20,12 +23,10 @@ constexpr uint32_t kNullLength = 0xFFFFFFFF;
 constexpr size_t kRollPtrBytes = 7;
 
 Problem WalkIndexInfo(PackedReader* reader) {
-  size_t length = 0;
-  const ByteView rest(reader->at(), reader->remaining());
-  const IndexInfoSize size = MeasureIndexInfo(rest);
-  length = size.length;
-  if (size.problem == nullptr) {
-    reader->Skip(length == 0 ? reader->remaining() + 1 : length);
+  const IndexInfoSize size = MeasureIndexInfo({reader->at(), reader->remaining()});
+  if (size.problem == kNoProblem) {
+    // A length of 0 asks for more bytes: so does skipping more than there are.
+    reader->Skip(size.length == 0 ? reader->remaining() + 1 : size.length);
   }
   return size.problem;
 }
@@ -44,7 +45,7 @@ Problem WalkShortInsert(PackedReader* reader) {
     return "insert: end segment longer than any page";
   }
   reader->Skip(e >> 1);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkUpdateVector(PackedReader* reader) {
@@ -64,7 +65,7 @@ Problem WalkUpdateVector(PackedReader* reader) {
     }
     reader->Skip(length);
   }
-  return nullptr;
+  return kNoProblem;
 }
 
 void WalkSysValues(PackedReader* reader) {
@@ -79,7 +80,7 @@ Problem WalkPath(PackedReader* reader) {
     return "file record: path too short";
   }
   reader->Skip(length);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkDynamicMeta(PackedReader* reader) {
@@ -87,11 +88,11 @@ Problem WalkDynamicMeta(PackedReader* reader) {
   reader->M64();
   const uint8_t kind = reader->U8();
   if (reader->failed()) {
-    return nullptr;
+    return kNoProblem;
   }
   if (kind == static_cast<uint8_t>(TableDynamicMeta::Kind::kAutoIncrement)) {
     reader->M64();
-    return nullptr;
+    return kNoProblem;
   }
   if (kind != static_cast<uint8_t>(TableDynamicMeta::Kind::kCorruptedIndexes)) {
     return "dynamic metadata: unknown kind";
@@ -101,43 +102,39 @@ Problem WalkDynamicMeta(PackedReader* reader) {
     return "dynamic metadata: no corrupted index named";
   }
   reader->Skip(size_t{count} * 12);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkSmallWrite(PackedReader* reader, uint32_t max_value) {
   reader->Skip(2);
-  return reader->C32() <= max_value ? nullptr : "write: value wider than the record's type";
+  return reader->C32() <= max_value ? kNoProblem : "write: value wider than the record's type";
 }
 
 Problem WalkSizedBytes(PackedReader* reader, size_t extra) {
   const uint16_t length = reader->U16();
   reader->Skip(length + extra);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkZipCompress(PackedReader* reader) {
   const uint16_t size = reader->U16();
   const uint16_t trailer = reader->U16();
   reader->Skip(size_t{8} + size + trailer);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkListCopy(PackedReader* reader) {
-  if (const Problem problem = WalkIndexInfo(reader)) {
-    return problem;
-  }
+  REDOUBT_RETURN_IF_PROBLEM(WalkIndexInfo(reader));
   const uint32_t length = reader->U32();
   if (length > kMaxListBytes) {
     return "list copy: longer than any page's records";
   }
   reader->Skip(length);
-  return nullptr;
+  return kNoProblem;
 }
 
 Problem WalkIndexRecord(RedoType type, PackedReader* reader) {
-  if (const Problem problem = WalkIndexInfo(reader)) {
-    return problem;
-  }
+  REDOUBT_RETURN_IF_PROBLEM(WalkIndexInfo(reader));
   switch (type) {
     case RedoType::kRecordInsert:
       reader->Skip(2);
@@ -146,7 +143,7 @@ Problem WalkIndexRecord(RedoType type, PackedReader* reader) {
       reader->Skip(2);
       WalkSysValues(reader);
       reader->Skip(2);
-      return nullptr;
+      return kNoProblem;
     case RedoType::kUpdateInPlace:
       reader->Skip(1);
       WalkSysValues(reader);
@@ -155,16 +152,49 @@ Problem WalkIndexRecord(RedoType type, PackedReader* reader) {
     case RedoType::kZipPageReorganize:
     case RedoType::kZipPageCompressNoData:
       reader->Skip(1);
-      return nullptr;
+      return kNoProblem;
     case RedoType::kPageReorganize:
-      return nullptr;
+      return kNoProblem;
     default:  // kRecordDelete, kListEndDelete, kListStartDelete
       reader->Skip(2);
-      return nullptr;
+      return kNoProblem;
   }
 }
 
-Problem WalkBody(RedoType type, PackedReader* reader) {
+// Bodies whose length the type alone decides; kVariable = walk it.
+constexpr uint8_t kVariable = 0xFF;
+
+constexpr std::array<uint8_t, kMaxRedoType + 1> MakeFixedBodies() {
+  std::array<uint8_t, kMaxRedoType + 1> bytes{};
+  bytes.fill(kVariable);
+  const auto set = [&bytes](std::initializer_list<RedoType> types, uint8_t length) {
+    for (const RedoType type : types) {
+      bytes[static_cast<size_t>(type)] = length;
+    }
+  };
+  using enum RedoType;
+  set({kUndoEraseEnd, kPageCreateRedundant, kPageCreateCompact, kPageCreateRtreeRedundant,
+       kPageCreateRtreeCompact, kPageCreateSdiRedundant, kPageCreateSdiCompact, kIbufBitmapInit,
+       kInitFilePageOld, kInitFilePage, kMultiRecordEnd, kDummy},
+      0);
+  set({kMinMarkRedundant, kMinMarkCompact}, 2);
+  set({kSecDeleteMark}, 3);
+  set({kIndexLoad, kZipWriteNodePtr}, 8);
+  set({kFileExtend}, 16);
+  set({kZipWriteBlobPtr}, 24);
+  return bytes;
+}
+constexpr std::array<uint8_t, kMaxRedoType + 1> kFixedBodies = MakeFixedBodies();
+
+Problem WalkFileRecord(RedoType type, PackedReader* reader) {
+  if (type == RedoType::kFileCreate) {
+    reader->Skip(4);
+  }
+  REDOUBT_RETURN_IF_PROBLEM(WalkPath(reader));
+  return type == RedoType::kFileRename ? WalkPath(reader) : kNoProblem;
+}
+
+Problem WalkVariableBody(RedoType type, PackedReader* reader) {
   switch (type) {
     case RedoType::kWrite1:
       return WalkSmallWrite(reader, 0xFF);
@@ -175,7 +205,7 @@ Problem WalkBody(RedoType type, PackedReader* reader) {
     case RedoType::kWrite8:
       reader->Skip(2);
       reader->C64();
-      return nullptr;
+      return kNoProblem;
     case RedoType::kWriteString:
       reader->Skip(2);
       return WalkSizedBytes(reader, 0);
@@ -183,78 +213,43 @@ Problem WalkBody(RedoType type, PackedReader* reader) {
       return WalkSizedBytes(reader, 0);
     case RedoType::kUndoInit:
       reader->C32();
-      return nullptr;
+      return kNoProblem;
     case RedoType::kUndoHeaderReuse:
     case RedoType::kUndoHeaderCreate:
       reader->C64();
-      return nullptr;
-    case RedoType::kUndoEraseEnd:
-    case RedoType::kPageCreateRedundant:
-    case RedoType::kPageCreateCompact:
-    case RedoType::kPageCreateRtreeRedundant:
-    case RedoType::kPageCreateRtreeCompact:
-    case RedoType::kPageCreateSdiRedundant:
-    case RedoType::kPageCreateSdiCompact:
-    case RedoType::kIbufBitmapInit:
-    case RedoType::kInitFilePageOld:
-    case RedoType::kInitFilePage:
-    case RedoType::kMultiRecordEnd:
-    case RedoType::kDummy:
-      return nullptr;
-    case RedoType::kSecDeleteMark:
-      reader->Skip(3);
-      return nullptr;
-    case RedoType::kMinMarkRedundant:
-    case RedoType::kMinMarkCompact:
-      reader->Skip(2);
-      return nullptr;
+      return kNoProblem;
     case RedoType::kFileCreate:
-      reader->Skip(4);
-      return WalkPath(reader);
-    case RedoType::kFileDelete:
-      return WalkPath(reader);
     case RedoType::kFileRename:
-      if (const Problem problem = WalkPath(reader)) {
-        return problem;
-      }
-      return WalkPath(reader);
-    case RedoType::kFileExtend:
-      reader->Skip(16);
-      return nullptr;
-    case RedoType::kIndexLoad:
-      reader->Skip(8);
-      return nullptr;
+    case RedoType::kFileDelete:
+      return WalkFileRecord(type, reader);
     case RedoType::kTableDynamicMeta:
       return WalkDynamicMeta(reader);
     case RedoType::kTest:
       reader->Skip(16);
       return WalkSizedBytes(reader, 16);
-    case RedoType::kZipWriteNodePtr:
-      reader->Skip(8);
-      return nullptr;
-    case RedoType::kZipWriteBlobPtr:
-      reader->Skip(24);
-      return nullptr;
     case RedoType::kZipWriteHeader:
       reader->Skip(1);
       reader->Skip(reader->U8());
-      return nullptr;
+      return kNoProblem;
     case RedoType::kZipPageCompress:
       return WalkZipCompress(reader);
     case RedoType::kListEndCopyCreated:
       return WalkListCopy(reader);
-    case RedoType::kRecordInsert:
-    case RedoType::kClustDeleteMark:
-    case RedoType::kRecordDelete:
-    case RedoType::kUpdateInPlace:
-    case RedoType::kPageReorganize:
-    case RedoType::kZipPageReorganize:
-    case RedoType::kZipPageCompressNoData:
-    case RedoType::kListEndDelete:
-    case RedoType::kListStartDelete:
+    default:
       return WalkIndexRecord(type, reader);
   }
-  return "record type that no server since 8.0.30 writes";
+}
+
+Problem WalkBody(RedoType type, PackedReader* reader) {
+  const auto number = static_cast<uint8_t>(type);
+  if (!IsKnownRedoType(number)) {
+    return "record type that no server since 8.0.30 writes";
+  }
+  if (kFixedBodies[number] != kVariable) {
+    reader->Skip(kFixedBodies[number]);
+    return kNoProblem;
+  }
+  return WalkVariableBody(type, reader);
 }
 
 }  // namespace
@@ -268,9 +263,9 @@ ParsedRecord ParseRecord(ByteView bytes) {
   }
   parsed.single = (first & kSingleRecordFlag) != 0;
   parsed.type = static_cast<RedoType>(first & ~kSingleRecordFlag);
-  Problem problem = nullptr;
+  Problem problem = kNoProblem;
   if (parsed.type == RedoType::kMultiRecordEnd || parsed.type == RedoType::kDummy) {
-    problem = parsed.single ? "single-record flag on a mark" : nullptr;
+    problem = parsed.single ? "single-record flag on a mark" : kNoProblem;
   } else {
     if (parsed.type != RedoType::kTableDynamicMeta) {
       const SpaceId space(reader.C32());
@@ -279,7 +274,7 @@ ParsedRecord ParseRecord(ByteView bytes) {
     parsed.body_offset = reader.offset();
     problem = WalkBody(parsed.type, &reader);
   }
-  if (problem != nullptr) {
+  if (problem != kNoProblem) {
     parsed.outcome = ParseOutcome::kCorrupt;
     parsed.problem = problem;
     parsed.problem_offset = reader.offset();
