@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kRedoFileBytes = size_t{4} << 20;
 constexpr uint32_t kPermissionBits = 0777;
+// The list of pages to load at start. An empty one is fine; without one the server logs an error.
+constexpr char kPoolDumpName[] = "ib_buffer_pool";
 
 // Spaces without which no server starts.
 bool IsEssential(SpaceId space) {
@@ -25,6 +27,18 @@ bool IsEssential(SpaceId space) {
 
 std::string Name(const SpaceFile& space) {
   return "space " + std::to_string(space.space.value()) + " (" + space.path + ")";
+}
+
+SpaceKind KindOf(const SpaceFile& space) {
+  const bool shared = IsEssential(space.space) || innodb::SpaceFlags{space.flags}.shared();
+  return shared ? SpaceKind::kShared : SpaceKind::kTable;
+}
+
+// "gts.ibd" -> "gts.13.ibd": two general tablespaces of one name came from different folders.
+std::string WithId(const std::string& path, SpaceId space) {
+  const size_t dot = path.rfind('.');
+  const std::string suffix = dot == std::string::npos ? "" : path.substr(dot);
+  return path.substr(0, path.size() - suffix.size()) + "." + std::to_string(space.value()) + suffix;
 }
 
 std::string ParentOf(const std::string& path) {
@@ -288,9 +302,12 @@ Task<Status> Restore::ChooseSpaces() {
       }
       continue;
     }
-    Result<std::string> placed = PlaceTablespace(space.path);
+    Result<std::string> placed = PlaceTablespace(space.path, KindOf(space));
     if (!placed.ok()) {
       co_return Corruption(Name(space) + ": " + placed.status().message());
+    }
+    if (owner_of_path.contains(*placed) && KindOf(space) == SpaceKind::kShared) {
+      *placed = WithId(*placed, space.space);  // the server goes by the id inside the file
     }
     const auto [at, fresh] = owner_of_path.emplace(*placed, Name(space));
     if (!fresh) {
@@ -358,8 +375,17 @@ Task<Status> Restore::WriteSideFiles() {
   if (!files.ok()) {
     co_return files.status();
   }
+  bool has_pool_dump = false;
   for (const SideFileCopy& file : *files) {
+    has_pool_dump = has_pool_dump || file.path == kPoolDumpName;
     const Status written = co_await WriteSideFile(&file);
+    if (!written.ok()) {
+      co_return FileFailure(written);
+    }
+  }
+  if (!has_pool_dump) {
+    const std::string path = options_.directory + "/" + kPoolDumpName;
+    const Status written = co_await WriteWholeFile(runtime_->files, path, ByteView());
     if (!written.ok()) {
       co_return FileFailure(written);
     }

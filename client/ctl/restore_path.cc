@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "client/ctl/restore_path.h"
 
+#include <algorithm>
+#include <span>
 #include <vector>
 
 namespace redoubt::ctl {
@@ -45,28 +47,25 @@ Result<Normalised> Normalise(std::string_view path) {
   return out;
 }
 
-std::string Join(std::string prefix, const std::vector<std::string_view>& components) {
+std::string Join(std::span<const std::string_view> components) {
+  std::string path;
   for (const std::string_view part : components) {
-    if (!prefix.empty()) {
-      prefix += '/';
-    }
-    prefix += part;
+    path += path.empty() ? "" : "/";
+    path += part;
   }
-  return prefix;
+  return path;
 }
 
 }  // namespace
 
-Result<std::string> PlaceTablespace(std::string_view recorded_path) {
+Result<std::string> PlaceTablespace(std::string_view recorded_path, SpaceKind kind) {
   REDOUBT_ASSIGN_OR_RETURN(const Normalised path, Normalise(recorded_path));
+  const std::span<const std::string_view> components(path.components);
   if (!path.absolute && path.ups == 0) {
-    return Join("", path.components);
+    return Join(components);
   }
-  std::string prefix(kExternalFolder);
-  for (size_t i = 0; i < path.ups; ++i) {
-    prefix += "/up";
-  }
-  return Join(std::move(prefix), path.components);
+  const size_t kept = kind == SpaceKind::kTable ? 2 : 1;
+  return Join(components.last(std::min(kept, components.size())));
 }
 
 Result<std::string> PlaceSideFile(std::string_view recorded_path) {
@@ -74,7 +73,7 @@ Result<std::string> PlaceSideFile(std::string_view recorded_path) {
   if (path.absolute || path.ups > 0) {
     return Refuse(recorded_path, "lies outside the data directory");
   }
-  return Join("", path.components);
+  return Join(path.components);
 }
 
 }  // namespace redoubt::ctl

@@ -12,24 +12,31 @@ namespace redoubt::ctl {
 namespace {
 
 TEST(RestorePath, TablespacesKeepTheirPlaceInTheDataDirectory) {
-  EXPECT_EQ(*PlaceTablespace("./db/t.ibd"), "db/t.ibd");
-  EXPECT_EQ(*PlaceTablespace("db/t.ibd"), "db/t.ibd");
-  EXPECT_EQ(*PlaceTablespace(".//db/./x/../t#p#p0.ibd"), "db/t#p#p0.ibd");
-  EXPECT_EQ(*PlaceTablespace("./ibdata1"), "ibdata1");
+  EXPECT_EQ(*PlaceTablespace("./db/t.ibd", SpaceKind::kTable), "db/t.ibd");
+  EXPECT_EQ(*PlaceTablespace("db/t.ibd", SpaceKind::kTable), "db/t.ibd");
+  EXPECT_EQ(*PlaceTablespace(".//db/./x/../t#p#p0.ibd", SpaceKind::kTable), "db/t#p#p0.ibd");
+  EXPECT_EQ(*PlaceTablespace("./ibdata1", SpaceKind::kTable), "ibdata1");
 }
 
-TEST(RestorePath, ExternalTablespacesMoveInside) {
-  EXPECT_EQ(*PlaceTablespace("/mnt/fast/db/t.ibd"), "external_files/mnt/fast/db/t.ibd");
-  EXPECT_EQ(*PlaceTablespace("../undo/undo_003"), "external_files/up/undo/undo_003");
-  EXPECT_EQ(*PlaceTablespace("a/../../../b/t.ibd"), "external_files/up/up/b/t.ibd");
-  EXPECT_EQ(*PlaceTablespace("/../../etc/x.ibd"), "external_files/etc/x.ibd");
+TEST(RestorePath, ExternalTablesMoveIntoTheirSchemasFolder) {
+  EXPECT_EQ(*PlaceTablespace("/mnt/fast/db/t.ibd", SpaceKind::kTable), "db/t.ibd");
+  EXPECT_EQ(*PlaceTablespace("../fast/db/t.ibd", SpaceKind::kTable), "db/t.ibd");
+  EXPECT_EQ(*PlaceTablespace("a/../../../b/t.ibd", SpaceKind::kTable), "b/t.ibd");
+  EXPECT_EQ(*PlaceTablespace("/../../etc/x.ibd", SpaceKind::kTable), "etc/x.ibd");
+  EXPECT_EQ(*PlaceTablespace("/t.ibd", SpaceKind::kTable), "t.ibd");
+}
+
+TEST(RestorePath, ExternalSharedTablespacesMoveToTheTop) {
+  EXPECT_EQ(*PlaceTablespace("/mnt/fast/gts.ibd", SpaceKind::kShared), "gts.ibd");
+  EXPECT_EQ(*PlaceTablespace("../undo/undo_003", SpaceKind::kShared), "undo_003");
+  EXPECT_EQ(*PlaceTablespace("./gts.ibd", SpaceKind::kShared), "gts.ibd");
 }
 
 TEST(RestorePath, PathsThatNameNoFileAreRefused) {
   using namespace std::string_view_literals;
   for (const std::string_view path :
        {""sv, "."sv, "/"sv, "./"sv, ".."sv, "a/"sv, "a/."sv, "a/.."sv, "a\0b"sv}) {
-    EXPECT_FALSE(PlaceTablespace(path).ok()) << path;
+    EXPECT_FALSE(PlaceTablespace(path, SpaceKind::kTable).ok()) << path;
     EXPECT_FALSE(PlaceSideFile(path).ok()) << path;
   }
 }
@@ -49,7 +56,9 @@ TEST(RestorePath, NothingEverLeadsOut) {
     for (uint64_t i = 0, random = HashMix(7, seed); i < random % 9; ++i) {
       path += pieces[HashMix(random, i) % std::size(pieces)];
     }
-    for (const Result<std::string>& placed : {PlaceTablespace(path), PlaceSideFile(path)}) {
+    for (const Result<std::string>& placed :
+         {PlaceTablespace(path, SpaceKind::kTable), PlaceTablespace(path, SpaceKind::kShared),
+          PlaceSideFile(path)}) {
       if (!placed.ok()) {
         continue;
       }

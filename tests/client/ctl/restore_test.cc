@@ -185,6 +185,17 @@ TEST_F(RestoreTest, RefusesTwoSpacesInOneFile) {
   EXPECT_THAT(done.message(), HasSubstr("both"));
 }
 
+TEST_F(RestoreTest, SharedSpacesOfOneNameGetTheirIdInIt) {
+  constexpr uint32_t kSharedFlag = 1U << 11;
+  reader_.AddSpace(kOther, "/mnt/a/gts.ibd", 4);
+  reader_.AddSpace(SpaceId(7), "/mnt/b/gts.ibd", 4);
+  reader_.spaces[2].flags = kSharedFlag;
+  reader_.spaces[3].flags = kSharedFlag;
+  ASSERT_TRUE(Run().ok());
+  EXPECT_TRUE(std::filesystem::exists(target_ / "gts.ibd"));
+  EXPECT_TRUE(std::filesystem::exists(target_ / "gts.7.ibd"));
+}
+
 TEST_F(RestoreTest, SaysWhoseFaultItWas) {
   reader_.scan_failure = Unavailable("connection lost");
   EXPECT_EQ(Run().code(), StatusCode::kUnavailable);
