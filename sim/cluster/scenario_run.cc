@@ -44,6 +44,9 @@ class ScenarioRun {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
     BuildCast();
+    const Status made = world_.DiskOf(cast_.server).CreateDirectories(kServerDataDir);
+    REDOUBT_CHECK(made.ok());
+    world_.DiskOf(cast_.server).PromoteAll();
     DiskOptions& disk = world_.DiskOf(cast_.server).options();
     disk.sync_answers_early = options.plant == Plant::kAckBeforeSync;
     disk.directory_sync_does_nothing = options.plant == Plant::kMissingDirsync;

@@ -8,11 +8,9 @@
 namespace redoubt::sim {
 namespace {
 
-constexpr char kDataDir[] = "/srv/redoubt";
-
 PageServerOptions OptionsFor(const RunSettings& settings) {
   PageServerOptions options;
-  options.data_dir = kDataDir;
+  options.data_dir = kServerDataDir;
   options.listen = settings.server_address;
   options.open_store = [](Runtime* runtime, std::string path) {
     return MemoryKvStore::Open(runtime, std::move(path));

@@ -12,6 +12,9 @@
 
 namespace redoubt::sim {
 
+// Where the server keeps its data; the directory is made when the machine is installed.
+inline constexpr char kServerDataDir[] = "/srv/redoubt";
+
 class ServerProgram : public NodeProgram {
  public:
   ServerProgram(Runtime* runtime, RunContext* context);

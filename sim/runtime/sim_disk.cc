@@ -296,6 +296,16 @@ void SimDisk::PromoteFile(InodeId inode, uint64_t mark) {
   node.pending.erase(node.pending.begin(), node.pending.begin() + static_cast<ptrdiff_t>(count));
 }
 
+void SimDisk::PromoteAll() {
+  for (auto& [id, inode] : inodes_) {
+    PromoteFile(id, next_seq_);
+  }
+  for (const NameOp& op : journal_) {
+    ApplyDurable(op);
+  }
+  journal_.clear();
+}
+
 void SimDisk::DropPending(InodeId inode, uint64_t mark) {
   std::erase_if(Get(inode).pending, [mark](const DataOp& op) { return op.seq < mark; });
 }

@@ -104,6 +104,8 @@ class SimDisk {
   uint64_t Mark() const { return next_seq_; }
   void PromoteFile(InodeId inode, uint64_t mark);
   void PromoteDirectory(InodeId directory, uint64_t mark);
+  // Everything that is there now: what the machine was installed with.
+  void PromoteAll();
   // A failed fsync: what was pending stays visible and is never written.
   void DropPending(InodeId inode, uint64_t mark);
 
