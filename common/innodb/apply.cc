@@ -67,17 +67,19 @@ PageApplier::~PageApplier() = default;
 
 Result<ApplyOutcome> PageApplier::ApplyRecord(const RedoRecord& record, MutableByteView page) {
   REDOUBT_CHECK(IsPageSize(page.size()));
+  scratch_->inexact = false;
+  REDOUBT_RETURN_IF_ERROR(ApplyOne(record, page));
+  return scratch_->inexact ? ApplyOutcome::kAppliedInexact : ApplyOutcome::kApplied;
+}
+
+Status PageApplier::ApplyOne(const RedoRecord& record, MutableByteView page) {
   if (RedoTypeCategory(record.type) == RedoCategory::kZipPage) {
     return Unsupported("redo record type " + std::to_string(static_cast<unsigned>(record.type)) +
                        " (" + Describe(record) +
                        "): ROW_FORMAT=COMPRESSED pages are not supported");
   }
-  scratch_->inexact = false;
-  const ApplyInput input{record.type, record.page, record.body, page, scratch_.get()};
-  if (const Problem problem = Dispatch(input); problem != kNoProblem) {
-    return ApplyError(record, problem);
-  }
-  return scratch_->inexact ? ApplyOutcome::kAppliedInexact : ApplyOutcome::kApplied;
+  const Problem problem = Dispatch({record.type, record.page, record.body, page, scratch_.get()});
+  return problem == kNoProblem ? Status::Ok() : ApplyError(record, problem);
 }
 
 Result<ApplyOutcome> PageApplier::ApplyMtr(std::span<const RedoRecord> records, MtrLsns mtr,
@@ -88,19 +90,13 @@ Result<ApplyOutcome> PageApplier::ApplyMtr(std::span<const RedoRecord> records, 
   if (PageLsnOf(page) > mtr.start) {
     return ApplyOutcome::kAlreadyApplied;
   }
-  ApplyOutcome outcome = ApplyOutcome::kApplied;
+  scratch_->inexact = false;
   for (const RedoRecord& record : records) {
     REDOUBT_CHECK(record.page == records.front().page);
-    const Result<ApplyOutcome> applied = ApplyRecord(record, page);
-    if (!applied.ok()) {
-      return applied.status();
-    }
-    if (*applied == ApplyOutcome::kAppliedInexact) {
-      outcome = ApplyOutcome::kAppliedInexact;
-    }
+    REDOUBT_RETURN_IF_ERROR(ApplyOne(record, page));
   }
   SetPageLsn(page, mtr.end);
-  return outcome;
+  return scratch_->inexact ? ApplyOutcome::kAppliedInexact : ApplyOutcome::kApplied;
 }
 
 }  // namespace redoubt::innodb

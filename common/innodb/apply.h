@@ -59,6 +59,8 @@ class PageApplier {
   Result<ApplyOutcome> ApplyRecord(const RedoRecord& record, MutableByteView page);
 
  private:
+  Status ApplyOne(const RedoRecord& record, MutableByteView page);
+
   std::unique_ptr<ApplyScratch> scratch_;
 };
 

@@ -5,9 +5,13 @@
 // are refused by the parser. Format: README.md, "Record types".
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
-#include <string_view>
+
+#include "common/base/check.h"
 
 namespace redoubt::innodb {
 
@@ -69,14 +73,73 @@ enum class RedoCategory : uint8_t {
   kOther,    // index load, dynamic metadata, dummy, end mark, test
 };
 
+namespace internal {
+
+inline constexpr uint8_t kUnknownType = 0xFF;
+
+// Indexed by type number: the category, or kUnknownType.
+constexpr std::array<uint8_t, kMaxRedoType + 1> MakeRedoCategories() {
+  std::array<uint8_t, kMaxRedoType + 1> categories{};
+  categories.fill(kUnknownType);
+  const auto set = [&categories](RedoCategory category, std::initializer_list<RedoType> types) {
+    for (const RedoType type : types) {
+      categories[static_cast<size_t>(type)] = static_cast<uint8_t>(category);
+    }
+  };
+  using enum RedoType;
+  set(RedoCategory::kPage, {kWrite1,
+                            kWrite2,
+                            kWrite4,
+                            kWrite8,
+                            kWriteString,
+                            kSecDeleteMark,
+                            kPageCreateRedundant,
+                            kPageCreateCompact,
+                            kPageCreateRtreeRedundant,
+                            kPageCreateRtreeCompact,
+                            kPageCreateSdiRedundant,
+                            kPageCreateSdiCompact,
+                            kUndoInsert,
+                            kUndoEraseEnd,
+                            kUndoInit,
+                            kUndoHeaderReuse,
+                            kUndoHeaderCreate,
+                            kMinMarkRedundant,
+                            kMinMarkCompact,
+                            kIbufBitmapInit,
+                            kInitFilePageOld,
+                            kInitFilePage,
+                            kRecordInsert,
+                            kClustDeleteMark,
+                            kRecordDelete,
+                            kUpdateInPlace,
+                            kListEndCopyCreated,
+                            kPageReorganize,
+                            kListEndDelete,
+                            kListStartDelete});
+  set(RedoCategory::kZipPage, {kZipWriteNodePtr, kZipWriteBlobPtr, kZipWriteHeader,
+                               kZipPageCompress, kZipPageReorganize, kZipPageCompressNoData});
+  set(RedoCategory::kFile, {kFileCreate, kFileRename, kFileDelete, kFileExtend});
+  set(RedoCategory::kOther, {kMultiRecordEnd, kDummy, kIndexLoad, kTableDynamicMeta, kTest});
+  return categories;
+}
+inline constexpr std::array<uint8_t, kMaxRedoType + 1> kRedoCategories = MakeRedoCategories();
+
+}  // namespace internal
+
 // False for numbers that no supported server writes.
-bool IsKnownRedoType(uint8_t type);
+constexpr bool IsKnownRedoType(uint8_t type) {
+  return type <= kMaxRedoType && internal::kRedoCategories[type] != internal::kUnknownType;
+}
 // MySQL's own name, "MLOG_REC_INSERT"; "MLOG_<number>" for an unknown one.
 std::string RedoTypeName(RedoType type);
 // Requires IsKnownRedoType; checked.
-RedoCategory RedoTypeCategory(RedoType type);
-// kPage or kZipPage: the record names the page it changes.
-bool ChangesPage(RedoType type);
+inline RedoCategory RedoTypeCategory(RedoType type) {
+  REDOUBT_CHECK(IsKnownRedoType(static_cast<uint8_t>(type)));
+  return static_cast<RedoCategory>(internal::kRedoCategories[static_cast<size_t>(type)]);
+}
+// kPage or kZipPage: the record names the page it changes. Same requirement.
+inline bool ChangesPage(RedoType type) { return RedoTypeCategory(type) <= RedoCategory::kZipPage; }
 // After it nothing that the page held before matters (kInitFilePage): a page can be built from
 // here.
 constexpr bool InitializesPage(RedoType type) {
