@@ -14,6 +14,27 @@ namespace {
 constexpr size_t kChecksumHeaderStart = kPageNoOffset;
 constexpr size_t kChecksumHeaderEnd = kPageFlushLsnOffset;
 
+// The checksum of innodb_checksum_algorithm=innodb: a fold of the bytes, kept for directories from
+// before 5.7. Its trailer field folds the header only, stored checksum included.
+uint32_t Fold(ByteView bytes) {
+  constexpr uint32_t kMask1 = 1463735687;
+  constexpr uint32_t kMask2 = 1653893711;
+  uint32_t fold = 0;
+  for (const uint8_t byte : bytes) {
+    fold = ((((fold ^ byte ^ kMask2) << 8) + fold) ^ kMask1) + byte;
+  }
+  return fold;
+}
+
+bool HasFoldChecksum(ByteView page) {
+  const size_t body_end = page.size() - kPageTrailerBytes;
+  const uint32_t header =
+      Fold(page.subspan(kChecksumHeaderStart, kChecksumHeaderEnd - kChecksumHeaderStart));
+  const uint32_t body = Fold(page.subspan(kPageBodyOffset, body_end - kPageBodyOffset));
+  return LoadBe32(page.data() + kPageChecksumOffset) == header + body &&
+         LoadBe32(page.data() + body_end) == Fold(page.first(kChecksumHeaderEnd));
+}
+
 constexpr size_t kXdesArrayOffset = 150;
 constexpr size_t kXdesStateOffset = 20;
 constexpr size_t kXdesBitmapOffset = 24;
@@ -122,13 +143,14 @@ PageState VerifyPage(ByteView page) {
   if (stored == 0 && IsZero(page)) {
     return PageState::kZero;
   }
-  const bool same_lsn = LoadBe32(trailer + 4) == static_cast<uint32_t>(PageLsnOf(page).value());
-  const bool same_checksum = LoadBe32(trailer) == stored;
-  if (!same_lsn || !same_checksum) {
+  if (LoadBe32(trailer + 4) != static_cast<uint32_t>(PageLsnOf(page).value())) {
     return PageState::kCorrupt;
   }
-  return stored == PageChecksum(page) || stored == kNoPageChecksum ? PageState::kOk
-                                                                   : PageState::kCorrupt;
+  const bool same = LoadBe32(trailer) == stored;
+  if (same && (stored == PageChecksum(page) || stored == kNoPageChecksum)) {
+    return PageState::kOk;
+  }
+  return HasFoldChecksum(page) ? PageState::kOk : PageState::kCorrupt;
 }
 
 uint32_t SpaceFlags::page_size() const {
