@@ -119,7 +119,7 @@ Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
     }
     StartAt(chunk.first_mtr_lsn);
     if (applied != Lsn{}) {
-      state_->spaces.ForgetAll(chunk.first_mtr_lsn, &state_->open->events);
+      state_->spaces.ForgetAll(applied, &state_->open->events);
     }
     state_->applied.Advance(chunk.first_mtr_lsn);
     fed_ = chunk.first_mtr_lsn;

@@ -90,10 +90,12 @@ Task<Status> Materializer::MaterializeSome() {
   std::vector<PageChainResult> results = co_await reader_->Build(std::move(requests));
   KvBatch batch;
   for (size_t i = 0; i < results.size(); ++i) {
-    if (results[i].wants_image) {
+    // While a first import runs, bases are still on their way.
+    if (results[i].wants_image && state_->ranges.horizon() != Lsn{}) {
       state_->wanting_images.insert(pages[i].space);
     }
-    if (results[i].status.ok() && results[i].image != nullptr && results[i].delta_bytes > 0) {
+    if (results[i].status.ok() && results[i].image != nullptr && results[i].delta_bytes > 0 &&
+        !results[i].unlogged) {
       batch.Put(KvFamily::kImage, ImageKey(state_->options.volume, pages[i], results[i].page_lsn),
                 EncodeImage(ImageOrigin::kMaterialized, *results[i].image));
       ++image_count_;

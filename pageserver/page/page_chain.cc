@@ -61,7 +61,7 @@ Status PageChainReader::FindBase(const PageChainRequest& request, Base* base) {
     base->found = true;
     base->lsn = request.base_lsn;
   }
-  if (!request.memory_is_complete) {
+  if (!request.memory_is_complete && !request.ignore_images) {
     const std::string prefix = PagePrefix(context_.volume, request.page);
     KvIterator* const at = images();
     at->Seek(ImageKey(context_.volume, request.page, request.read_lsn));
@@ -180,7 +180,53 @@ Status PageChainReader::Apply(const PageChainRequest& request, size_t first, boo
   return Status::Ok();
 }
 
+Result<bool> PageChainReader::ReachesNextImage(const PageChainRequest& request,
+                                               const PageChainResult& result) {
+  const std::string prefix = PagePrefix(context_.volume, request.page);
+  KvIterator* const at = images();
+  Bytes imported;
+  Lsn imported_lsn;
+  for (at->Seek(ImageKey(context_.volume, request.page, request.hole_end));
+       at->Valid() && at->key().starts_with(prefix); at->Next()) {
+    const Lsn lsn = DecodeImageKey(at->key())->lsn;
+    if (lsn <= request.read_lsn) {
+      break;
+    }
+    const std::optional<StoredImage> image = DecodeImage(at->value(), context_.page_size);
+    if (image.has_value() && image->origin == ImageOrigin::kImported) {
+      imported.assign(image->bytes.begin(), image->bytes.end());
+      imported_lsn = lsn;
+    }
+  }
+  REDOUBT_RETURN_IF_ERROR(at->status());
+  if (imported.empty()) {
+    return true;
+  }
+  if (result.image == nullptr) {
+    return false;
+  }
+  PageChainRequest next = request;
+  next.base = result.image;
+  next.base_lsn = result.page_lsn;
+  next.memory_is_complete = false;
+  next.read_lsn = imported_lsn;
+  next.ignore_images = true;
+  const PageChainResult then = Build(next);
+  return then.status.ok() && then.image != nullptr &&
+         innodb::ComparePages(*then.image, imported, request.page).equal();
+}
+
 PageChainResult PageChainReader::Read(const PageChainRequest& request) {
+  PageChainResult result = Build(request);
+  if (request.hole_end > request.read_lsn && result.status.ok()) {
+    const Result<bool> reaches = ReachesNextImage(request, result);
+    result.status = reaches.status();
+    result.unlogged = reaches.ok() && !*reaches;
+  }
+  return result;
+}
+
+PageChainResult PageChainReader::Build(const PageChainRequest& request) {
   REDOUBT_CHECK(request.base == nullptr || request.base_lsn <= request.read_lsn);
   PageChainResult result;
   page_.reset();
@@ -222,11 +268,6 @@ PageChainResult PageChainReader::Read(const PageChainRequest& request) {
     if (!entries_.empty()) {
       result.wants_image = true;
       result.status = NoBase(request, entries_.front().start);
-    } else {
-      images()->Seek(PagePrefix(context_.volume, request.page));
-      result.later_image = images()->Valid() && images()->key().starts_with(PagePrefix(
-                                                    context_.volume, request.page));
-      result.status = images()->status();
     }
     return result;
   }

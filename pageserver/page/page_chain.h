@@ -33,6 +33,10 @@ struct PageChainRequest {
   // The store has nothing for this page above base_lsn that `memory` does not have.
   bool memory_is_complete = false;
   std::vector<MemoryRun> memory;  // ascending; borrowed from batches that `keep_alive` holds
+  // Set: the page may have been changed without redo before this LSN, and then images of it were
+  // imported. The answer has to explain the next of them, or is not one.
+  Lsn hole_end;
+  bool ignore_images = false;  // start from `base` or an initialisation only
 };
 
 struct PageChainResult {
@@ -42,7 +46,7 @@ struct PageChainResult {
   size_t delta_bytes = 0;              // redo that was applied
   bool newest = false;       // nothing newer than read_lsn was seen
   bool wants_image = false;  // kHole for want of a base
-  bool later_image = false;  // never written, but the store has an image above read_lsn
+  bool unlogged = false;     // redo does not lead from here to the next imported image
 };
 
 // What images in the store look like: u8 origin, page bytes.
@@ -81,6 +85,9 @@ class PageChainReader {
   };
   Status FindBase(const PageChainRequest& request, Base* base);
   Status AddEntries(Lsn base, ByteView value, Lsn from, Lsn read_lsn, Lsn below_start, bool* newer);
+  PageChainResult Build(const PageChainRequest& request);
+  // Whether redo leads from `result` to the next imported image at or below request.hole_end.
+  Result<bool> ReachesNextImage(const PageChainRequest& request, const PageChainResult& result);
   Status CheckLost(const PageChainRequest& request, size_t first) const;
   Status Apply(const PageChainRequest& request, size_t first, bool initialized, Lsn* page_lsn,
                size_t* bytes);

@@ -38,6 +38,8 @@ PageChainRequest PageReader::MakeRequest(PageId page, Lsn read_lsn) {
   request.page = page;
   request.read_lsn = read_lsn;
   request.floor = state_->spaces.View(page.space, read_lsn).floor;
+  const std::optional<LsnRange> hole = state_->spaces.HoleAt(page.space, read_lsn);
+  request.hole_end = hole.has_value() ? hole->end : Lsn{};
   return request;
 }
 
@@ -56,16 +58,16 @@ void PageReader::StartFromCache(PageChainRequest* request) {
 
 PageRead PageReader::Judge(PageId page, Lsn read_lsn, PageChainResult* result) {
   PageRead read;
-  if (result->status.ok() && result->image != nullptr) {
+  if (result->status.ok() && result->image != nullptr && !result->unlogged) {
     read.page_lsn = result->page_lsn;
     read.image = std::move(result->image);
     return read;
   }
   const std::optional<LsnRange> hole = state_->spaces.HoleAt(page.space, read_lsn);
-  if (result->wants_image) {
+  if (result->wants_image && !hole.has_value()) {
     state_->wanting_images.insert(page.space);
   }
-  if (hole.has_value() && (!result->status.ok() || result->later_image)) {
+  if (hole.has_value() && (!result->status.ok() || result->unlogged)) {
     read.status = Status(StatusCode::kHole, "page " + ToString(page) + " at LSN " +
                                                 Text(read_lsn) +
                                                 " cannot be known: it was changed without redo "
@@ -117,18 +119,25 @@ Task<void> PageReader::ReadMisses(const std::vector<PageId>* pages, std::vector<
       const PageId page = (*pages)[miss.index];
       PageChainRequest request = MakeRequest(page, read_lsn);
       state_->CollectMemory(page, request.floor, &request.memory);
-      StartFromCache(&request);
+      if (request.hole_end == Lsn{}) {
+        StartFromCache(&request);
+      }
       state_->Watch(page, &miss.watch);
       requests.push_back(std::move(request));
     }
+    std::vector<bool> holes;
+    for (const PageChainRequest& request : requests) {
+      holes.push_back(request.hole_end != Lsn{});
+    }
     std::vector<PageChainResult> results = co_await Build(std::move(requests));
     for (size_t i = begin; i < end; ++i) {
+      const bool in_hole = holes[i - begin];
       Miss& miss = (*misses)[i];
       const PageId page = (*pages)[miss.index];
       state_->Unwatch(page, &miss.watch);
       PageChainResult& result = results[i - begin];
       const bool cacheable = result.status.ok() && result.image != nullptr && result.newest &&
-                             !miss.watch.invalidated;
+                             !miss.watch.invalidated && !in_hole;
       PageRead read = Judge(page, read_lsn, &result);
       if (cacheable && read.status.ok()) {
         state_->cache->Insert(state_->options.volume, page,
@@ -147,19 +156,22 @@ Task<std::vector<PageRead>> PageReader::Read(std::vector<PageId> pages, Lsn read
   bool checked = false;
   Status space_status;
   Lsn floor;
+  bool in_hole = false;
   for (size_t i = 0; i < pages.size(); ++i) {
     if (!checked || pages[i].space != checked_space) {
       checked_space = pages[i].space;
       checked = true;
       space_status = CheckSpace(checked_space, read_lsn);
       floor = state_->spaces.View(checked_space, read_lsn).floor;
+      in_hole = state_->spaces.HoleAt(checked_space, read_lsn).has_value();
     }
     if (!space_status.ok()) {
       reads[i].status = space_status;
       continue;
     }
     const PageCache::Entry* const entry = state_->cache->Find(state_->options.volume, pages[i]);
-    if (entry != nullptr && entry->Answers(read_lsn) && entry->page_lsn > floor) [[likely]] {
+    if (entry != nullptr && entry->Answers(read_lsn) && entry->page_lsn > floor &&
+        !in_hole) [[likely]] {
       state_->cache->CountHit();
       reads[i].page_lsn = entry->page_lsn;
       reads[i].image = entry->image;

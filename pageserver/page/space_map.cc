@@ -126,6 +126,9 @@ bool SpaceMap::Insert(SpaceId space, SpaceEvent event) {
     history.largest_size = 0;
   }
   history.largest_size = std::max(history.largest_size, event.page_count);
+  if (event.kind == Kind::kImagesComplete) {
+    history.last_hole_end = std::max(history.last_hole_end, event.lsn);
+  }
   history.events.insert(at, std::move(event));
   history.memo_until = Lsn{};
   return true;
@@ -241,11 +244,13 @@ std::optional<NewSpaceEvent> SpaceMap::TakeEvent(SpaceId space, SpaceEvent event
   return NewSpaceEvent{space, std::move(event)};
 }
 
-void SpaceMap::ForgetAll(Lsn resumes_at, std::vector<NewSpaceEvent>* events) {
+void SpaceMap::ForgetAll(Lsn known_until, std::vector<NewSpaceEvent>* events) {
+  // Below everything that an import after the loss may say.
+  const Lsn lost_at(known_until.value() + 1);
   for (const SpaceId space : Spaces()) {
-    if (View(space, resumes_at).exists) {
+    if (View(space, known_until).exists) {
       SpaceEvent event;
-      event.lsn = resumes_at;
+      event.lsn = lost_at;
       event.kind = Kind::kLost;
       Add(space, std::move(event), events);
     }
@@ -286,16 +291,22 @@ std::vector<SpaceId> SpaceMap::Spaces() const {
 
 std::optional<LsnRange> SpaceMap::HoleAt(SpaceId space, Lsn read_lsn) const {
   const auto found = spaces_.find(space);
-  if (found == spaces_.end()) {
+  if (found == spaces_.end() || read_lsn >= found->second.last_hole_end) [[likely]] {
     return std::nullopt;
   }
+  std::optional<LsnRange> around;
   for (const SpaceEvent& event : found->second.events) {
     const LsnRange hole{event.hole_start, event.lsn};
-    if (event.kind == Kind::kImagesComplete && hole.Contains(read_lsn)) {
-      return hole;
+    if (event.kind != Kind::kImagesComplete || !hole.Contains(read_lsn)) {
+      continue;
     }
+    if (!around.has_value()) {
+      around = hole;
+    }
+    around->start = std::min(around->start, hole.start);
+    around->end = std::max(around->end, hole.end);
   }
-  return std::nullopt;
+  return around;
 }
 
 uint32_t SpaceMap::UnsupportedCount(Lsn read_lsn) {

@@ -56,8 +56,8 @@ class SpaceMap {
   void TakeNote(const SpaceNote& note, std::vector<NewSpaceEvent>* events);
   // What a client says; nullopt when it is known already. The caller stores the answer.
   std::optional<NewSpaceEvent> TakeEvent(SpaceId space, SpaceEvent event);
-  // Nothing known up to here can be relied on: redo was lost before `resumes_at`.
-  void ForgetAll(Lsn resumes_at, std::vector<NewSpaceEvent>* events);
+  // Redo after `known_until` was lost: which spaces exist has to be told again.
+  void ForgetAll(Lsn known_until, std::vector<NewSpaceEvent>* events);
 
   // Borrowed until the next change or View of the same space.
   const SpaceView& View(SpaceId space, Lsn read_lsn);
@@ -75,6 +75,7 @@ class SpaceMap {
     SpaceView memo;
     Lsn memo_lsn;       // memo holds for [memo_lsn, memo_until)
     Lsn memo_until;
+    Lsn last_hole_end;  // of all kImagesComplete events
     uint32_t largest_size = 0;  // of the present incarnation, to store only growth
   };
 

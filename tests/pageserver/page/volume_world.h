@@ -67,6 +67,7 @@ class MemoryFeed final : public RedoFeed {
     persisted_ = lsn;
   }
   Lsn persisted() const { return persisted_; }
+  void CorruptLast() { chunks_.back().payload_crc32c ^= 1; }
   // What the log role may do once it was told so.
   void Trim() {
     while (!chunks_.empty() && chunks_.front().range.end <= persisted_) {
