@@ -49,9 +49,10 @@ struct Comparison {
   uint64_t unequal_unlogged = 0;  // in spaces that redo alone cannot rebuild
   uint64_t touched = 0;
   uint64_t free = 0;
-  uint64_t skipped = 0;     // old doublewrite area
-  uint64_t corrupt = 0;     // pages of FINAL that fail their checksum
-  uint64_t lsn_behind = 0;  // FINAL's page LSN below ours: must not happen
+  uint64_t skipped = 0;      // old doublewrite area
+  uint64_t transformed = 0;  // compressed or encrypted in the file: the page itself is not visible
+  uint64_t corrupt = 0;      // pages of FINAL that fail their checksum
+  uint64_t lsn_behind = 0;   // FINAL's page LSN below ours: must not happen
   uint64_t lsn_ahead = 0;
   uint64_t stamp_checked = 0;
   uint64_t stamp_unequal = 0;  // same LSN, same bytes, but another stamp
@@ -95,10 +96,15 @@ class Comparer {
       ++result_.skipped;
       return;
     }
+    const ByteView theirs = original_->Read(space, page_no, &theirs_buffer_);
+    const PageState state = VerifyPage(theirs);
+    if (state == PageState::kCompressed || state == PageState::kEncrypted) {
+      ++result_.transformed;
+      return;
+    }
     const Space* ours = rebuilt_->Find(space.id);
     static const Space kNone;
     const ByteView mine = rebuilt_->Read(ours == nullptr ? kNone : *ours, page_no, &mine_buffer_);
-    const ByteView theirs = original_->Read(space, page_no, &theirs_buffer_);
     const bool broken = ours != nullptr && page_no.value() < ours->pages.size() &&
                         ours->pages[page_no.value()].broken;
     const bool touched = ours != nullptr && page_no.value() < ours->pages.size() &&
@@ -116,7 +122,7 @@ class Comparer {
     ++result_.compared;
     result_.touched += touched ? 1 : 0;
     result_.masked_bytes += difference.masked_count;
-    result_.corrupt += VerifyPage(theirs) == PageState::kCorrupt ? 1 : 0;
+    result_.corrupt += state == PageState::kCorrupt ? 1 : 0;
     if (!difference.equal() || broken) {
       Report(space, id, mine, theirs, difference, ours);
       return;
@@ -273,10 +279,11 @@ void PrintText(const RunTotals& run, const Rebuilder& rebuilder, const Compariso
       "pages %llu, touched %llu\n",
       u(c.spaces), u(c.compared), u(c.equal), u(c.unequal), u(c.unequal_unlogged), u(c.touched));
   std::printf(
-      "free and different %llu, old doublewrite %llu, final corrupt %llu, final LSN behind %llu, "
+      "free and different %llu, old doublewrite %llu, compressed or encrypted %llu, final corrupt "
+      "%llu, final LSN behind %llu, "
       "ahead %llu, stamps compared %llu unequal %llu, masked bytes %llu\n",
-      u(c.free), u(c.skipped), u(c.corrupt), u(c.lsn_behind), u(c.lsn_ahead), u(c.stamp_checked),
-      u(c.stamp_unequal), u(c.masked_bytes));
+      u(c.free), u(c.skipped), u(c.transformed), u(c.corrupt), u(c.lsn_behind), u(c.lsn_ahead),
+      u(c.stamp_checked), u(c.stamp_unequal), u(c.masked_bytes));
 }
 
 void PrintJson(const RunTotals& run, const Rebuilder& rebuilder, const Comparison& c) {
