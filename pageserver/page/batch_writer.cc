@@ -83,9 +83,9 @@ BatchWriter::Encoded BatchWriter::Encode(const VolumeState& state, const BatchSl
     encoded.batch.Put(KvFamily::kMeta, MetaKey(volume, MetaKind::kHistory),
                       std::string(AsText(slot.ranges)));
   }
-  encoded.batch.Put(KvFamily::kMeta, MetaKey(volume, MetaKind::kIngest),
-                    EncodeIngestPosition({slot.deltas.range().end, slot.pull_from,
-                                          state.options.page_size}));
+  encoded.batch.Put(
+      KvFamily::kMeta, MetaKey(volume, MetaKind::kIngest),
+      EncodeIngestPosition({slot.deltas.range().end, slot.pull_from, state.options.page_size}));
   return encoded;
 }
 

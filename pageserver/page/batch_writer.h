@@ -2,11 +2,13 @@
 //
 // Moves frozen batches to the store, oldest first, and flushes from time to time.
 //
-// One KvBatch holds the deltas, space events, dynamic metadata, time samples and the LSN that they reach
-// (Rule 6): after a crash the store holds all of it or none, and redo is pulled again from there.
+// One KvBatch holds the deltas, space events, dynamic metadata, time samples and the LSN that they
+// reach (Rule 6): after a crash the store holds all of it or none, and redo is pulled again from
+// there.
 //
 // Invariants: persisted <= written <= applied; feed->Persisted is told only what a flush covered.
-// Suspends: on the blocking executor and the store. A write error ends it: nothing is written after it.
+// Suspends: on the blocking executor and the store. A write error ends it: nothing is written after
+// it.
 #pragma once
 
 #include <functional>
@@ -66,8 +68,7 @@ class BatchWriter {
   Task<Status> WriteOldest();
   Task<Status> Flush();
   bool FlushDue() const;
-  static Encoded Encode(const VolumeState& state, const BatchSlot& slot,
-                        DynamicMetaTable* dynamic);
+  static Encoded Encode(const VolumeState& state, const BatchSlot& slot, DynamicMetaTable* dynamic);
 
   VolumeState* state_;
   RedoFeed* feed_;

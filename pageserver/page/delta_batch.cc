@@ -76,8 +76,7 @@ std::string DeltaBatch::Encode(const Page& page, bool* initializes) const {
     REDOUBT_CHECK(!body.empty());
     REDOUBT_CHECK(body[0] == 0);  // the first entry starts at the run's base
     uint8_t head[kVarintBytesMax];
-    const uint8_t* const head_end =
-        WriteVarint(head, run.first_start.value() - previous.value());
+    const uint8_t* const head_end = WriteVarint(head, run.first_start.value() - previous.value());
     value.append(reinterpret_cast<const char*>(head), static_cast<size_t>(head_end - head));
     value.append(AsText(body.subspan(1)));
     previous = run.last_start;
@@ -88,8 +87,8 @@ std::string DeltaBatch::Encode(const Page& page, bool* initializes) const {
 
 void DeltaBatch::PutDelta(VolumeId volume, const Page& page, std::string value,
                           KvBatch* out) const {
-  out->Put(KvFamily::kDelta,
-           DeltaKey(volume, page.id, nodes_[page.first].run->first_start), std::move(value));
+  out->Put(KvFamily::kDelta, DeltaKey(volume, page.id, nodes_[page.first].run->first_start),
+           std::move(value));
 }
 
 }  // namespace redoubt

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The newest redo of a volume in memory, by page: pieces merged on the loop, read at once, later written
-// to the store as one batch and dropped.
+// The newest redo of a volume in memory, by page: pieces merged on the loop, read at once, later
+// written to the store as one batch and dropped.
 //
-// Two phases: open (loop thread only: Merge and Collect) and frozen (immutable: any thread may read it).
-// Invariant: the pieces are contiguous, [range().start, range().end).
+// Two phases: open (loop thread only: Merge and Collect) and frozen (immutable: any thread may read
+// it). Invariant: the pieces are contiguous, [range().start, range().end).
 #pragma once
 
 #include <memory>

@@ -2,13 +2,13 @@
 //
 // The compact form of one page's redo: what a `delta` value holds, and what memory holds before it.
 //
-//   value  := entry*                                  ascending, base = the first mtr's start LSN (in the key)
-//   entry  := varint start - start of the entry before (first: - base),
+//   value  := entry*                                  ascending, base = the first mtr's start LSN
+//   (in the key) entry  := varint start - start of the entry before (first: - base),
 //             varint (end - start) * 2 + initializes, varint bytes of records, record*
 //   record := type u8, varint body bytes, body
 //
-// Space and page are the key's; `initializes` marks an mtr with MLOG_INIT_FILE_PAGE2 for this page: a
-// chain may begin there.
+// Space and page are the key's; `initializes` marks an mtr with MLOG_INIT_FILE_PAGE2 for this page:
+// a chain may begin there.
 #pragma once
 
 #include <cstdint>
@@ -65,8 +65,8 @@ class DeltaReader {
   uint64_t start_;
 };
 
-// Appends the records of `entry` to *records; bodies are borrowed from the entry. The records' start LSN
-// is the mtr's. kCorruption.
+// Appends the records of `entry` to *records; bodies are borrowed from the entry. The records'
+// start LSN is the mtr's. kCorruption.
 Status DecodeRecords(const DeltaEntry& entry, PageId page,
                      std::vector<innodb::RedoRecord>* records);
 

@@ -49,8 +49,7 @@ bool DynamicMetaTable::Fold(const TableDynamicMeta& meta) {
     return changed;
   }
   for (const TableDynamicMeta::CorruptedIndex& index : meta.corrupted_indexes) {
-    if (std::find(state.corrupted.begin(), state.corrupted.end(), index) ==
-        state.corrupted.end()) {
+    if (std::find(state.corrupted.begin(), state.corrupted.end(), index) == state.corrupted.end()) {
       state.corrupted.push_back(index);
       changed = true;
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// AUTO_INCREMENT counters and corrupted indexes, which travel in redo and reach a page only at InnoDB's
-// next checkpoint. Per table: the highest version counts; at equal versions the larger counter, and
-// corrupted indexes accumulate. So folding is idempotent and its order does not matter.
+// AUTO_INCREMENT counters and corrupted indexes, which travel in redo and reach a page only at
+// InnoDB's next checkpoint. Per table: the highest version counts; at equal versions the larger
+// counter, and corrupted indexes accumulate. So folding is idempotent and its order does not
+// matter.
 //
-// Store: meta key {kDynamic, table id, lsn} -> entries { varint lsn - key lsn, varint bytes, body of
-// MLOG_TABLE_DYNAMIC_META }; the first entries repeat the state before, so that the newest value at or
-// below an LSN is all one has to read.
+// Store: meta key {kDynamic, table id, lsn} -> entries { varint lsn - key lsn, varint bytes, body
+// of MLOG_TABLE_DYNAMIC_META }; the first entries repeat the state before, so that the newest value
+// at or below an LSN is all one has to read.
 #pragma once
 
 #include <cstdint>

@@ -71,9 +71,8 @@ Task<void> Ingest::Run() {
 void Ingest::Fail(const Status& status) {
   state_->ingest_error = status;
   state_->runtime->log->Error("ingest of volume " + std::to_string(state_->options.volume.value()) +
-                              " stopped at LSN " +
-                              std::to_string(state_->applied.value().value()) + ": " +
-                              status.ToString());
+                              " stopped at LSN " + std::to_string(state_->applied.value().value()) +
+                              ": " + status.ToString());
 }
 
 void Ingest::StartAt(Lsn first_mtr) {
@@ -84,10 +83,10 @@ void Ingest::StartAt(Lsn first_mtr) {
 
 void Ingest::DeclareHole(const RedoChunk& chunk) {
   const Lsn known_until = state_->applied.value();
-  state_->runtime->log->Warning(
-      "volume " + std::to_string(state_->options.volume.value()) + ": redo from LSN " +
-      std::to_string(known_until.value()) + " to " + std::to_string(chunk.range.start.value()) +
-      " was lost; pages need a new import to be read beyond it");
+  state_->runtime->log->Warning("volume " + std::to_string(state_->options.volume.value()) +
+                                ": redo from LSN " + std::to_string(known_until.value()) + " to " +
+                                std::to_string(chunk.range.start.value()) +
+                                " was lost; pages need a new import to be read beyond it");
   if (grouper_ != nullptr) {
     FreezeOpen();
     grouper_.reset();

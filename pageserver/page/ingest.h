@@ -7,7 +7,8 @@
 //
 // Invariants:
 //   - applied advances only to ends of whole mtrs, and only after everything below it can be read
-//   - a chunk that starts above the end of what was fed is a hole: parsing starts over at its first mtr
+//   - a chunk that starts above the end of what was fed is a hole: parsing starts over at its first
+//   mtr
 // An unreadable record stops the ingest of this volume for good; reads up to applied go on.
 // Suspends: on the feed, the parser, and while the writer or the materializer is behind.
 #pragma once
@@ -27,7 +28,8 @@ class Ingest {
  public:
   Ingest(VolumeState* state, RedoFeed* feed, BatchWriter* writer, TaskGroup* group);
 
-  // What the store said: everything below `persisted` is there, pull from `pull_from`. {0, 0}: nothing.
+  // What the store said: everything below `persisted` is there, pull from `pull_from`. {0, 0}:
+  // nothing.
   void Restore(Lsn persisted, Lsn pull_from);
   // Runs until the group stops or redo cannot be read. Spawn once.
   Task<void> Run();
@@ -60,8 +62,8 @@ class Ingest {
   std::function<bool()> admission_;
   // Shared with the parse job, which may outlive a destroyed volume.
   std::shared_ptr<RedoGrouper> grouper_;  // null: waiting for a chunk in which an mtr begins
-  Lsn fed_;        // end of the redo that was fed or skipped; 0: none yet
-  Lsn next_read_;  // a chunk border: where the feed is asked to go on
+  Lsn fed_;                               // end of the redo that was fed or skipped; 0: none yet
+  Lsn next_read_;                         // a chunk border: where the feed is asked to go on
   Lsn pull_from_;  // start of the chunk that holds the end of the last whole mtr
   bool ranges_changed_ = false;
   TimeSample window_;  // newest sample not handed on yet

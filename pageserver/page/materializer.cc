@@ -63,8 +63,8 @@ Task<void> Materializer::Run() {
   }
 }
 
-// A page that cannot be built (a hole, an unsupported space) drops out of the count until more redo for
-// it is written; reads of it say why.
+// A page that cannot be built (a hole, an unsupported space) drops out of the count until more redo
+// for it is written; reads of it say why.
 Task<Status> Materializer::MaterializeSome() {
   const Lsn read_lsn = state_->written;
   const size_t count = std::min(queue_.size(), kPagesPerRound);
@@ -77,7 +77,8 @@ Task<Status> Materializer::MaterializeSome() {
     backlog_bytes_ -= chain.bytes;
     chain.queued = false;
     chain.bytes = 0;
-    if (state_->ranges.Check(read_lsn).ok() && reader_->CheckSpace(chain.page.space, read_lsn).ok()) {
+    if (state_->ranges.Check(read_lsn).ok() &&
+        reader_->CheckSpace(chain.page.space, read_lsn).ok()) {
       requests.push_back(reader_->MakeRequest(chain.page, read_lsn));
     }
   }

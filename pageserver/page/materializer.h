@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps chains short (Rule 8): when the redo of a page above its newest image passes a bound, the page is
-// built in the background and its image stored.
+// Keeps chains short (Rule 8): when the redo of a page above its newest image passes a bound, the
+// page is built in the background and its image stored.
 //
-// Counts are of redo written to the store since the page's newest image or initialisation; they start at
-// zero when a volume opens, so a restart may let a chain grow to twice the bound once.
+// Counts are of redo written to the store since the page's newest image or initialisation; they
+// start at zero when a volume opens, so a restart may let a chain grow to twice the bound once.
 // Falling behind is visible (backlog_bytes) and holds back ingest (KeepsUp).
 #pragma once
 

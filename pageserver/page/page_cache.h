@@ -4,7 +4,8 @@
 // first out. Images are shared with whoever reads them: a hit copies nothing.
 //
 // An entry answers reads at page_lsn <= L < valid_below. When newer redo for its page arrives it is
-// superseded, not dropped: older reads still hit, and newer ones start from it instead of the store.
+// superseded, not dropped: older reads still hit, and newer ones start from it instead of the
+// store.
 //
 // Invariant: bytes() <= bytes_max after every call.   Loop thread only.
 #pragma once

@@ -12,13 +12,12 @@ namespace redoubt {
 namespace {
 
 Status NoBase(const PageChainRequest& request, Lsn first_start) {
-  return Status(StatusCode::kHole,
-                "page " + ToString(request.page) + " at LSN " +
-                    std::to_string(request.read_lsn.value()) +
-                    " cannot be known: its first redo, at LSN " +
-                    std::to_string(first_start.value()) +
-                    ", changes a page of which there is no image (an unlogged change before it); "
-                    "import the tablespace again");
+  return Status(
+      StatusCode::kHole,
+      "page " + ToString(request.page) + " at LSN " + std::to_string(request.read_lsn.value()) +
+          " cannot be known: its first redo, at LSN " + std::to_string(first_start.value()) +
+          ", changes a page of which there is no image (an unlogged change before it); "
+          "import the tablespace again");
 }
 
 }  // namespace
@@ -143,12 +142,11 @@ Status PageChainReader::CheckLost(const PageChainRequest& request, size_t first)
   for (const LsnRange& lost : context_.lost) {
     if (request.read_lsn > lost.start && first < entries_.size() &&
         entries_[first].start < lost.start) {
-      return Status(StatusCode::kHole, "page " + ToString(request.page) + " at LSN " +
-                                           std::to_string(request.read_lsn.value()) +
-                                           " cannot be known: redo from LSN " +
-                                           std::to_string(lost.start.value()) + " to " +
-                                           std::to_string(lost.end.value()) +
-                                           " was lost and no image came after it");
+      return Status(
+          StatusCode::kHole,
+          "page " + ToString(request.page) + " at LSN " + std::to_string(request.read_lsn.value()) +
+              " cannot be known: redo from LSN " + std::to_string(lost.start.value()) + " to " +
+              std::to_string(lost.end.value()) + " was lost and no image came after it");
     }
   }
   return Status::Ok();
@@ -162,10 +160,9 @@ Status PageChainReader::Apply(const PageChainRequest& request, size_t first, boo
     records_.clear();
     REDOUBT_RETURN_IF_ERROR(DecodeRecords(entry, request.page, &records_));
     if (i == first && initialized) {
-      const auto last_init =
-          std::find_if(records_.rbegin(), records_.rend(), [](const innodb::RedoRecord& record) {
-            return innodb::InitializesPage(record.type);
-          });
+      const auto last_init = std::find_if(
+          records_.rbegin(), records_.rend(),
+          [](const innodb::RedoRecord& record) { return innodb::InitializesPage(record.type); });
       REDOUBT_CHECK(last_init != records_.rend());
       records_.erase(records_.begin(), last_init.base() - 1);
     }
@@ -244,8 +241,7 @@ PageChainResult PageChainReader::Build(const PageChainRequest& request) {
   }
   for (const MemoryRun& run : request.memory) {
     if (result.status.ok() && run.last_end > from) {
-      result.status =
-          AddEntries(run.base, run.value, from, request.read_lsn, kMaxLsn, &newer);
+      result.status = AddEntries(run.base, run.value, from, request.read_lsn, kMaxLsn, &newer);
     }
   }
   if (!result.status.ok()) {

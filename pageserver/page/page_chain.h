@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Builds one page as of one LSN from its history: the newest image at or below it and the mtrs after
-// that image, from the store and from memory. A pure function of what it is given and of the store.
+// Builds one page as of one LSN from its history: the newest image at or below it and the mtrs
+// after that image, from the store and from memory. A pure function of what it is given and of the
+// store.
 //
-//   base := the newest image <= L above the floor; or an mtr <= L that initialises the page, if younger
-//   page := base + every mtr with start >= base LSN and end <= L, in order; stamped with the last end
+//   base := the newest image <= L above the floor; or an mtr <= L that initialises the page, if
+//   younger page := base + every mtr with start >= base LSN and end <= L, in order; stamped with
+//   the last end
 //
 // A history whose first mtr does not initialise the page, without an image, is not a page: kHole.
 #pragma once
@@ -44,9 +46,9 @@ struct PageChainResult {
   Lsn page_lsn;                        // 0: never written
   std::shared_ptr<const Bytes> image;  // null: never written, or not OK
   size_t delta_bytes = 0;              // redo that was applied
-  bool newest = false;       // nothing newer than read_lsn was seen
-  bool wants_image = false;  // kHole for want of a base
-  bool unlogged = false;     // redo does not lead from here to the next imported image
+  bool newest = false;                 // nothing newer than read_lsn was seen
+  bool wants_image = false;            // kHole for want of a base
+  bool unlogged = false;               // redo does not lead from here to the next imported image
 };
 
 // What images in the store look like: u8 origin, page bytes.

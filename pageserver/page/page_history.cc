@@ -132,10 +132,9 @@ class PageVerifier {
     std::vector<innodb::RedoRecord> records;
     REDOUBT_RETURN_IF_ERROR(DecodeRecords(entry, page, &records));
     if (entry.initializes) {
-      const auto last =
-          std::find_if(records.rbegin(), records.rend(), [](const innodb::RedoRecord& record) {
-            return innodb::InitializesPage(record.type);
-          });
+      const auto last = std::find_if(
+          records.rbegin(), records.rend(),
+          [](const innodb::RedoRecord& record) { return innodb::InitializesPage(record.type); });
       records.erase(records.begin(), last.base() - 1);
       page_.assign(context_.page_size, 0);
       have_base_ = true;
@@ -191,19 +190,17 @@ Task<Result<std::vector<PageVersion>>> PageHistory::Versions(PageId page, LsnRan
       }
     }
     // An image holds the mtr that ends at its LSN: it comes after it.
-    std::stable_sort(versions.begin(), versions.end(),
-                     [](const PageVersion& a, const PageVersion& b) {
-                       return a.range.end != b.range.end ? a.range.end < b.range.end
-                                                         : !a.is_image && b.is_image;
-                     });
+    std::stable_sort(
+        versions.begin(), versions.end(), [](const PageVersion& a, const PageVersion& b) {
+          return a.range.end != b.range.end ? a.range.end < b.range.end : !a.is_image && b.is_image;
+        });
     versions.resize(std::min<size_t>(versions.size(), entries_max));
     return versions;
   };
   co_return co_await RunBlocking(state_->runtime->blocking, std::move(work));
 }
 
-Task<Result<VerifyOutcome>> PageHistory::Verify(SpaceId space, PageNo first,
-                                                uint32_t pages_max) {
+Task<Result<VerifyOutcome>> PageHistory::Verify(SpaceId space, PageNo first, uint32_t pages_max) {
   const Lsn read_lsn = state_->applied.value();
   REDOUBT_CO_RETURN_IF_ERROR(reader_->CheckSpace(space, read_lsn));
   VerifyOutcome outcome;

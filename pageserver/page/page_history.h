@@ -19,8 +19,8 @@ class PageHistory {
   // Images and mtrs that end in `range`, ascending, at most `entries_max`.
   Task<Result<std::vector<PageVersion>>> Versions(PageId page, LsnRange range,
                                                   uint32_t entries_max);
-  // Every page of the space from `first` on: the checksum of every image, and every mtr between images
-  // applied; an image that we made must be what the chain before it gives.
+  // Every page of the space from `first` on: the checksum of every image, and every mtr between
+  // images applied; an image that we made must be what the chain before it gives.
   Task<Result<VerifyOutcome>> Verify(SpaceId space, PageNo first, uint32_t pages_max);
 
  private:

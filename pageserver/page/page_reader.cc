@@ -10,8 +10,8 @@
 namespace redoubt {
 namespace {
 
-// A job on the blocking executor builds at most so many pages, so that one large read does not hold a
-// thread for long.
+// A job on the blocking executor builds at most so many pages, so that one large read does not hold
+// a thread for long.
 constexpr size_t kPagesPerJob = 64;
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
@@ -44,8 +44,7 @@ PageChainRequest PageReader::MakeRequest(PageId page, Lsn read_lsn) {
 }
 
 void PageReader::StartFromCache(PageChainRequest* request) {
-  const PageCache::Entry* const entry =
-      state_->cache->Find(state_->options.volume, request->page);
+  const PageCache::Entry* const entry = state_->cache->Find(state_->options.volume, request->page);
   if (entry == nullptr || entry->page_lsn > request->read_lsn ||
       entry->page_lsn <= request->floor) {
     return;
@@ -68,8 +67,7 @@ PageRead PageReader::Judge(PageId page, Lsn read_lsn, PageChainResult* result) {
     state_->wanting_images.insert(page.space);
   }
   if (hole.has_value() && (!result->status.ok() || result->unlogged)) {
-    read.status = Status(StatusCode::kHole, "page " + ToString(page) + " at LSN " +
-                                                Text(read_lsn) +
+    read.status = Status(StatusCode::kHole, "page " + ToString(page) + " at LSN " + Text(read_lsn) +
                                                 " cannot be known: it was changed without redo "
                                                 "between LSN " +
                                                 Text(hole->start) + " and " + Text(hole->end));
@@ -170,8 +168,8 @@ Task<std::vector<PageRead>> PageReader::Read(std::vector<PageId> pages, Lsn read
       continue;
     }
     const PageCache::Entry* const entry = state_->cache->Find(state_->options.volume, pages[i]);
-    if (entry != nullptr && entry->Answers(read_lsn) && entry->page_lsn > floor &&
-        !in_hole) [[likely]] {
+    if (entry != nullptr && entry->Answers(read_lsn) && entry->page_lsn > floor && !in_hole)
+        [[likely]] {
       state_->cache->CountHit();
       reads[i].page_lsn = entry->page_lsn;
       reads[i].image = entry->image;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Answers page reads of one volume: from the cache on the loop, else by building pages off the loop from
-// store and memory.
+// Answers page reads of one volume: from the cache on the loop, else by building pages off the loop
+// from store and memory.
 //
 // Suspends: only for pages that the cache does not answer.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// PageId -> u32, open addressing, no allocation per entry: the index behind every grouping of redo by
-// page. Entries are never removed one by one; Clear forgets all and keeps the memory.
+// PageId -> u32, open addressing, no allocation per entry: the index behind every grouping of redo
+// by page. Entries are never removed one by one; Clear forgets all and keeps the memory.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ class PageTable {
     return slots_[IndexOf(page)].value;
   }
 
-  // The value slot of `page`; a new one holds kNone and must be set by the caller before the next call.
-  // The reference is valid until the next call.
+  // The value slot of `page`; a new one holds kNone and must be set by the caller before the next
+  // call. The reference is valid until the next call.
   uint32_t& FindOrAdd(PageId page) {
     if ((used_ + 1) * 2 > slots_.size()) {
       Grow();

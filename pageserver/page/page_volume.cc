@@ -65,8 +65,7 @@ Task<Status> PageVolume::Impl::Load() {
     const VolumeId volume = state.options.volume;
     Loaded loaded;
     REDOUBT_ASSIGN_OR_RETURN(const std::optional<std::string> position,
-                             state.store->Get(KvFamily::kMeta,
-                                              MetaKey(volume, MetaKind::kIngest)));
+                             state.store->Get(KvFamily::kMeta, MetaKey(volume, MetaKind::kIngest)));
     if (position.has_value()) {
       REDOUBT_ASSIGN_OR_RETURN(loaded.position, DecodeIngestPosition(*position));
       if (loaded.position.page_size != state.options.page_size) {
@@ -76,9 +75,9 @@ Task<Status> PageVolume::Impl::Load() {
                                std::to_string(state.options.page_size));
       }
     }
-    REDOUBT_ASSIGN_OR_RETURN(const std::optional<std::string> ranges,
-                             state.store->Get(KvFamily::kMeta,
-                                              MetaKey(volume, MetaKind::kHistory)));
+    REDOUBT_ASSIGN_OR_RETURN(
+        const std::optional<std::string> ranges,
+        state.store->Get(KvFamily::kMeta, MetaKey(volume, MetaKind::kHistory)));
     if (ranges.has_value()) {
       REDOUBT_RETURN_IF_ERROR(state.ranges.Decode(AsBytes(*ranges)));
     }

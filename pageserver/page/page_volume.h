@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The page role of one volume: pulls committed redo, keeps page history, serves every page at every LSN
-// between horizon and applied.
+// The page role of one volume: pulls committed redo, keeps page history, serves every page at every
+// LSN between horizon and applied.
 //
 // Invariants:
 //   - persisted_lsn <= applied_lsn <= commit_lsn
 //   - a read at L sees exactly the mtrs that end at or below L
-// Crash: memory is lost back to persisted_lsn; redo from there is pulled again, and putting the same
-// deltas again changes nothing.
+// Crash: memory is lost back to persisted_lsn; redo from there is pulled again, and putting the
+// same deltas again changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ namespace redoubt {
 struct PageRead {
   Status status;
   Lsn page_lsn;  // end of the last mtr in the image; 0: never written
-  // Shared with the page cache; null when status is not OK or when the page was never written (zeroes).
+  // Shared with the page cache; null when status is not OK or when the page was never written
+  // (zeroes).
   std::shared_ptr<const Bytes> image;
 };
 
@@ -39,7 +40,11 @@ struct PageImageIn {
 };
 
 enum class SpaceEventKind : uint8_t {
-  kPresent = 1, kUnsupported = 2, kDeleted = 3, kImagesComplete = 4, kSupported = 5
+  kPresent = 1,
+  kUnsupported = 2,
+  kDeleted = 3,
+  kImagesComplete = 4,
+  kSupported = 5
 };
 struct SpaceEventIn {
   SpaceEventKind kind{};
@@ -113,13 +118,15 @@ struct PageVolumeOptions {
   uint32_t page_size = 16384;
   // In-memory deltas are written to the store in batches of this many bytes of redo.
   size_t batch_bytes = 8 << 20;
-  // A chain longer than this (bytes of deltas above the newest image) is materialized in the background.
+  // A chain longer than this (bytes of deltas above the newest image) is materialized in the
+  // background.
   size_t chain_bytes_max = 32 << 10;
   // Redo of pages whose chains are too long and wait to be materialized; above it ingest waits.
   size_t chain_backlog_bytes_max = 256 << 20;
   // Batches that wait for the store; above it ingest waits.
   size_t frozen_batches_max = 2;
-  // An idle volume writes out a batch that is older, and flushes what was written at least so often.
+  // An idle volume writes out a batch that is older, and flushes what was written at least so
+  // often.
   Duration batch_age_max = std::chrono::seconds(5);
   Duration flush_interval = std::chrono::seconds(10);
   // The store is flushed, and the log may be trimmed, after this many bytes of redo.
@@ -140,9 +147,10 @@ class PageVolume {
   // Writes and flushes what is in memory, then returns.
   Task<void> Stop();
 
-  // One result per page, same order. read_lsn 0: the newest applied. Waits until applied reaches what
-  // read_lsn and not_modified_since demand. Per-page errors stand in the results; an error of the whole:
-  // kDeadlineExceeded (names applied and wanted LSN), kBelowHorizon, kHole (read_lsn inside lost redo).
+  // One result per page, same order. read_lsn 0: the newest applied. Waits until applied reaches
+  // what read_lsn and not_modified_since demand. Per-page errors stand in the results; an error of
+  // the whole: kDeadlineExceeded (names applied and wanted LSN), kBelowHorizon, kHole (read_lsn
+  // inside lost redo).
   Task<Result<std::vector<PageRead>>> GetPages(std::vector<PageId> pages, Lsn read_lsn,
                                                Lsn not_modified_since, TimePoint deadline);
   Task<Result<ScanOutcome>> Scan(SpaceId space, Lsn read_lsn, PageNo first, uint32_t pages_max);

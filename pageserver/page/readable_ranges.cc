@@ -20,9 +20,9 @@ Status ReadableRanges::Check(Lsn read_lsn) const {
   }
   for (const LsnRange& hole : holes_) {
     if (hole.start < read_lsn && read_lsn <= hole.end) {
-      return Status(StatusCode::kHole,
-                    "LSN " + Text(read_lsn) + " lies in redo that was lost: the stream ends at " +
-                        Text(hole.start) + " and goes on at " + Text(hole.end));
+      return Status(StatusCode::kHole, "LSN " + Text(read_lsn) +
+                                           " lies in redo that was lost: the stream ends at " +
+                                           Text(hole.start) + " and goes on at " + Text(hole.end));
     }
   }
   const Range& last = ranges_.back();

@@ -2,8 +2,8 @@
 //
 // Which LSNs of a volume can be read: from a horizon on, except where redo was lost.
 //
-//   ranges  [start, end]: complete history; the last one is open (end = max) unless redo was lost since
-//   lost    (known_until, resumes_at]: mtrs that end in it are unknown
+//   ranges  [start, end]: complete history; the last one is open (end = max) unless redo was lost
+//   since lost    (known_until, resumes_at]: mtrs that end in it are unknown
 //
 // A hole closes the open range; only a new import (SetHorizon) opens the next one.
 // Invariants: ranges and holes ascend and do not overlap.

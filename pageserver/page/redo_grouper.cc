@@ -41,8 +41,8 @@ Status RedoGrouper::Take(ByteView payload, RedoPiece* piece) {
   failed_mtr_ = Lsn{};
   const Status status = assembler_.Feed(payload, sink);
   piece->range.end = failed_mtr_ != Lsn{} ? failed_mtr_ : assembler_.end_lsn();
-  piece->payload_bytes = innodb::ToSn(piece->range.end).value() -
-                         innodb::ToSn(piece->range.start).value();
+  piece->payload_bytes =
+      innodb::ToSn(piece->range.end).value() - innodb::ToSn(piece->range.start).value();
   LayOut(piece);
   return status;
 }
@@ -51,7 +51,8 @@ Status RedoGrouper::TakeMtr(const innodb::MtrView& mtr, ByteView payload, RedoPi
   static const std::array<bool, 256> kChangesPage = MakePageTypes();
   REDOUBT_CHECK(mtr.start_lsn < mtr.end_lsn);
   mtrs_.push_back({mtr.start_lsn, mtr.end_lsn});
-  // Bodies inside `payload` stay put until LayOut; those of an mtr that straddles two payloads do not.
+  // Bodies inside `payload` stay put until LayOut; those of an mtr that straddles two payloads do
+  // not.
   const uint8_t* const first = mtr.bytes.data();
   ptrdiff_t shift = 0;
   if (first < payload.data() || first >= payload.data() + payload.size()) {
@@ -117,7 +118,8 @@ SpaceNote* RedoGrouper::AddNote(SpaceNote::Kind kind, SpaceId space, const innod
   return &piece->spaces.back();
 }
 
-// Size and flags of a space are bytes of its page 0; an undo space may begin with nothing but an init.
+// Size and flags of a space are bytes of its page 0; an undo space may begin with nothing but an
+// init.
 void RedoGrouper::NotePageZero(const innodb::RedoRecord& record, const innodb::MtrView& mtr,
                                RedoPiece* piece) {
   if (innodb::InitializesPage(record.type)) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Parses redo payload and groups its records by page. Two passes over a piece: parsing appends one small
-// item per record in log order, then a counting sort by page lays each page's records out contiguously;
-// nothing is allocated per record or per page.
+// Parses redo payload and groups its records by page. Two passes over a piece: parsing appends one
+// small item per record in log order, then a counting sort by page lays each page's records out
+// contiguously; nothing is allocated per record or per page.
 //
 // Not thread-safe: one call at a time, on whatever thread.
 #pragma once
@@ -25,8 +25,9 @@ class RedoGrouper {
   // `group_start`: a data LSN at which an mtr starts.
   explicit RedoGrouper(Lsn group_start) : assembler_(group_start) {}
 
-  // Parses the payload that follows what was taken before. *piece gets the mtrs that became whole, also
-  // when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it are good.
+  // Parses the payload that follows what was taken before. *piece gets the mtrs that became whole,
+  // also when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it
+  // are good.
   Status Take(ByteView payload, RedoPiece* piece);
   // Forgets a partial mtr and goes on at `group_start`.
   void Reset(Lsn group_start) { assembler_.Reset(group_start); }
@@ -59,7 +60,7 @@ class RedoGrouper {
   std::vector<uint32_t> order_;
   std::vector<uint32_t> run_begin_;
   std::vector<LsnRange> mtrs_;
-  std::vector<std::unique_ptr<uint8_t[]>> copies_;  // bodies of mtrs that straddled two payloads
+  std::vector<std::unique_ptr<uint8_t[]>> copies_;   // bodies of mtrs that straddled two payloads
   std::unordered_set<uint32_t> initialized_spaces_;  // never iterated
   Bytes scratch_;
   Lsn failed_mtr_;  // an mtr that was refused: the piece ends before it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A stretch of redo, parsed and grouped by page: what ingest hands from the blocking executor to the
-// loop. Immutable once made.
+// A stretch of redo, parsed and grouped by page: what ingest hands from the blocking executor to
+// the loop. Immutable once made.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,22 @@ struct PageRun {
 
 // What redo says about a tablespace, in log order.
 struct SpaceNote {
-  enum class Kind : uint8_t { kCreate, kRename, kDelete, kExtend, kSize, kFlags, kInit, kIndexLoad };
+  enum class Kind : uint8_t {
+    kCreate,
+    kRename,
+    kDelete,
+    kExtend,
+    kSize,
+    kFlags,
+    kInit,
+    kIndexLoad
+  };
   Kind kind{};
   SpaceId space;
   Lsn start;
-  Lsn end;           // of the mtr
-  uint32_t seq = 0;  // position among the notes of the mtr
-  std::string path;  // kCreate, kRename (new), kDelete
+  Lsn end;             // of the mtr
+  uint32_t seq = 0;    // position among the notes of the mtr
+  std::string path;    // kCreate, kRename (new), kDelete
   uint64_t value = 0;  // flags, pages, bytes (kExtend) or index id
 };
 
@@ -53,9 +62,7 @@ struct RedoPiece {
   std::vector<SpaceNote> spaces;
   std::vector<DynamicMetaNote> dynamic;
 
-  ByteView value(const PageRun& run) const {
-    return ByteView(body).subspan(run.offset, run.bytes);
-  }
+  ByteView value(const PageRun& run) const { return ByteView(body).subspan(run.offset, run.bytes); }
 };
 
 }  // namespace redoubt

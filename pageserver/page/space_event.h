@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One thing that happened to a tablespace at an LSN: from redo, or told by a client. The `space` family
-// holds them; SpaceMap folds them into "what was there at LSN L".
+// One thing that happened to a tablespace at an LSN: from redo, or told by a client. The `space`
+// family holds them; SpaceMap folds them into "what was there at LSN L".
 #pragma once
 
 #include <cstdint>

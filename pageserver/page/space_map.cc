@@ -116,13 +116,11 @@ Status SpaceMap::Load(const KvStore& store) {
 
 bool SpaceMap::Insert(SpaceId space, SpaceEvent event) {
   History& history = spaces_[space];
-  const auto at =
-      std::lower_bound(history.events.begin(), history.events.end(), event, Before);
+  const auto at = std::lower_bound(history.events.begin(), history.events.end(), event, Before);
   if (at != history.events.end() && at->lsn == event.lsn && at->seq == event.seq) {
     return false;  // taken before: redo that is read again
   }
-  if (event.kind == Kind::kDelete || event.kind == Kind::kCreate ||
-      event.kind == Kind::kLost) {
+  if (event.kind == Kind::kDelete || event.kind == Kind::kCreate || event.kind == Kind::kLost) {
     history.largest_size = 0;
   }
   history.largest_size = std::max(history.largest_size, event.page_count);

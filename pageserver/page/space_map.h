@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// What tablespaces a volume had at any LSN: path, flags, size, whether they can be followed, and below
-// which LSN their history is hidden (dropped, or lost).
+// What tablespaces a volume had at any LSN: path, flags, size, whether they can be followed, and
+// below which LSN their history is hidden (dropped, or lost).
 //
-// Everything is in memory; events also go to the `space` family: those born from redo with the batch of
-// their redo, those told by a client at once.
+// Everything is in memory; events also go to the `space` family: those born from redo with the
+// batch of their redo, those told by a client at once.
 //
-// Facts (MySQL 9.7.4, redo-format 4.7, 6.4): undo spaces begin without a file record; a dropped id may
-// come back (DISCARD + IMPORT), so a delete hides older history only; a file's size is the largest of
-// its base copy, FILE_EXTEND ends and FSP_SIZE.
+// Facts (MySQL 9.7.4, redo-format 4.7, 6.4): undo spaces begin without a file record; a dropped id
+// may come back (DISCARD + IMPORT), so a delete hides older history only; a file's size is the
+// largest of its base copy, FILE_EXTEND ends and FSP_SIZE.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ namespace redoubt {
 
 // A space at an LSN.
 struct SpaceView {
-  bool known = false;   // anything was ever said about it at or below the LSN
+  bool known = false;  // anything was ever said about it at or below the LSN
   bool exists = false;
   bool size_known = false;
   Lsn created;
@@ -73,9 +73,9 @@ class SpaceMap {
   struct History {
     std::vector<SpaceEvent> events;  // by (lsn, seq)
     SpaceView memo;
-    Lsn memo_lsn;       // memo holds for [memo_lsn, memo_until)
+    Lsn memo_lsn;  // memo holds for [memo_lsn, memo_until)
     Lsn memo_until;
-    Lsn last_hole_end;  // of all kImagesComplete events
+    Lsn last_hole_end;          // of all kImagesComplete events
     uint32_t largest_size = 0;  // of the present incarnation, to store only growth
   };
 

@@ -83,9 +83,8 @@ Result<std::vector<StoredSideFile>> LoadSideFiles(const KvStore& store, VolumeId
 }  // namespace
 
 Status VolumeImport::Load() {
-  REDOUBT_ASSIGN_OR_RETURN(
-      const std::vector<StoredSideFile> files,
-      LoadSideFiles(*state_->store, state_->options.volume, kMaxLsn));
+  REDOUBT_ASSIGN_OR_RETURN(const std::vector<StoredSideFile> files,
+                           LoadSideFiles(*state_->store, state_->options.volume, kMaxLsn));
   for (const StoredSideFile& stored : files) {
     side_files_[stored.file.path] = {stored.file.lsn, stored.file.bytes.size(), stored.file.mode,
                                      HashBytes(0, stored.file.bytes), stored.deleted};
@@ -191,8 +190,7 @@ Task<Status> VolumeImport::PutSpaceEvents(std::vector<SpaceEventIn> events) {
         co_return InvalidArgument("tablespace event of unknown kind " +
                                   std::to_string(static_cast<unsigned>(in.kind)));
     }
-    const std::optional<NewSpaceEvent> taken =
-        state_->spaces.TakeEvent(in.space, std::move(event));
+    const std::optional<NewSpaceEvent> taken = state_->spaces.TakeEvent(in.space, std::move(event));
     if (taken.has_value()) {
       added.push_back(*taken);
     }
@@ -215,11 +213,10 @@ Task<Status> VolumeImport::PutSideFile(SideFile file, bool deleted) {
     total += path == file.path ? 0 : known.bytes;
   }
   if (total > kSideFileBytesMax) {
-    co_return ResourceExhausted("side file " + file.path + " of " +
-                                std::to_string(file.bytes.size()) +
-                                " bytes: all side files together would be " +
-                                std::to_string(total) + " bytes, at most " +
-                                std::to_string(kSideFileBytesMax) + " are kept");
+    co_return ResourceExhausted(
+        "side file " + file.path + " of " + std::to_string(file.bytes.size()) +
+        " bytes: all side files together would be " + std::to_string(total) + " bytes, at most " +
+        std::to_string(kSideFileBytesMax) + " are kept");
   }
   const auto known = side_files_.find(file.path);
   if (known != side_files_.end() && known->second.hash == newest.hash &&

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What comes into a volume beside redo: page images, what a client knows of tablespaces, side files, the
-// horizon. Each call is durable when it returns OK.
+// What comes into a volume beside redo: page images, what a client knows of tablespaces, side
+// files, the horizon. Each call is durable when it returns OK.
 #pragma once
 
 #include <cstdint>

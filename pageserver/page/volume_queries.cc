@@ -79,8 +79,7 @@ Task<Result<Bytes>> VolumeQueries::DynamicMeta(Lsn read_lsn, uint32_t* table_cou
     REDOUBT_RETURN_IF_ERROR(table.Load(*store, volume, read_lsn));
     return std::move(table);
   };
-  Result<DynamicMetaTable> table =
-      co_await RunBlocking(state_->runtime->blocking, std::move(work));
+  Result<DynamicMetaTable> table = co_await RunBlocking(state_->runtime->blocking, std::move(work));
   if (!table.ok()) {
     co_return table.status();
   }
@@ -170,8 +169,8 @@ Task<Result<ScanOutcome>> VolumeQueries::Scan(SpaceId space, Lsn read_lsn, PageN
   for (size_t i = 0; i < results.size(); ++i) {
     PageRead read = reader_->Judge({space, (*pages)[i]}, read_lsn, &results[i]);
     // Pages that were never written at this LSN are left out.
-    const bool absent = read.image == nullptr &&
-                        (read.status.ok() || read.status.code() == StatusCode::kNotFound);
+    const bool absent =
+        read.image == nullptr && (read.status.ok() || read.status.code() == StatusCode::kNotFound);
     if (!absent) {
       outcome.pages.push_back({(*pages)[i], std::move(read)});
     }

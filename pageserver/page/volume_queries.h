@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Questions about a volume that are not about single pages at one LSN: spaces, counters, time, scans of a
-// whole space, a page's versions, verification.
+// Questions about a volume that are not about single pages at one LSN: spaces, counters, time,
+// scans of a whole space, a page's versions, verification.
 #pragma once
 
 #include <utility>
@@ -22,8 +22,8 @@ class VolumeQueries {
   Task<Result<ScanOutcome>> Scan(SpaceId space, Lsn read_lsn, PageNo first, uint32_t pages_max);
 
  private:
-  // The pages of a space, from `first` on, that have any history: at most `pages_max`, ascending. *done:
-  // there are no more.
+  // The pages of a space, from `first` on, that have any history: at most `pages_max`, ascending.
+  // *done: there are no more.
   Task<Result<std::vector<PageNo>>> ListPages(SpaceId space, PageNo first, uint32_t pages_max,
                                               bool* done);
   VolumeState* state_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the parts of one volume share: the newest redo in memory, the space map, the readable ranges, and
-// who reads what at this moment. Loop thread only, but for what a batch's comment says.
+// What the parts of one volume share: the newest redo in memory, the space map, the readable
+// ranges, and who reads what at this moment. Loop thread only, but for what a batch's comment says.
 //
 // Redo moves through it: open batch (parsed, readable) -> frozen batches (being written) -> store.
 #pragma once
@@ -29,14 +29,15 @@ struct TimeSample {
   Lsn lsn;
 };
 
-// A batch and what else moves to the store with it. Everything but `deltas` is complete when frozen.
+// A batch and what else moves to the store with it. Everything but `deltas` is complete when
+// frozen.
 struct BatchSlot {
   explicit BatchSlot(Lsn start) : deltas(start) {}
   DeltaBatch deltas;
   std::vector<NewSpaceEvent> events;
   std::vector<TimeSample> times;
-  Bytes ranges;     // encoded ReadableRanges when they changed
-  Lsn pull_from;    // a chunk border at or below the batch's end: where to pull from after it
+  Bytes ranges;   // encoded ReadableRanges when they changed
+  Lsn pull_from;  // a chunk border at or below the batch's end: where to pull from after it
   TimePoint opened{};
 };
 

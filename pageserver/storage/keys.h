@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The keys of the page role's four families. All integers big-endian, so that the order of keys is the
-// order of the tuples; every key starts with the volume, so that a volume is a range of each family.
+// The keys of the page role's four families. All integers big-endian, so that the order of keys is
+// the order of the tuples; every key starts with the volume, so that a volume is a range of each
+// family.
 //
-//   delta  volume u32, space u32, page u32, first lsn u64        start LSN of the first mtr in the value
-//   image  volume u32, space u32, page u32, ~lsn u64             newest first: Seek finds "newest <= lsn"
-//   space  volume u32, space u32, lsn u64, seq u32
-//   meta   volume u32, kind u8, ...                              what follows is the kind's business
+//   delta  volume u32, space u32, page u32, first lsn u64        start LSN of the first mtr in the
+//   value image  volume u32, space u32, page u32, ~lsn u64             newest first: Seek finds
+//   "newest <= lsn" space  volume u32, space u32, lsn u64, seq u32 meta   volume u32, kind u8, ...
+//   what follows is the kind's business
 //
 // Invariants: encoding is injective, and order-preserving per family (image: descending in lsn).
 #pragma once
@@ -30,11 +31,11 @@ static_assert(kSpaceKeyBytes == kSpacePrefixBytes + 8 + 4);
 
 // On disk: never renumber.
 enum class MetaKind : uint8_t {
-  kIngest = 1,    // persisted LSN and where to pull from; one key
-  kHistory = 2,   // readable ranges and holes; one key
-  kTime = 3,      // time u64 -> lsn
-  kDynamic = 4,   // table id u64, lsn u64 -> dynamic metadata
-  kSideFile = 5,  // ~lsn u64 behind the path -> file
+  kIngest = 1,     // persisted LSN and where to pull from; one key
+  kHistory = 2,    // readable ranges and holes; one key
+  kTime = 3,       // time u64 -> lsn
+  kDynamic = 4,    // table id u64, lsn u64 -> dynamic metadata
+  kSideFile = 5,   // ~lsn u64 behind the path -> file
   kRegistry = 64,  // volume 0: names and settings of volumes, the server's business
 };
 

@@ -4,8 +4,8 @@
 // (rocksdb_kv_store), an in-memory map with a journal over the file-system seam in the simulator
 // (memory_kv_store); one contract suite runs on both.
 //
-// Crash: what survives is a prefix of the writes, in order, that includes every write before the last
-// Flush that returned OK. A batch is atomic across families.
+// Crash: what survives is a prefix of the writes, in order, that includes every write before the
+// last Flush that returned OK. A batch is atomic across families.
 #pragma once
 
 #include <cstdint>
@@ -65,13 +65,13 @@ class KvStore {
  public:
   virtual ~KvStore() = default;
 
-  // Reads may block and may be called from any thread: call them inside BlockingExecutor work when they
-  // can reach the disk.
+  // Reads may block and may be called from any thread: call them inside BlockingExecutor work when
+  // they can reach the disk.
   virtual Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const = 0;
   virtual std::unique_ptr<KvIterator> NewIterator(KvFamily family) const = 0;
 
-  // Visible to reads on return, durable only after Flush. Loop thread; writes are applied in call order.
-  // kNoSpace, kIoError: the store refuses further writes until reopened.
+  // Visible to reads on return, durable only after Flush. Loop thread; writes are applied in call
+  // order. kNoSpace, kIoError: the store refuses further writes until reopened.
   virtual Task<Status> Write(KvBatch batch) = 0;
   virtual Task<Status> Flush() = 0;
   // Ends background work. No call may be in progress or follow.

@@ -98,7 +98,9 @@ class MemoryKvStore::Iterator final : public KvIterator {
 class MemoryKvStore::Journal {
  public:
   Journal(Runtime* runtime, std::string directory, Map* map)
-      : files_(runtime->files), directory_(std::move(directory)), map_(map),
+      : files_(runtime->files),
+        directory_(std::move(directory)),
+        map_(map),
         turnstile_(runtime->scheduler) {}
 
   Task<Status> Open();
@@ -237,8 +239,8 @@ Task<Status> MemoryKvStore::Journal::Sync() {
   co_return failed_;
 }
 
-// The new journal replaces the old one only after it is durable under another name, so a crash leaves
-// one or the other.
+// The new journal replaces the old one only after it is durable under another name, so a crash
+// leaves one or the other.
 Task<Status> MemoryKvStore::Journal::WriteAnew() {
   std::string temporary = path() + ".new";
   Result<std::unique_ptr<File>> file = co_await files_->Open(temporary, OpenMode::kCreate);

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// A KvStore of ordered maps with a journal over the file-system seam: for the simulator and for tests.
-// Everything stays in memory; the journal brings it back.
+// A KvStore of ordered maps with a journal over the file-system seam: for the simulator and for
+// tests. Everything stays in memory; the journal brings it back.
 //
 // Journal file "<path>/journal":
 //   header  "RDBTKVJ1"
 //   record  u32 bytes, u32 crc32c(sequence, body), u64 sequence, body
 //   body    operations: u8 kind, u8 family, varint key bytes, key, varint value bytes, value
 //
-// A write appends its record, unsynced; Flush syncs. Opening reads records until the first that is cut,
-// has a wrong CRC or a wrong sequence number, and cuts the file there, so that no record of an earlier
-// life can follow a new one. A journal much larger than the data is written anew beside the old one and
-// renamed over it.
+// A write appends its record, unsynced; Flush syncs. Opening reads records until the first that is
+// cut, has a wrong CRC or a wrong sequence number, and cuts the file there, so that no record of an
+// earlier life can follow a new one. A journal much larger than the data is written anew beside the
+// old one and renamed over it.
 //
-// Crash: a prefix of the writes, with everything before the last OK Flush. Suspends: Write, Flush, Close
-// (file work). Reads may be called from any thread.
+// Crash: a prefix of the writes, with everything before the last OK Flush. Suspends: Write, Flush,
+// Close (file work). Reads may be called from any thread.
 #pragma once
 
 #include <memory>

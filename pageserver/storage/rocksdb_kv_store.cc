@@ -25,8 +25,9 @@ Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
   const std::string text = what + ": " + status.ToString();
   if (status.IsNoSpace() || text.find("No space left") != std::string::npos) {
     return Status(StatusCode::kNoSpace,
-                  text + "; free space on this disk and start the server again, nothing that was "
-                         "acknowledged is lost");
+                  text +
+                      "; free space on this disk and start the server again, nothing that was "
+                      "acknowledged is lost");
   }
   if (status.IsCorruption()) {
     return Corruption(text);
@@ -184,12 +185,11 @@ class RocksdbKvStore::Iterator final : public KvIterator {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-// Writes and flushes one after the other, and none after an error: what followed a lost write must not
-// survive it.
+// Writes and flushes one after the other, and none after an error: what followed a lost write must
+// not survive it.
 class RocksdbKvStore::Queue {
  public:
-  explicit Queue(Runtime* runtime)
-      : blocking_(runtime->blocking), turnstile_(runtime->scheduler) {}
+  explicit Queue(Runtime* runtime) : blocking_(runtime->blocking), turnstile_(runtime->scheduler) {}
 
   template <typename Work>
   Task<Status> Run(Work work) {
@@ -246,8 +246,8 @@ Task<Result<std::unique_ptr<KvStore>>> RocksdbKvStore::Open(Runtime* runtime, st
 Result<std::optional<std::string>> RocksdbKvStore::Get(KvFamily family,
                                                        std::string_view key) const {
   std::string value;
-  const rocksdb::Status status = database_->db()->Get(
-      rocksdb::ReadOptions(), database_->handle(family), AsSlice(key), &value);
+  const rocksdb::Status status =
+      database_->db()->Get(rocksdb::ReadOptions(), database_->handle(family), AsSlice(key), &value);
   if (status.IsNotFound()) {
     return std::optional<std::string>();
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The KvStore of production: one RocksDB database, a column family per KvFamily, without RocksDB's own
-// log (the log role holds the redo durably until a flush covers it). Atomic flush makes what survives
-// a prefix of the writes across families.
+// The KvStore of production: one RocksDB database, a column family per KvFamily, without RocksDB's
+// own log (the log role holds the redo durably until a flush covers it). Atomic flush makes what
+// survives a prefix of the writes across families.
 //
 // Memory: block cache (an option) + at most `write_buffer_bytes` of unflushed data + a few MiB.
 // Crash: as kv_store.h says. Suspends: Write, Flush, Close (blocking executor, in call order).

@@ -23,7 +23,8 @@ namespace redoubt {
 
 class VersionedMap {
  public:
-  using Value = std::shared_ptr<const std::string>;  // shared: an iterator's value outlives a delete
+  using Value =
+      std::shared_ptr<const std::string>;  // shared: an iterator's value outlives a delete
   struct Item {
     std::string key;
     Value value;  // null: nothing found
@@ -52,7 +53,8 @@ class VersionedMap {
   };
   using Family = std::map<std::string, std::vector<Version>, std::less<>>;
 
-  // A spin lock: sections are a few map operations, and worlds with threads use RocksDB for real work.
+  // A spin lock: sections are a few map operations, and worlds with threads use RocksDB for real
+  // work.
   class Lock {
    public:
     explicit Lock(std::atomic_flag* flag) : flag_(flag) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: every KvStore keeps the contract of kv_store.h. Method: the same cases on the in-memory store over
-// a simulated disk (crash = power cut) and on RocksDB over a real directory (crash = the files as they
-// are at that moment, copied away from under the open database).
+// Goal: every KvStore keeps the contract of kv_store.h. Method: the same cases on the in-memory
+// store over a simulated disk (crash = power cut) and on RocksDB over a real directory (crash = the
+// files as they are at that moment, copied away from under the open database).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -21,8 +21,7 @@ namespace {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "redoubt_kv_XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "redoubt_kv_XXXXXX").string();
     EXPECT_NE(mkdtemp(pattern.data()), nullptr);
     path_ = pattern;
   }
@@ -250,8 +249,8 @@ TEST_P(KvStoreContract, KeepsEverythingOverAClose) {
   EXPECT_EQ(world->Get(KvFamily::kDelta, "a"), "1");
 }
 
-// The heart: what survives is a prefix of the writes, with everything before the last OK Flush, and no
-// batch survives in part.
+// The heart: what survives is a prefix of the writes, with everything before the last OK Flush, and
+// no batch survives in part.
 class KvStoreCrash : public testing::TestWithParam<Kind> {};
 
 TEST_P(KvStoreCrash, APrefixOfTheWritesSurvives) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One simulated machine whose coroutines a test runs from plain code: Await(task) turns the world until
-// the task has ended. Kill and Restart are power cuts.
+// One simulated machine whose coroutines a test runs from plain code: Await(task) turns the world
+// until the task has ended. Kill and Restart are power cuts.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -51,8 +51,8 @@ class NodeHarness {
     world_.RunUntil(world_.now_ns() + kPatienceNs, done, kEventLimit);
   }
 
-  // Power off: running tasks are destroyed, the disk becomes a crash image. What the test holds of the
-  // node (stores, volumes) must be destroyed by the test: before, or right after.
+  // Power off: running tasks are destroyed, the disk becomes a crash image. What the test holds of
+  // the node (stores, volumes) must be destroyed by the test: before, or right after.
   void Kill(sim::CrashPolicy policy) {
     group_.reset();
     world_.KillNode(node_, sim::KillKind::kPower, policy);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: a page read at any LSN is what the database server had (Rule 7), however redo is cut into chunks,
-// batched, materialized, cached or pulled again after crashes (Rule 6). Method: the simulator's model
-// server, which logs what it does and remembers every version, independent of our applier.
+// Goal: a page read at any LSN is what the database server had (Rule 7), however redo is cut into
+// chunks, batched, materialized, cached or pulled again after crashes (Rule 6). Method: the
+// simulator's model server, which logs what it does and remembers every version, independent of our
+// applier.
 #include <gtest/gtest.h>
 
 #include "sim/oracle/page_history.h"

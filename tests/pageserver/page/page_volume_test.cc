@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: what a volume answers where there is no ordinary page to give: beyond applied, below the horizon,
-// in holes, in spaces that are gone, unknown or cannot be followed; and what it keeps beside pages.
-// Method: redo laid by hand, one machine, in-memory store.
+// Goal: what a volume answers where there is no ordinary page to give: beyond applied, below the
+// horizon, in holes, in spaces that are gone, unknown or cannot be followed; and what it keeps
+// beside pages. Method: redo laid by hand, one machine, in-memory store.
 #include "pageserver/page/page_volume.h"
 
 #include <gmock/gmock.h>

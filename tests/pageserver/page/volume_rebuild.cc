@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// volume_rebuild --base DIR --final DIR [--store memory|rocksdb] [--dir DIR]: does a volume rebuild what a
-// real server wrote, and how fast is it?
+// volume_rebuild --base DIR --final DIR [--store memory|rocksdb] [--dir DIR]: does a volume rebuild
+// what a real server wrote, and how fast is it?
 //
-// The pages of BASE (a cold copy) are imported into a volume, the redo in FINAL from BASE's checkpoint on
-// is fed to it, and every page that the volume gives at the end is compared with FINAL's file. Prints
-// rates and memory; exit code 0 = something was compared and everything was equal.
+// The pages of BASE (a cold copy) are imported into a volume, the redo in FINAL from BASE's
+// checkpoint on is fed to it, and every page that the volume gives at the end is compared with
+// FINAL's file. Prints rates and memory; exit code 0 = something was compared and everything was
+// equal.
 //
 // --chunk BYTES   payload bytes per chunk of the feed (default 262144)
 // --trust-index-load   take unlogged index builds as covered (their pages may come out unequal)
@@ -47,6 +48,7 @@ struct Flags {
   bool trust_index_load = false;
 };
 
+// tidy: allow(clock): a measurement of real time
 using Clock = std::chrono::steady_clock;
 double Seconds(Clock::time_point since) {
   return std::chrono::duration<double>(Clock::now() - since).count();
@@ -161,8 +163,7 @@ class Run {
   const Flags* flags_;
 };
 
-Task<Status> Run::PutSpace(PageVolume* volume, const PageStore* base, const Space* space,
-                           Lsn lsn) {
+Task<Status> Run::PutSpace(PageVolume* volume, const PageStore* base, const Space* space, Lsn lsn) {
   SpaceEventIn present;
   present.kind = SpaceEventKind::kPresent;
   present.space = space->id;
@@ -220,8 +221,8 @@ Task<Status> Run::Trust(PageVolume* volume, PageStore* original, Lsn lsn) {
   co_return co_await volume->PutSpaceEvents(std::move(events));
 }
 
-void Run::ComparePage(PageStore* original, const Space& space, PageNo page_no,
-                      const PageRead* read, Counts* counts) {
+void Run::ComparePage(PageStore* original, const Space& space, PageNo page_no, const PageRead* read,
+                      Counts* counts) {
   const PageId id{space.id, page_no};
   if (innodb::IsOldDoublewrite(id, original->page_size())) {
     return;
@@ -328,8 +329,7 @@ Task<int> Run::Main() {
   PageVolumeOptions options;
   options.volume = VolumeId(1);
   options.page_size = base->page_size();
-  auto import_volume =
-      std::make_unique<PageVolume>(runtime_, store->get(), &cache, &feed, options);
+  auto import_volume = std::make_unique<PageVolume>(runtime_, store->get(), &cache, &feed, options);
   // Images first; then the volume is started.
   auto begin = Clock::now();
   const Status imported = co_await Import(import_volume.get(), &*base, base_redo->checkpoint_lsn());

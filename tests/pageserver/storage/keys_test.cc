@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: the order of keys is the order of the tuples (images: newest first), and keys decode to what was
-// encoded. Method: properties over random tuples, drawn so that neighbours and extremes are common.
+// Goal: the order of keys is the order of the tuples (images: newest first), and keys decode to
+// what was encoded. Method: properties over random tuples, drawn so that neighbours and extremes
+// are common.
+#include "pageserver/storage/keys.h"
+
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
 #include <tuple>
-
-#include "pageserver/storage/keys.h"
 
 namespace redoubt {
 namespace {
@@ -39,8 +40,8 @@ RC_GTEST_PROP(Keys, DeltaKeysOrderAsTuples, ()) {
   const PageKey b = AnyPageKey();
   const std::string key_a = DeltaKey(a.volume, a.page, a.lsn);
   const std::string key_b = DeltaKey(b.volume, b.page, b.lsn);
-  RC_ASSERT((key_a < key_b) == (std::tuple(a.volume, a.page, a.lsn) <
-                                std::tuple(b.volume, b.page, b.lsn)));
+  RC_ASSERT((key_a < key_b) ==
+            (std::tuple(a.volume, a.page, a.lsn) < std::tuple(b.volume, b.page, b.lsn)));
   RC_ASSERT(DecodeDeltaKey(key_a) == a);
 }
 
@@ -49,8 +50,8 @@ RC_GTEST_PROP(Keys, ImageKeysOrderNewestFirst, ()) {
   const PageKey b = AnyPageKey();
   const std::string key_a = ImageKey(a.volume, a.page, a.lsn);
   const std::string key_b = ImageKey(b.volume, b.page, b.lsn);
-  RC_ASSERT((key_a < key_b) == (std::tuple(a.volume, a.page, b.lsn) <
-                                std::tuple(b.volume, b.page, a.lsn)));
+  RC_ASSERT((key_a < key_b) ==
+            (std::tuple(a.volume, a.page, b.lsn) < std::tuple(b.volume, b.page, a.lsn)));
   RC_ASSERT(DecodeImageKey(key_a) == a);
 }
 
