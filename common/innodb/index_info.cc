@@ -194,6 +194,9 @@ void IndexInfo::Derive() {
 }
 
 uint32_t IndexInfo::NullableInVersion(uint8_t row_version) const {
+  if (!versioned_) {
+    return nullable_count_;
+  }
   int16_t& count = nullable_by_version_[row_version];
   if (count < 0) {
     count = static_cast<int16_t>(

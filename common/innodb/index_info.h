@@ -74,7 +74,7 @@ class IndexInfo {
 
   // Nullable fields of a row without version or instant information, and of a node pointer.
   uint32_t nullable_count() const { return nullable_count_; }
-  // Of a row of `row_version` (VERSIONED).
+  // Of a row of `row_version`; all of them if not VERSIONED.
   uint32_t NullableInVersion(uint8_t row_version) const;
   // Of a row that stores `fields` fields (INSTANT).
   uint32_t NullableInFirst(uint32_t fields) const;

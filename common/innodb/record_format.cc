@@ -87,9 +87,8 @@ Problem ShapeOf(const PageBytes& page, const IndexInfo& index, uint32_t origin, 
     return "record has both a row version and an instant field count";
   }
   if (bits == kInfoVersion) {
-    if (!index.versioned()) {
-      return "record has a row version, its index none";
-    }
+    // Also in an index without versions: rows written after an upgrade of a table that has old
+    // instant columns carry version 0.
     shape->by_version = true;
     shape->row_version = rec[-6];
     shape->nulls_at = kCompactHeaderBytes + 1;

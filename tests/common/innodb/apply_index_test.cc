@@ -287,6 +287,21 @@ TEST_F(ApplyIndex, InstantRowsAreSizedByTheirFieldCount) {
             std::pair(7U, 9U));
 }
 
+TEST_F(ApplyIndex, RowVersionZeroIsLegalInAnIndexWithoutVersions) {
+  // Goal: a table with old-style instant columns, upgraded: new rows say "version 0" and store
+  // every field, while the index is INSTANT and not VERSIONED. Seen in a directory from 8.0.28
+  // under MySQL 9.7.4.
+  const Body index = Body().U8(1).U8(5).U16(3).U16(2).U16(1).U16(0x8004).U16(0x8002).U16(3);
+  const Bytes row = Body().U8(0).U8(0).U8(0).U16(0).U16(0).U32(1).U16(2).Text("abc").bytes();
+  const uint32_t origin = InsertRow(99, index, row, 7, kInfoVersion);
+  IndexInfo parsed;
+  ASSERT_EQ(parsed.Parse(index.bytes()), kNoProblem);
+  RecordSize size;
+  ASSERT_EQ(MeasureRecord(Page().bytes(), parsed, origin, &size), kNoProblem);
+  EXPECT_EQ(size.extra_bytes, 7U);
+  EXPECT_EQ(size.data_bytes, 9U);
+}
+
 TEST_F(ApplyIndex, NodePointersReserveNullBitsForTheWholeIndex) {
   // Nine nullable columns behind the key: two bitmap bytes although only the key is stored.
   std::vector<uint16_t> lengths(10, 1);
