@@ -229,8 +229,9 @@ def _wait(ctl: PageCtl, tail: RedoTail, seconds: float, what: str, done: Any) ->
         tail.check_running()
         tail.page_server.check_running()
         status = ctl.status(tail.volume)
-        if status.get("ingest_error"):
-            raise StackError(f"volume {tail.volume} stopped ingesting: {status['ingest_error']}")
+        error = str(status.get("ingest_error") or "")
+        if error and not error.startswith("unavailable"):  # unavailable: the volume is just being created
+            raise StackError(f"volume {tail.volume} stopped ingesting: {error}")
         if done(status):
             return status
         if time.monotonic() > deadline:

@@ -73,6 +73,7 @@ ALL: dict[str, Workload] = {
         _sql("undo_spaces"),
         _sql("change_buffering", options={"buffer_pool": "24M", "change_buffering": "all"}),
         _sql("index_builds", unlogged=True, quick=True),
+        _sql("locked_builds", unlogged=True, quick=True),
         _sql("ddl_churn", unlogged=True),
         _sql("users_routines"),
         _sql("deep_trees"),
