@@ -217,6 +217,32 @@ Task<Result<bool>> SourceServer::SpaceInUse(SpaceId space) {
   co_return rows->size() == 1 && rows->front().size() == 1 && rows->front()[0] != "discarded";
 }
 
+Task<Result<std::vector<uint64_t>>> SourceServer::CommittedIndexes(
+    std::vector<uint64_t> index_ids) {
+  std::vector<uint64_t> committed;
+  if (index_ids.empty()) {
+    co_return committed;
+  }
+  std::string statement =
+      "SELECT INDEX_ID FROM INFORMATION_SCHEMA.INNODB_INDEXES WHERE INDEX_ID IN (";
+  for (size_t i = 0; i < index_ids.size(); ++i) {
+    statement += (i == 0 ? "" : ",") + std::to_string(index_ids[i]);
+  }
+  statement += ")";
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
+  if (!rows.ok()) {
+    co_return rows.status();
+  }
+  for (const SqlRow& row : *rows) {
+    if (row.size() == 1 && row[0].has_value()) {
+      uint64_t id = 0;
+      std::from_chars(row[0]->data(), row[0]->data() + row[0]->size(), id);
+      committed.push_back(id);
+    }
+  }
+  co_return committed;
+}
+
 Task<Result<std::optional<int64_t>>> SourceServer::RedoEnabledAgainAt() {
   const Result<SqlRows> rows = co_await session_->Query(kRedoEnabledStatement);
   if (!rows.ok()) {

@@ -59,6 +59,8 @@ class SourceServer {
   Task<Result<std::vector<SourceFile>>> Files();
   // Whether the data dictionary has this tablespace and it is in use, neither dropped nor discarded.
   Task<Result<bool>> SpaceInUse(SpaceId space);
+  // Which of these indexes the data dictionary has: they are built and committed.
+  Task<Result<std::vector<uint64_t>>> CommittedIndexes(std::vector<uint64_t> index_ids);
   // When redo logging was last enabled again after ALTER INSTANCE DISABLE INNODB REDO_LOG, as far as the
   // server's error log in memory tells; nullopt: never. Unix time in nanoseconds.
   Task<Result<std::optional<int64_t>>> RedoEnabledAgainAt();

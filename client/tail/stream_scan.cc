@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/check.h"
+#include "common/innodb/packed_reader.h"
 #include "common/innodb/page_format.h"
 #include "common/innodb/redo_record.h"
 #include "common/innodb/redo_type.h"
@@ -22,25 +24,44 @@ bool CreatesTree(RedoType type) {
   return type == RedoType::kPageCreateCompact || type == RedoType::kPageCreateRedundant;
 }
 
-// A 4-byte write to FSP_SPACE_FLAGS: the new value. Body: u16 offset, then the value as c32 - an encrypted
-// space has bit 13 set, so 3 bytes or more; see redo README, "Integers".
+bool CreatesSdiTree(RedoType type) {
+  return type == RedoType::kPageCreateSdiCompact || type == RedoType::kPageCreateSdiRedundant;
+}
+
+// Record-level changes of an index page, as DML and index maintenance make them.
+bool ChangesRows(RedoType type) {
+  switch (type) {
+    case RedoType::kSecDeleteMark:
+    case RedoType::kRecordInsert:
+    case RedoType::kClustDeleteMark:
+    case RedoType::kRecordDelete:
+    case RedoType::kUpdateInPlace:
+    case RedoType::kListEndDelete:
+    case RedoType::kListStartDelete:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Offsets in an index page: its index id, and the page offset in the two segment headers of a root.
+constexpr uint16_t kIndexIdOffset = 66;
+constexpr uint16_t kLeafSegmentOffset = 82;
+constexpr uint16_t kTopSegmentOffset = 92;
+
+// Body of the write records: u16 offset, value as c32, or c64 for 8 bytes.
+uint16_t WriteOffset(const RedoRecord& record) {
+  return record.body.size() < 3 ? uint16_t{0} : LoadBe16(record.body.data());
+}
+
+// A 4-byte write to FSP_SPACE_FLAGS: the new value.
 bool WritesSpaceFlags(const RedoRecord& record, uint32_t* flags) {
-  if (record.type != RedoType::kWrite4 || record.page.page_no != PageNo(0) ||
-      record.body.size() < 3 || LoadBe16(record.body.data()) != innodb::kFspFlagsOffset) {
+  if (record.type != RedoType::kWrite4 || WriteOffset(record) != innodb::kFspFlagsOffset) {
     return false;
   }
-  const uint8_t* p = record.body.data() + 2;
-  const size_t length = record.body.size() - 2;
-  if (p[0] < 0x80) {
-    *flags = p[0];
-  } else if (p[0] < 0xC0 && length >= 2) {
-    *flags = (p[0] & 0x3FU) << 8 | p[1];
-  } else if (p[0] < 0xE0 && length >= 3) {
-    *flags = (p[0] & 0x1FU) << 16 | static_cast<uint32_t>(p[1]) << 8 | p[2];
-  } else {
-    return false;  // no flag has so high a bit
-  }
-  return true;
+  innodb::PackedReader reader(record.body.subspan(2));
+  *flags = reader.C32();
+  return reader.AtEnd();
 }
 
 }  // namespace
@@ -60,8 +81,12 @@ std::string UnsupportedReason(uint32_t space_flags) {
 }
 
 void StreamScan::Know(SpaceId space, std::string path) {
-  spaces_[space] = KnownSpace{std::move(path), false, Lsn{}, Lsn{}};
+  KnownSpace known;
+  known.path = std::move(path);
+  EndBuildsIn(space);
+  spaces_[space] = std::move(known);
   recently_deleted_.erase(space);
+  last_live_space_ = kNoSpace;
 }
 
 void StreamScan::Forget() {
@@ -69,6 +94,9 @@ void StreamScan::Forget() {
   recently_deleted_.clear();
   creations_.clear();
   creation_order_.clear();
+  builds_.clear();
+  spaces_with_barrier_.clear();
+  sdi_roots_.clear();
   last_live_space_ = kNoSpace;
 }
 
@@ -92,6 +120,8 @@ Status StreamScan::Take(const innodb::MtrView& mtr, std::vector<Barrier>* barrie
   ++mtr_count_;
   record_count_ += mtr.records.size();
   const LsnRange range{mtr.start_lsn, mtr.end_lsn};
+  segment_pages_.clear();
+  new_root_.space = kNoSpace;
   for (const RedoRecord& record : mtr.records) {
     REDOUBT_RETURN_IF_ERROR(TakeRecord(record, range, barriers));
   }
@@ -124,12 +154,19 @@ void StreamScan::TakePageRecord(const RedoRecord& record, LsnRange mtr,
       barriers->push_back({BarrierKind::kUnsupported, mtr, id, 0, mtr.start, reason, flags});
     }
   }
-  if (CreatesTree(record.type)) {
-    RememberCreation(record.page, mtr.start);
+  WatchTree(record, mtr);
+  if (id != last_live_space_) {
+    TakeSpaceOfPage(id, mtr, barriers);
   }
-  if (id == last_live_space_) {
-    return;
+  if (ChangesRows(record.type)) {
+    const auto sdi_root = sdi_roots_.find(id);
+    if (sdi_root == sdi_roots_.end() || sdi_root->second != record.page.page_no) {
+      TakeRowChange(id, mtr, barriers);
+    }
   }
+}
+
+void StreamScan::TakeSpaceOfPage(SpaceId id, LsnRange mtr, std::vector<Barrier>* barriers) {
   const auto [entry, unknown] = spaces_.try_emplace(id);
   KnownSpace& space = entry->second;
   if (unknown || space.deleted) {
@@ -144,6 +181,90 @@ void StreamScan::TakePageRecord(const RedoRecord& record, LsnRange mtr,
     recently_deleted_.erase(id);
   }
   last_live_space_ = id;
+  last_live_ = &space;  // map nodes stay where they are
+}
+
+void StreamScan::TakeRowChange(SpaceId id, LsnRange mtr, std::vector<Barrier>* barriers) {
+  REDOUBT_CHECK(id == last_live_space_);
+  KnownSpace& space = *last_live_;
+  space.rows_seen = true;
+  if (space.build_count == 0 || space.barrier_in_batch) [[likely]] {
+    return;
+  }
+  space.barrier_in_batch = true;
+  spaces_with_barrier_.push_back(id);
+  Barrier barrier{BarrierKind::kBuildSuspected, mtr, id, 0, mtr.start, "", 0};
+  for (const auto& [index_id, build] : builds_) {
+    if (build.space == id) {
+      barrier.hole_start = std::min(barrier.hole_start, build.started);
+    }
+  }
+  barriers->push_back(std::move(barrier));
+}
+
+void StreamScan::BeginBatch() {
+  for (const SpaceId id : spaces_with_barrier_) {
+    const auto space = spaces_.find(id);
+    if (space != spaces_.end()) {
+      space->second.barrier_in_batch = false;
+    }
+  }
+  spaces_with_barrier_.clear();
+}
+
+// A root is created in one mtr that writes both segment headers, creates the page and sets its index id; a page
+// that is split off has no segment headers.
+void StreamScan::WatchTree(const RedoRecord& record, LsnRange mtr) {
+  switch (record.type) {
+    case RedoType::kWrite2: {
+      const uint16_t offset = WriteOffset(record);
+      if (offset == kLeafSegmentOffset || offset == kTopSegmentOffset) {
+        segment_pages_.push_back(record.page);
+      }
+      return;
+    }
+    case RedoType::kWrite8: {
+      if (record.page != new_root_ || WriteOffset(record) != kIndexIdOffset) {
+        return;
+      }
+      innodb::PackedReader reader(record.body.subspan(2));
+      const uint64_t index_id = reader.C64();
+      const auto space = spaces_.find(record.page.space);
+      const bool rows = space == spaces_.end() || space->second.rows_seen;
+      if (reader.AtEnd() && rows && index_id != 0 && builds_.size() < kBuildsMax &&
+          builds_.try_emplace(index_id, IndexBuild{record.page.space, mtr.start}).second) {
+        ++spaces_[record.page.space].build_count;
+      }
+      return;
+    }
+    default:
+      break;
+  }
+  if (CreatesTree(record.type)) {
+    RememberCreation(record.page, mtr.start);
+    if (std::find(segment_pages_.begin(), segment_pages_.end(), record.page) !=
+        segment_pages_.end()) {
+      new_root_ = record.page;
+    }
+  } else if (CreatesSdiTree(record.type)) {
+    sdi_roots_.try_emplace(record.page.space, record.page.page_no);
+  }
+}
+
+void StreamScan::EndBuild(uint64_t index_id) {
+  const auto build = builds_.find(index_id);
+  if (build == builds_.end()) {
+    return;
+  }
+  const auto space = spaces_.find(build->second.space);
+  if (space != spaces_.end() && space->second.build_count > 0) {
+    --space->second.build_count;
+  }
+  builds_.erase(build);
+}
+
+void StreamScan::EndBuildsIn(SpaceId space) {
+  std::erase_if(builds_, [space](const auto& build) { return build.second.space == space; });
 }
 
 Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
@@ -155,7 +276,13 @@ Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
     if (!create.ok()) {
       return create.status().WithContext(innodb::Describe(record));
     }
-    spaces_[id] = KnownSpace{create->path, false, mtr.start, Lsn{}};
+    EndBuildsIn(id);
+    KnownSpace space;
+    space.path = create->path;
+    space.created = mtr.start;
+    space.rows_seen = false;
+    spaces_[id] = std::move(space);
+    sdi_roots_.erase(id);
     recently_deleted_.erase(id);
     std::string reason = UnsupportedReason(create->space_flags);
     if (!reason.empty()) {
@@ -173,8 +300,13 @@ Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
     if (!removed.ok()) {
       return removed.status().WithContext(innodb::Describe(record));
     }
-    KnownSpace& space = spaces_[id];
-    space = KnownSpace{removed->path, true, space.created, mtr.end};
+    EndBuildsIn(id);
+    KnownSpace space;
+    space.path = removed->path;
+    space.deleted = true;
+    space.created = spaces_[id].created;
+    space.deleted_lsn = mtr.end;
+    spaces_[id] = space;
     if (!innodb::IsUndoSpace(id)) {
       recently_deleted_[id] = space;
       if (recently_deleted_.size() > kDeletedMax) {
@@ -191,6 +323,7 @@ Status StreamScan::TakeIndexLoad(const RedoRecord& record, LsnRange mtr,
   if (!load.ok()) {
     return load.status().WithContext(innodb::Describe(record));
   }
+  EndBuild(load->index_id);
   Barrier barrier{BarrierKind::kIndexLoad, mtr, record.page.space, load->index_id, Lsn{}, "", 0};
   if (record.page.page_no == kNoRootPage) {
     barrier.kind = BarrierKind::kFullTextLoad;

@@ -14,6 +14,7 @@ namespace {
 constexpr Duration kRetryInterval = std::chrono::milliseconds(500);
 constexpr Duration kRegistrationPatience = std::chrono::seconds(5);
 constexpr Duration kGroupStartPatience = std::chrono::seconds(5);
+constexpr uint64_t kLookBackBytes = 64 << 20;
 constexpr Duration kImportRetryInterval = std::chrono::seconds(5);
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
@@ -371,10 +372,42 @@ Task<Result<Lsn>> Tailer::ImportStart() {
   co_return Cancelled("stopped before the import could begin");
 }
 
+Task<Status> Tailer::LookBack(Lsn end) {
+  const Result<RedoDirectory> directory = co_await reader_->Scan();
+  if (!directory.ok() || directory->files.empty()) {
+    co_return directory.status();
+  }
+  const Lsn oldest(end.value() - std::min(end.value(), kLookBackBytes));
+  Result<Lsn> start = co_await reader_->FindGroupStart(std::max(directory->begin(), oldest));
+  if (!start.ok() || *start >= end) {
+    co_return Status::Ok();  // nothing older is there
+  }
+  innodb::MtrAssembler assembler(*start);
+  std::vector<Barrier> past;
+  while (assembler.fed_lsn() < end && !stopping()) {
+    const Result<RedoRead> read = co_await reader_->Read(assembler.fed_lsn(), end);
+    if (!read.ok() || read->payload.empty()) {
+      break;  // recycled meanwhile: this was only to know more
+    }
+    scan_.BeginBatch();
+    const Status taken = assembler.Feed(read->payload, [this, &past](const innodb::MtrView& mtr) {
+      past.clear();
+      return scan_.Take(mtr, &past);
+    });
+    if (!taken.ok()) {
+      break;
+    }
+  }
+  co_return Status::Ok();
+}
+
 Task<Status> Tailer::StartImportTask(Lsn lsn) {
   REDOUBT_CHECK(!import_running_);
   import_needed_ = true;
-  const Status announced = co_await importer_.Announce(lsn);
+  Status announced = co_await importer_.Announce(lsn);
+  if (announced.ok()) {
+    announced = co_await LookBack(lsn);
+  }
   if (!announced.ok()) {
     co_return announced;
   }

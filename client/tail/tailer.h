@@ -88,6 +88,8 @@ class Tailer {
   Task<Result<proto::VolumeState>> LookWhenApplied(Lsn end, bool* stands_still);
   Task<Status> BeginImport(std::string reason);
   Task<Result<Lsn>> ImportStart();
+  // Lets the scan see the redo before `end` that is still there: index builds that are under way.
+  Task<Status> LookBack(Lsn end);
   Task<Status> StartImportTask(Lsn lsn);
   Task<Result<bool>> RedoWasOffSince(int64_t unix_ns);
   Task<void> ImportTask();

@@ -164,6 +164,12 @@ Task<Status> Tailer::NewGeneration() {
   if (!status.ok()) {
     co_return status;
   }
+  if (generation_ == 0 && !import_needed_) {
+    status = co_await LookBack(end);
+    if (!status.ok()) {
+      co_return status;
+    }
+  }
   if (generation_ == 0 && newest_time_ns_ != 0) {
     const Result<bool> was_off = co_await RedoWasOffSince(newest_time_ns_);
     if (was_off.ok() && *was_off) {
@@ -346,6 +352,7 @@ Task<Status> Tailer::Consume(RedoRead read, bool dead) {
   }
   REDOUBT_CHECK(read.start == assembler_.fed_lsn());
   pending_.insert(pending_.end(), read.payload.begin(), read.payload.end());
+  scan_.BeginBatch();
   const Status parsed = assembler_.Feed(read.payload, [this](const innodb::MtrView& mtr) {
     return scan_.Take(mtr, &barriers_);
   });

@@ -84,6 +84,9 @@ Task<void> Tailer::LookAtVolume(uint64_t round) {
     wanting.emplace_back(space);
   }
   Status status = co_await unlogged_.Satisfy(std::move(wanting), HoleFloor());
+  if (status.ok()) {
+    status = co_await unlogged_.CheckBuilds();
+  }
   if (status.ok() && round % kRevivedRounds == 0 && watch_.state() == SourceState::kUp) {
     status = co_await unlogged_.FindRevived();
   }

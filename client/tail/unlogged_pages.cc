@@ -179,6 +179,9 @@ Task<Status> UnloggedPages::Handle(Barrier barrier, Lsn hole_floor) {
     case BarrierKind::kSpaceAppeared:
       status = co_await HandleAppeared(std::move(barrier));
       break;
+    case BarrierKind::kBuildSuspected:
+      status = co_await HandleBuildSuspected(std::move(barrier));
+      break;
     case BarrierKind::kUnsupported:
       status = co_await HandleUnsupported(std::move(barrier));
       break;
@@ -244,7 +247,33 @@ Task<Status> UnloggedPages::HandleFullTextLoad(Barrier barrier, Lsn hole_floor) 
   co_return status;
 }
 
+// CREATE UNDO TABLESPACE logs every page of the new file, only not the file itself.
+Task<Status> UnloggedPages::HandleUndoAppeared(Barrier barrier) {
+  const Result<std::optional<SpaceFile>> file = co_await Locate(barrier.space);
+  if (!file.ok()) {
+    co_return file.status();
+  }
+  if (!file->has_value()) {
+    co_return Status::Ok();  // dropped since
+  }
+  std::string path = PathInVolume(watch_->facts().datadir, (*file)->path);
+  runtime_->log->Info("undo tablespace " + path + " (space " +
+                      std::to_string(barrier.space.value()) + ") was created at LSN " +
+                      Text(barrier.mtr.start));
+  scan_->Know(barrier.space, path);
+  proto::SpaceEvent event = Event(proto::SpaceEvent::PRESENT, barrier.space, barrier.mtr.start);
+  event.set_path(std::move(path));
+  event.set_flags((*file)->flags);
+  std::vector<proto::SpaceEvent> events{std::move(event)};
+  const Status status = co_await sink_->PutSpaces(std::move(events));
+  co_return status;
+}
+
 Task<Status> UnloggedPages::HandleAppeared(Barrier barrier) {
+  if (innodb::IsUndoSpace(barrier.space)) {
+    const Status status = co_await HandleUndoAppeared(std::move(barrier));
+    co_return status;
+  }
   const Result<Reading> reading = co_await Read(barrier.space);
   if (!reading.ok()) {
     co_return reading.status();
@@ -276,11 +305,120 @@ Task<Status> UnloggedPages::HandleAppeared(Barrier barrier) {
                                std::max(barrier.mtr.end, reading->copy.page_lsn_max),
                                barrier.hole_start);
   }
-  if (status.ok() && !innodb::IsUndoSpace(barrier.space)) {
+  if (status.ok()) {
     // The import may not have flushed everything yet: once more when the checkpoint has passed.
     wanted_[barrier.space] = {watch_->sample().current, {}, kWantedPauseMin};
   }
   co_return status;
+}
+
+// A session for dictionary questions; nullptr: no server now.
+Task<SourceServer*> UnloggedPages::Server() {
+  if (watch_->state() != SourceState::kUp) {
+    server_ = nullptr;
+    co_return nullptr;
+  }
+  if (server_ == nullptr || server_generation_ != watch_->generation()) {
+    server_ = nullptr;
+    const uint64_t generation = watch_->generation();
+    Result<std::unique_ptr<SqlSession>> session = co_await connector_->Connect();
+    if (!session.ok()) {
+      co_return nullptr;
+    }
+    server_ = std::make_unique<SourceServer>(runtime_, std::move(*session));
+    server_generation_ = generation;
+  }
+  co_return server_.get();
+}
+
+Task<std::vector<uint64_t>> UnloggedPages::CommittedBuilds(std::optional<SpaceId> space) {
+  while (asking_ && space.has_value()) {  // the stream waits for its answer, the timer does not
+    co_await runtime_->scheduler->Sleep(std::chrono::milliseconds(2));
+  }
+  std::vector<uint64_t> ids;
+  for (const auto& [index_id, build] : scan_->builds()) {
+    if (!space.has_value() || build.space == *space) {
+      ids.push_back(index_id);
+    }
+  }
+  const TimePoint begin = runtime_->scheduler->Now();
+  if (ids.empty() || asking_ || begin < ask_not_before_) {
+    co_return std::vector<uint64_t>();
+  }
+  asking_ = true;
+  SourceServer* const server = co_await Server();
+  if (server != nullptr) {
+    Result<std::vector<uint64_t>> committed = co_await server->CommittedIndexes(ids);
+    if (committed.ok()) {
+      ids = std::move(*committed);
+    } else {
+      server_ = nullptr;
+      if (space == std::nullopt) {
+        ids.clear();
+      }
+    }
+  } else if (space == std::nullopt) {
+    ids.clear();
+  }
+  asking_ = false;
+  const TimePoint end = runtime_->scheduler->Now();
+  ask_not_before_ = end + 20 * (end - begin);
+  co_return ids;
+}
+
+Task<Status> UnloggedPages::FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn,
+                                        Lsn hole_start) {
+  const Result<Reading> reading = co_await Read(space);
+  if (!reading.ok()) {
+    co_return reading.status();
+  }
+  for (const uint64_t index_id : index_ids) {
+    scan_->EndBuild(index_id);
+  }
+  if (!reading->found) {
+    co_return Status::Ok();  // dropped since; its record is on the way
+  }
+  if (!reading->copy.unsupported_reason.empty()) {
+    const Status status = co_await Unsupported(
+        space, lsn, PathInVolume(watch_->facts().datadir, reading->file.path),
+        reading->copy.unsupported_reason);
+    co_return status;
+  }
+  runtime_->log->Info("index " + std::to_string(index_ids.front()) +
+                      " was built without redo and without a record of it before LSN " + Text(lsn) +
+                      ": sent " + std::to_string(reading->copy.image_count) + " pages of " +
+                      reading->file.path);
+  const Status status =
+      co_await Complete(space, std::max(lsn, reading->copy.page_lsn_max), hole_start);
+  co_return status;
+}
+
+Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
+  std::vector<uint64_t> committed = co_await CommittedBuilds(barrier.space);
+  if (committed.empty()) {
+    co_return Status::Ok();  // still being built; an online build says when it ends
+  }
+  const Status status = co_await FetchBuilds(barrier.space, std::move(committed),
+                                             barrier.mtr.start, barrier.hole_start);
+  co_return status;
+}
+
+Task<Status> UnloggedPages::CheckBuilds() {
+  const std::vector<uint64_t> committed = co_await CommittedBuilds(std::nullopt);
+  for (const uint64_t index_id : committed) {
+    const auto build = scan_->builds().find(index_id);
+    if (build == scan_->builds().end()) {
+      continue;  // the stream was faster
+    }
+    const IndexBuild found = build->second;
+    std::vector<uint64_t> ids{index_id};
+    const Status status =
+        co_await FetchBuilds(found.space, std::move(ids), sink_->next_lsn(), found.started);
+    if (!status.ok()) {
+      co_return status;
+    }
+  }
+  co_return Status::Ok();
 }
 
 Task<Status> UnloggedPages::HandleUnsupported(Barrier barrier) {
@@ -338,7 +476,7 @@ Task<bool> UnloggedPages::InUse(SpaceId space) {
   if (!session.ok()) {
     co_return false;
   }
-  SourceServer server(runtime_, std::move(*session));
+  SourceServer server(runtime_, std::move(*session));  // the shared session may be busy
   const Result<bool> in_use = co_await server.SpaceInUse(space);
   co_return in_use.ok() && *in_use;
 }

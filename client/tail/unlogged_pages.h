@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -38,6 +39,10 @@ class UnloggedPages {
   // Deals with a barrier; the redo below barrier.mtr.start was appended, nothing at or above it.
   // `hole_floor`: where a hole begins at the earliest when the build's begin is not known.
   Task<Status> Handle(Barrier barrier, Lsn hole_floor);
+
+  // Index builds that nobody has seen end and that no row change pointed at: reads the spaces of those that
+  // are committed by now.
+  Task<Status> CheckBuilds();
 
   // The page server misses bases in these spaces. Reads each again once the server's checkpoint has passed
   // the LSN at which it was first asked for, and not too often.
@@ -72,7 +77,14 @@ class UnloggedPages {
   Task<Status> HandleIndexLoad(SpaceId space, Barrier barrier, Lsn hole_floor);
   Task<Status> HandleFullTextLoad(Barrier barrier, Lsn hole_floor);
   Task<Status> HandleAppeared(Barrier barrier);
+  Task<Status> HandleUndoAppeared(Barrier barrier);
   Task<Status> HandleUnsupported(Barrier barrier);
+  Task<Status> HandleBuildSuspected(Barrier barrier);
+  // The pending builds in `space` (all spaces: nullopt) that are committed; with no server to ask, all.
+  Task<std::vector<uint64_t>> CommittedBuilds(std::optional<SpaceId> space);
+  Task<Status> FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn,
+                           Lsn hole_start);
+  Task<SourceServer*> Server();
   Task<Status> Complete(SpaceId space, Lsn lsn, Lsn hole_start);
   Task<Status> Unsupported(SpaceId space, Lsn lsn, std::string path, std::string reason);
   Task<Lsn> FlushedNow();
@@ -93,6 +105,12 @@ class UnloggedPages {
   std::map<SpaceId, Wanted> wanted_;
   std::map<SpaceId, uint32_t> seen_again_;  // deleted space -> polls in which its file was there
   uint64_t spaces_read_count_ = 0;
+  // For questions about the dictionary, which may be slow on a server with many tables: asked at most a
+  // twentieth of the time.
+  std::unique_ptr<SourceServer> server_;
+  uint64_t server_generation_ = 0;
+  bool asking_ = false;
+  TimePoint ask_not_before_{};
 };
 
 }  // namespace redoubt::tail
