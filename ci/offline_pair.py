@@ -23,8 +23,8 @@ import workloads
 
 _REDO_DIR = "#innodb_redo"
 # The server makes 32 files of the capacity and may recycle the first as soon as the second is in use, so one file has to
-# hold a whole workload: 512 MiB.
-_REDO_CAPACITY = "16G"
+# hold a whole workload: 256 MiB.
+_REDO_CAPACITY = "8G"
 
 
 class PairError(RuntimeError):
