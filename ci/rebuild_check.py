@@ -198,6 +198,14 @@ def choose(arguments: argparse.Namespace) -> list[workloads.Workload]:
     return list({workload.name: workload for workload in chosen}.values()) if arguments.all else chosen
 
 
+def group_by_options(chosen: list[workloads.Workload]) -> list[tuple[str, list[workloads.Workload]]]:
+    """Those that want the same server settings share a server."""
+    groups: dict[str, list[workloads.Workload]] = {}
+    for workload in chosen:
+        groups.setdefault(repr(sorted(workload.options.items())), []).append(workload)
+    return [("+".join(w.name for w in group), group) for group in groups.values()]
+
+
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -210,7 +218,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="the short list (default when nothing is named)")
     parser.add_argument("--page-size", type=int, default=16384, choices=[4096, 8192, 16384, 32768, 65536])
     parser.add_argument("--fast-shutdown", type=int, default=1, choices=[0, 1])
-    parser.add_argument("--together", action="store_true", help="all workloads on one server, one comparison")
+    parser.add_argument("--together", action="store_true", help="workloads that want the same settings share a server and a comparison")
     parser.add_argument("--offline", action="store_true", help="without a page server, from a cold copy")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and keep everything")
     return parser.parse_args()
@@ -220,7 +228,7 @@ def main() -> int:
     """Runs the checks; see the module's head."""
     arguments = parse_arguments()
     chosen = choose(arguments)
-    groups = [("+".join(w.name for w in chosen), chosen)] if arguments.together else [(w.name, [w]) for w in chosen]
+    groups = group_by_options(chosen) if arguments.together else [(w.name, [w]) for w in chosen]
     check = check_offline if arguments.offline else check_online
     outcomes = []
     for number, (name, group) in enumerate(groups):
