@@ -405,15 +405,20 @@ Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
 
 Task<Status> UnloggedPages::CheckBuilds() {
   const std::vector<uint64_t> committed = co_await CommittedBuilds(std::nullopt);
+  std::map<SpaceId, std::vector<uint64_t>> by_space;
   for (const uint64_t index_id : committed) {
     const auto build = scan_->builds().find(index_id);
-    if (build == scan_->builds().end()) {
-      continue;  // the stream was faster
+    if (build != scan_->builds().end()) {  // else the stream was faster
+      by_space[build->second.space].push_back(index_id);
     }
-    const IndexBuild found = build->second;
-    std::vector<uint64_t> ids{index_id};
-    const Status status =
-        co_await FetchBuilds(found.space, std::move(ids), sink_->next_lsn(), found.started);
+  }
+  for (const auto& [space, index_ids] : by_space) {
+    Lsn started = sink_->next_lsn();
+    for (const uint64_t index_id : index_ids) {
+      const auto build = scan_->builds().find(index_id);
+      started = build == scan_->builds().end() ? started : std::min(started, build->second.started);
+    }
+    const Status status = co_await FetchBuilds(space, index_ids, sink_->next_lsn(), started);
     if (!status.ok()) {
       co_return status;
     }
