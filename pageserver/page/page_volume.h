@@ -124,7 +124,7 @@ struct PageVolumeOptions {
   // Redo of pages whose chains are too long and wait to be materialized; above it ingest waits.
   size_t chain_backlog_bytes_max = 256 << 20;
   // Batches that wait for the store; above it ingest waits.
-  size_t frozen_batches_max = 2;
+  size_t frozen_batches_max = 1;
   // An idle volume writes out a batch that is older, and flushes what was written at least so
   // often.
   Duration batch_age_max = std::chrono::seconds(5);

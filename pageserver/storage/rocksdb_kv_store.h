@@ -21,7 +21,7 @@ struct RocksdbKvStoreOptions {
   // Uncompressed blocks, index and filter blocks included.
   size_t block_cache_bytes = 32 << 20;
   // Bound of all unflushed data together.
-  size_t write_buffer_bytes = 64 << 20;
+  size_t write_buffer_bytes = 48 << 20;
   int background_job_count = 2;
 };
 

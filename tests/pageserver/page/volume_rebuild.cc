@@ -9,8 +9,10 @@
 // equal.
 //
 // --chunk BYTES   payload bytes per chunk of the feed (default 262144)
+// --volumes N     the same into N volumes of one store, one after the other: for measuring memory
 // --trust-index-load   take unlogged index builds as covered (their pages may come out unequal)
 // --cache BYTES   page cache (default 64 MiB)      --no-compare   rates only
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -46,6 +48,7 @@ struct Flags {
   size_t cache_bytes = 64 << 20;
   bool compare = true;
   bool trust_index_load = false;
+  uint32_t volumes = 1;
 };
 
 // tidy: allow(clock): a measurement of real time
@@ -123,6 +126,7 @@ class DirectoryFeed final : public RedoFeed {
     co_return batch;
   }
   void Persisted(Lsn) override {}
+  void Rewind() { next_ = 0; }
   Lsn end() const { return end_; }
   size_t bytes() const { return bytes_; }
 
@@ -152,6 +156,11 @@ class Run {
  private:
   Task<Status> Import(PageVolume* volume, PageStore* base, Lsn lsn);
   Task<Status> PutSpace(PageVolume* volume, const PageStore* base, const Space* space, Lsn lsn);
+  static void Print(const char* what, const Status& status);
+  static unsigned long long U(uint64_t number) { return number; }
+  Task<bool> Ingest(PageVolume* volume, const DirectoryFeed* feed);
+  Task<int> OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageStore* base,
+                      Lsn checkpoint);
   Task<Status> Trust(PageVolume* volume, PageStore* original, Lsn lsn);
   Task<Status> Compare(PageVolume* volume, PageStore* original, Counts* counts);
   Task<Status> CompareSpace(PageVolume* volume, PageStore* original, const Space* space,
@@ -298,109 +307,134 @@ Task<Status> Run::Compare(PageVolume* volume, PageStore* original, Counts* count
   co_return Status::Ok();
 }
 
+void Run::Print(const char* what, const Status& status) {
+  std::fprintf(stderr, "volume_rebuild: %s: %s\n", what, status.ToString().c_str());
+}
+
+// Pulls the feed's redo into the volume; false when it could not.
+Task<bool> Run::Ingest(PageVolume* volume, const DirectoryFeed* feed) {
+  const size_t resident_before = ResidentBytes();
+  size_t resident_most = resident_before;
+  const auto begin = Clock::now();
+  const double cpu_before = CpuSeconds();
+  const Status started = co_await volume->Start();
+  if (!started.ok()) {
+    Print("start", started);
+    co_return false;
+  }
+  for (;;) {
+    const TimePoint soon = runtime_->scheduler->Now() + std::chrono::milliseconds(20);
+    const Status applied = co_await volume->WaitApplied(feed->end(), soon);
+    resident_most = std::max(resident_most, ResidentBytes());
+    if (applied.ok()) {
+      break;
+    }
+    if (!volume->status().ingest_error.empty()) {
+      std::fprintf(stderr, "%s\n", volume->status().ingest_error.c_str());
+      co_return false;
+    }
+  }
+  const double seconds = Seconds(begin);
+  const double megabytes = static_cast<double>(feed->bytes()) / 1e6;
+  std::printf(
+      "redo %.1f MB applied in %.2f s = %.0f MB/s, cpu %.2f s, backlog %.1f MB; resident before "
+      "%.0f MB, most %.0f MB\n",
+      megabytes, seconds, megabytes / seconds, CpuSeconds() - cpu_before,
+      static_cast<double>(volume->status().chain_backlog_bytes) / 1e6,
+      static_cast<double>(resident_before) / 1e6, static_cast<double>(resident_most) / 1e6);
+  co_return true;
+}
+
+Task<int> Run::OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageStore* base,
+                         Lsn checkpoint) {
+  PageCache cache(flags_->cache_bytes);
+  PageVolumeOptions options;
+  options.volume = id;
+  options.page_size = base->page_size();
+  auto begin = Clock::now();
+  {
+    // Images first; then the volume is started.
+    PageVolume volume(runtime_, store, &cache, feed, options);
+    const Status imported = co_await Import(&volume, base, checkpoint);
+    if (!imported.ok()) {
+      Print("import", imported);
+      co_return 2;
+    }
+    if (flags_->trust_index_load) {
+      Result<PageStore> original = PageStore::Open(flags_->final);
+      const Status trusted = co_await Trust(&volume, &*original, feed->end());
+      REDOUBT_CHECK(trusted.ok());
+    }
+  }
+  std::printf("volume %u: import %.2f s; ", id.value(), Seconds(begin));
+  PageVolume volume(runtime_, store, &cache, feed, options);
+  const bool ingested = co_await Ingest(&volume, feed);
+  if (!ingested) {
+    co_return 2;
+  }
+  Counts counts;
+  if (flags_->compare) {
+    Result<PageStore> original = PageStore::Open(flags_->final);
+    begin = Clock::now();
+    const double cpu_before = CpuSeconds();
+    const Status compared = co_await Compare(&volume, &*original, &counts);
+    REDOUBT_CHECK(compared.ok());
+    std::printf(
+        "compared %llu unequal %llu holes %llu free %llu spaces missing %llu in %.2f s, cpu %.2f "
+        "s\n",
+        U(counts.compared), U(counts.unequal), U(counts.holes), U(counts.free), U(counts.missing),
+        Seconds(begin), CpuSeconds() - cpu_before);
+  }
+  begin = Clock::now();
+  const uint64_t images = volume.status().materialized_images;
+  co_await volume.Stop();
+  std::printf("images made %llu, stop %.2f s\n", U(images), Seconds(begin));
+  co_return counts.unequal == 0 && (counts.compared > 0 || !flags_->compare) ? 0 : 1;
+}
+
 Task<int> Run::Main() {
   Result<PageStore> base = PageStore::Open(flags_->base);
   const Result<RedoSource> base_redo = RedoSource::Open(flags_->base);
   const Result<RedoSource> redo = RedoSource::Open(flags_->final);
   for (const Status& status : {base.status(), base_redo.status(), redo.status()}) {
     if (!status.ok()) {
-      std::fprintf(stderr, "%s\n", status.ToString().c_str());
+      Print("input", status);
       co_return 2;
     }
   }
-  const Lsn start = *redo->FirstMtr(base_redo->checkpoint_lsn());
   DirectoryFeed feed;
   feed.runtime = runtime_;
-  const Status loaded = feed.Load(*redo, start, flags_->chunk_bytes);
+  const Lsn checkpoint = base_redo->checkpoint_lsn();
+  const Status loaded = feed.Load(*redo, *redo->FirstMtr(checkpoint), flags_->chunk_bytes);
   if (!loaded.ok()) {
-    std::fprintf(stderr, "%s\n", loaded.ToString().c_str());
+    Print("redo", loaded);
     co_return 2;
   }
-  RocksdbKvStoreOptions rocksdb;
+  const RocksdbKvStoreOptions rocksdb;
   Task<Result<std::unique_ptr<KvStore>>> open =
       flags_->store == "memory" ? MemoryKvStore::Open(runtime_, flags_->dir)
                                 : RocksdbKvStore::Open(runtime_, flags_->dir, rocksdb);
   Result<std::unique_ptr<KvStore>> store = co_await open;
   if (!store.ok()) {
-    std::fprintf(stderr, "%s\n", store.status().ToString().c_str());
+    Print("store", store.status());
     co_return 2;
   }
-  PageCache cache(flags_->cache_bytes);
-  PageVolumeOptions options;
-  options.volume = VolumeId(1);
-  options.page_size = base->page_size();
-  auto import_volume = std::make_unique<PageVolume>(runtime_, store->get(), &cache, &feed, options);
-  // Images first; then the volume is started.
-  auto begin = Clock::now();
-  const Status imported = co_await Import(import_volume.get(), &*base, base_redo->checkpoint_lsn());
-  if (!imported.ok()) {
-    std::fprintf(stderr, "import: %s\n", imported.ToString().c_str());
-    co_return 2;
+  int code = 0;
+  for (uint32_t number = 1; number <= flags_->volumes && code == 0; ++number) {
+    feed.Rewind();
+    code = co_await OneVolume(store->get(), VolumeId(number), &feed, &*base, checkpoint);
   }
-  if (flags_->trust_index_load) {
-    Result<PageStore> original = PageStore::Open(flags_->final);
-    const Status trusted = co_await Trust(import_volume.get(), &*original, feed.end());
-    REDOUBT_CHECK(trusted.ok());
-  }
-  const double import_seconds = Seconds(begin);
-  import_volume.reset();
-  PageVolume volume(runtime_, store->get(), &cache, &feed, options);
-  const size_t resident_before = ResidentBytes();
-  begin = Clock::now();
-  const double cpu_before = CpuSeconds();
-  const Status started = co_await volume.Start();
-  if (!started.ok()) {
-    std::fprintf(stderr, "start: %s\n", started.ToString().c_str());
-    co_return 2;
-  }
-  size_t resident_most = 0;
-  double applied_seconds = 0;
-  for (;;) {
-    const Status applied = co_await volume.WaitApplied(
-        feed.end(), runtime_->scheduler->Now() + std::chrono::milliseconds(50));
-    resident_most = std::max(resident_most, ResidentBytes());
-    if (applied.ok()) {
-      break;
-    }
-    if (!volume.status().ingest_error.empty()) {
-      std::fprintf(stderr, "%s\n", volume.status().ingest_error.c_str());
-      co_return 2;
-    }
-  }
-  applied_seconds = Seconds(begin);
-  const uint64_t backlog = volume.status().chain_backlog_bytes;
-  Counts counts;
-  if (flags_->compare) {
-    Result<PageStore> original = PageStore::Open(flags_->final);
-    const auto compare_begin = Clock::now();
-    const Status compared = co_await Compare(&volume, &*original, &counts);
-    REDOUBT_CHECK(compared.ok());
-    std::printf("compared in %.2f s\n", Seconds(compare_begin));
-  }
-  const PageVolumeStatus status = volume.status();
-  const auto stop_begin = Clock::now();
-  co_await volume.Stop();
-  const double stop_seconds = Seconds(stop_begin);
-  const double megabytes = static_cast<double>(feed.bytes()) / 1e6;
-  std::printf(
-      "import %.2f s; redo %.1f MB applied in %.2f s = %.0f MB/s; stop %.2f s; cpu %.2f s\n"
-      "images made %llu, backlog when applied %.1f MB, resident before %.0f MB, most %.0f MB\n",
-      import_seconds, megabytes, applied_seconds, megabytes / applied_seconds, stop_seconds,
-      CpuSeconds() - cpu_before, static_cast<unsigned long long>(status.materialized_images),
-      static_cast<double>(backlog) / 1e6, static_cast<double>(resident_before) / 1e6,
-      static_cast<double>(resident_most) / 1e6);
-  std::printf("compared %llu unequal %llu holes %llu free %llu spaces missing %llu\n",
-              static_cast<unsigned long long>(counts.compared),
-              static_cast<unsigned long long>(counts.unequal),
-              static_cast<unsigned long long>(counts.holes),
-              static_cast<unsigned long long>(counts.free),
-              static_cast<unsigned long long>(counts.missing));
   const Status closed = co_await (*store)->Close();
   REDOUBT_CHECK(closed.ok());
-  co_return counts.unequal == 0 && (counts.compared > 0 || !flags_->compare) ? 0 : 1;
+  co_return code;
 }
 
 int Main(int argc, char** argv) {
+  // As a server does that counts its memory: large blocks go back to the system when freed, and threads
+  // share arenas.
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
   Flags flags;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -417,6 +451,8 @@ int Main(int argc, char** argv) {
       flags.chunk_bytes = std::strtoull(argv[++i], nullptr, 10);
     } else if (arg == "--cache" && more) {
       flags.cache_bytes = std::strtoull(argv[++i], nullptr, 10);
+    } else if (arg == "--volumes" && more) {
+      flags.volumes = static_cast<uint32_t>(std::strtoul(argv[++i], nullptr, 10));
     } else if (arg == "--trust-index-load") {
       flags.trust_index_load = true;
     } else if (arg == "--no-compare") {
