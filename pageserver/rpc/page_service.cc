@@ -84,7 +84,9 @@ Task<Status> PageService::DoGetPages(GetPagesCall* call) {
       continue;
     }
     result->set_page_lsn(read.page_lsn.value());
-    call->payload_out.push_back(ImageOf(read, page_size));
+    std::shared_ptr<const Bytes> image = ImageOf(read, page_size);
+    const uint32_t crc = image_crcs_.CrcOf(image);
+    call->payload_out.emplace_back(std::move(image), crc);
   }
   co_return Status::Ok();
 }

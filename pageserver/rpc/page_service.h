@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "pageserver/rpc/image_crc.h"
 #include "pageserver/rpc/service_call.h"
 #include "proto/page_service.pb.h"
 
@@ -66,6 +67,7 @@ class PageService {
   Runtime* runtime_;
   VolumeRegistry* registry_;
   std::map<uint32_t, std::shared_ptr<const Bytes>> zero_pages_;  // by page size
+  ImageCrcMemo image_crcs_;
 };
 
 }  // namespace redoubt

@@ -3,6 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
+#include "pageserver/rpc/image_crc.h"
 
 namespace redoubt {
 
@@ -11,7 +12,7 @@ void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
   REDOUBT_CHECK(out.size() == kFrameFixedBytes);
   size_t payload_bytes = 0;
   for (const auto& part : reply.payload) {
-    payload_bytes += part->size();
+    payload_bytes += part.bytes->size();
   }
   REDOUBT_CHECK(payload_bytes <= UINT32_MAX && reply.header.size() <= UINT32_MAX);
   StoreBe32(out.data(), kFrameMagic);
@@ -22,7 +23,8 @@ void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
   StoreBe64(out.data() + 16, request_id);
   uint32_t crc = Crc32cExtend(Crc32c(out.first(24)), reply.header);
   for (const auto& part : reply.payload) {
-    crc = Crc32cExtend(crc, *part);
+    crc = part.crc.has_value() ? CombineCrc32c(crc, *part.crc, part.bytes->size())
+                               : Crc32cExtend(crc, *part.bytes);
   }
   StoreBe32(out.data() + 24, crc);
 }

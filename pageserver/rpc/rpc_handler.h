@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "common/base/bytes.h"
@@ -17,11 +19,21 @@ namespace redoubt {
 
 inline constexpr uint16_t kResponseBit = 0x8000;
 
+// A part of an answer's payload, sent from where it lies. Shared with the page cache or the log's
+// memory, which may drop theirs while the bytes are being sent.
+struct ReplyPart {
+  ReplyPart(std::shared_ptr<const Bytes> part_bytes)  // NOLINT: implicit by design
+      : bytes(std::move(part_bytes)) {}
+  ReplyPart(std::shared_ptr<const Bytes> part_bytes, uint32_t known_crc)
+      : bytes(std::move(part_bytes)), crc(known_crc) {}
+  std::shared_ptr<const Bytes> bytes;
+  // CRC-32C of the bytes when somebody knows it already.
+  std::optional<uint32_t> crc;
+};
+
 struct RpcReply {
   Bytes header;  // the serialised response message
-  // Sent one after the other as the frame's payload, from where they lie. Shared with the page
-  // cache or the log's memory, which may drop theirs while the bytes are being sent.
-  std::vector<std::shared_ptr<const Bytes>> payload;
+  std::vector<ReplyPart> payload;
 };
 
 class RpcHandler {
@@ -32,7 +44,7 @@ class RpcHandler {
   virtual Task<RpcReply> Handle(Frame request) = 0;
 };
 
-// The 28 fixed bytes of a frame whose payload lies in parts.
+// The 28 fixed bytes of a frame whose payload lies in parts. Parts of known CRC are not read.
 void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
                       MutableByteView out);
 

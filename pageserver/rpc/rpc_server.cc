@@ -160,8 +160,8 @@ size_t RpcServer::Peer::GatherParts(std::vector<ByteView>* parts) const {
     }
     parts->emplace_back(outgoing.fixed);
     parts->emplace_back(outgoing.reply.header);
-    for (const auto& part : outgoing.reply.payload) {
-      parts->emplace_back(*part);
+    for (const ReplyPart& part : outgoing.reply.payload) {
+      parts->emplace_back(*part.bytes);
     }
     for (size_t i = parts->size() - 2 - outgoing.reply.payload.size(); i < parts->size(); ++i) {
       bytes += (*parts)[i].size();

@@ -23,7 +23,7 @@ struct ServiceCall {
   Bytes payload;     // of the request
   VolumeRef volume;  // never null when the method runs
   Response response;
-  std::vector<std::shared_ptr<const Bytes>> payload_out;
+  std::vector<ReplyPart> payload_out;
 };
 
 template <typename Message>
