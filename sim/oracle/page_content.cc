@@ -40,9 +40,9 @@ void PageContent::Check(const PageAnswer& answer) {
                                 std::to_string(innodb::PageLsnOf(answer.image).value()));
     return;
   }
-  const auto [at, unused] =
-      std::mismatch(answer.image.begin(), answer.image.end(), truth.image.begin());
-  if (at != answer.image.end()) {
+  if (!std::equal(answer.image.begin(), answer.image.end(), truth.image.begin())) {
+    const auto [at, unused] =
+        std::mismatch(answer.image.begin(), answer.image.end(), truth.image.begin());
     findings_->Report("C2", where + ": differs from the right page at byte " +
                                 std::to_string(at - answer.image.begin()));
   }

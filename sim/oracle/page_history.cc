@@ -11,13 +11,23 @@ namespace redoubt::sim {
 
 std::vector<PageHistory::Patch> PageHistory::Difference(ByteView before, ByteView after) {
   constexpr size_t kWord = 8;
+  constexpr size_t kStride = 256;
   std::vector<Patch> patches;
   REDOUBT_CHECK(before.size() == after.size());
-  REDOUBT_CHECK(after.size() % kWord == 0);
+  REDOUBT_CHECK(after.size() % kStride == 0);
   for (size_t at = 0; at < after.size(); at += kWord) {
-    if (std::equal(after.begin() + static_cast<ptrdiff_t>(at),
-                   after.begin() + static_cast<ptrdiff_t>(at + kWord),
-                   before.begin() + static_cast<ptrdiff_t>(at))) {
+    const auto same = [&](size_t bytes) {
+      return std::equal(after.begin() + static_cast<ptrdiff_t>(at),
+                        after.begin() + static_cast<ptrdiff_t>(at + bytes),
+                        before.begin() + static_cast<ptrdiff_t>(at));
+    };
+    while (at % kStride == 0 && at < after.size() && same(kStride)) {
+      at += kStride;
+    }
+    if (at == after.size()) {
+      break;
+    }
+    if (same(kWord)) {
       continue;
     }
     if (patches.empty() || patches.back().offset + patches.back().bytes.size() != at) {

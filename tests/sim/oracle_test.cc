@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//
+// Each checker is shown what it has to see, and what it must not take for it.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "common/innodb/page_format.h"
+#include "sim/oracle/acknowledged_redo.h"
+#include "sim/oracle/epoch_fence.h"
+#include "sim/oracle/lsn_order.h"
+#include "sim/oracle/page_content.h"
+#include "sim/oracle/useful_work.h"
+
+namespace redoubt::sim {
+namespace {
+
+std::string First(const Findings& findings) {
+  return findings.empty() ? "" : findings.all().front().checker;
+}
+
+TEST(AcknowledgedRedo, SeesALogThatEndsBelowWhatWasAcknowledged) {
+  Findings findings;
+  AcknowledgedRedo redo(&findings);
+  redo.Acknowledged(Lsn(100));
+  redo.Acknowledged(Lsn(90));
+  EXPECT_EQ(redo.acknowledged(), Lsn(100));
+  redo.ServerEnd(Lsn(100), Lsn(100), "test");
+  // Asked before the last acknowledgement came.
+  redo.ServerEnd(Lsn(95), Lsn(90), "test");
+  EXPECT_TRUE(findings.empty());
+  redo.ServerEnd(Lsn(99), Lsn(100), "test");
+  EXPECT_EQ(First(findings), "C1");
+}
+
+TEST(AcknowledgedRedo, SeesChangedBytes) {
+  Findings findings;
+  AcknowledgedRedo redo(&findings);
+  const LsnRange range{Lsn(8204), Lsn(8208)};
+  redo.ReadBack(range, AsBytes("abcd"), AsBytes("abcd"));
+  EXPECT_TRUE(findings.empty());
+  redo.ReadBack(range, AsBytes("abxd"), AsBytes("abcd"));
+  redo.ReadBack(range, AsBytes("abc"), AsBytes("abcd"));
+  EXPECT_EQ(findings.all().size(), 2U);
+  EXPECT_EQ(First(findings), "C1");
+}
+
+struct Pages {
+  Pages() : history(4096), content(&findings, &history) {
+    Bytes image(4096);
+    innodb::SetPageLsn(MutableByteView(image), Lsn(0));
+    image[100] = 1;
+    history.Record(id, Lsn(1000), image);
+    image[100] = 2;
+    history.Record(id, Lsn(2000), image);
+  }
+  // The answer that a right server gives.
+  PageAnswer Right(uint64_t lsn) {
+    truth = history.At(id, Lsn(lsn));
+    return PageAnswer{id, Lsn(lsn), Status::Ok(), truth.page_lsn, truth.image};
+  }
+  PageId id{SpaceId(5), PageNo(3)};
+  Findings findings;
+  PageHistory history;
+  PageContent content;
+  PageHistory::Version truth;
+};
+
+TEST(PageContent, AcceptsTheRightPageAtEveryLsn) {
+  Pages pages;
+  for (const uint64_t lsn : {999, 1000, 1500, 1999, 2000, 3000}) {
+    pages.content.Check(pages.Right(lsn));
+  }
+  EXPECT_TRUE(pages.findings.empty());
+  EXPECT_EQ(pages.content.checked_count(), 6U);
+}
+
+TEST(PageContent, SeesAnOlderANewerAndAMissingVersion) {
+  Pages pages;
+  PageAnswer older = pages.Right(1500);
+  older.read_lsn = Lsn(2500);
+  pages.content.Check(older);
+  EXPECT_EQ(pages.findings.all().size(), 1U);
+  PageAnswer newer = pages.Right(2500);
+  newer.read_lsn = Lsn(1500);
+  pages.content.Check(newer);
+  EXPECT_EQ(pages.findings.all().size(), 2U);
+  PageAnswer missing = pages.Right(1500);
+  missing.status = NotFound("no such page");
+  pages.content.Check(missing);
+  EXPECT_EQ(pages.findings.all().size(), 3U);
+  EXPECT_EQ(First(pages.findings), "C2");
+}
+
+TEST(PageContent, SeesOneWrongByteAndABadChecksum) {
+  Pages pages;
+  PageAnswer answer = pages.Right(1500);
+  Bytes wrong(answer.image.begin(), answer.image.end());
+  wrong[100] ^= 1;
+  answer.image = wrong;
+  pages.content.Check(answer);
+  EXPECT_EQ(First(pages.findings), "C3");
+  // With a checksum that fits the wrong byte.
+  innodb::StampPage(MutableByteView(wrong), answer.page_lsn);
+  pages.content.Check(answer);
+  EXPECT_EQ(pages.findings.all().back().checker, "C2");
+}
+
+TEST(LsnOrder, SeesPositionsThatGoBack) {
+  Findings findings;
+  LsnOrder order(&findings);
+  uint64_t ticket = order.TakeTicket();
+  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+  ticket = order.TakeTicket();
+  // Applied may go back over a restart: it lives in memory.
+  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(40)});
+  EXPECT_TRUE(findings.empty());
+  ticket = order.TakeTicket();
+  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(39)});
+  EXPECT_EQ(First(findings), "C4");
+}
+
+// An answer that was asked for before another one came may be older than that one.
+TEST(LsnOrder, DoesNotBlameOvertakenAnswers) {
+  Findings findings;
+  LsnOrder order(&findings);
+  const uint64_t slow = order.TakeTicket();
+  const uint64_t fast = order.TakeTicket();
+  order.Observe(fast, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+  order.Observe(slow, ServerPositions{Lsn(10), Lsn(15), Lsn(30), Lsn(35)});
+  EXPECT_TRUE(findings.empty());
+}
+
+TEST(LsnOrder, SeesAppliedBeyondCommit) {
+  Findings findings;
+  LsnOrder order(&findings);
+  order.Observe(order.TakeTicket(), ServerPositions{Lsn(10), Lsn(20), Lsn(50), Lsn(40)});
+  EXPECT_EQ(First(findings), "C4");
+}
+
+TEST(EpochFence, SeesAnOlderWriterAcknowledgedBehindANewer) {
+  Findings findings;
+  EpochFence fence(&findings);
+  fence.Promised(Epoch(1), Lsn(100));
+  fence.Acknowledged(Epoch(1), Lsn(150));
+  fence.Promised(Epoch(2), Lsn(160));
+  // On its way when the newer one took over.
+  fence.Acknowledged(Epoch(1), Lsn(160));
+  EXPECT_TRUE(findings.empty());
+  fence.Acknowledged(Epoch(1), Lsn(170));
+  EXPECT_EQ(First(findings), "C5");
+}
+
+TEST(EpochFence, SeesANewEpochThatStartsBelowWhatAnOlderWasTold) {
+  Findings findings;
+  EpochFence fence(&findings);
+  fence.Promised(Epoch(1), Lsn(100));
+  fence.Acknowledged(Epoch(1), Lsn(150));
+  fence.Promised(Epoch(2), Lsn(140));
+  EXPECT_EQ(First(findings), "C5");
+}
+
+TEST(EpochFence, SeesAnEpochGivenTwice) {
+  Findings findings;
+  EpochFence fence(&findings);
+  fence.Promised(Epoch(1), Lsn(100));
+  fence.Promised(Epoch(1), Lsn(100));
+  EXPECT_EQ(First(findings), "C5");
+}
+
+TEST(UsefulWork, NamesWhatIsMissing) {
+  const WorkDone floor{100, 10, 1};
+  EXPECT_EQ(MissingWork(WorkDone{100, 10, 1}, floor), "");
+  EXPECT_EQ(MissingWork(WorkDone{100, 9, 1}, floor), "pages checked 9 of at least 10; ");
+}
+
+}  // namespace
+}  // namespace redoubt::sim

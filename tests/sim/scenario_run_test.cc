@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "sim/cluster/scenario_run.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "sim/cluster/settings.h"
+
+namespace redoubt::sim {
+namespace {
+
+constexpr char kSmall[] = R"(
+name: "small"
+topology { tailers: 2 readers: 1 }
+workload {
+  redo_bytes_per_s { min: 30000 } page_size_log2 { min: 12 } spaces { min: 2 }
+  pages_per_space { min: 8 } chunk_bytes_max { min: 3000 } read_interval_ms { min: 20 }
+  page_batch_bytes { min: 20000 } log_segment_bytes { min: 50000 } log_tail_bytes { min: 20000 }
+  page_cache_bytes { min: 100000 }
+}
+network { latency_us_mean { min: 100 } }
+disk { sync_us_mean { min: 500 } }
+schedule { kind: SERVER_POWER at_ms: 1000 duration_ms: 100 }
+schedule { kind: SERVER_POWER at_ms: 2000 duration_ms: 100 }
+schedule { kind: TAKE_OVER at_ms: 2500 duration_ms: 800 }
+phases { chaos_ms: 4000 calm_ms_max: 60000 }
+limits { events: 5000000 }
+)";
+
+proto::Scenario Small() {
+  Result<proto::Scenario> scenario = ParseScenario(kSmall);
+  REDOUBT_CHECK(scenario.ok());
+  return *scenario;
+}
+
+RunReport Run(uint64_t seed, Plant plant) {
+  RunOptions options;
+  options.seed = seed;
+  options.plant = plant;
+  return RunScenario(Small(), options);
+}
+
+// The same seed twice in one process: nothing of the first run may be left in the second.
+TEST(ScenarioRun, SameSeedSameTrace) {
+  const RunReport first = Run(7, Plant::kNone);
+  const RunReport second = Run(7, Plant::kNone);
+  EXPECT_EQ(first.trace_hash, second.trace_hash);
+  EXPECT_EQ(first.draw_count, second.draw_count);
+  EXPECT_NE(first.trace_hash, Run(8, Plant::kNone).trace_hash);
+}
+
+TEST(ScenarioRun, PassesAndDoesItsWork) {
+  const RunReport report = Run(1, Plant::kNone);
+  EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
+  EXPECT_EQ(report.work.faults_fired, 3U);
+  EXPECT_GE(report.server_starts, 4U);
+  EXPECT_GE(report.writer_count, 2U);
+  EXPECT_GT(report.work.acknowledged_bytes, 100'000U);
+}
+
+// No bug, no trust: a planted bug has to be found, as a safety failure, within a few seeds.
+void ExpectFound(Plant plant, uint64_t seeds_max) {
+  for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
+    const RunReport report = Run(seed, plant);
+    if (report.outcome == Outcome::kSafety) {
+      return;
+    }
+  }
+  ADD_FAILURE() << "not found within " << seeds_max << " seeds";
+}
+
+TEST(ScenarioRun, FindsAcknowledgementsBeforeTheSync) { ExpectFound(Plant::kAckBeforeSync, 40); }
+
+TEST(ScenarioRun, FindsMissingDirectorySyncs) { ExpectFound(Plant::kMissingDirsync, 40); }
+
+// With a floor that cannot be reached the seed is idle, not passed.
+TEST(ScenarioRun, CallsAnIdleSeedIdle) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_expect()->set_reads_min(1'000'000);
+  const RunReport report = RunScenario(scenario, RunOptions());
+  EXPECT_EQ(report.outcome, Outcome::kIdle);
+}
+
+// A server that never comes back in the calm phase is a liveness failure that says where it hangs.
+TEST(ScenarioRun, CallsAHangALivenessFailure) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_limits()->set_events(20'000);
+  const RunReport report = RunScenario(scenario, RunOptions());
+  EXPECT_EQ(report.outcome, Outcome::kLiveness);
+  EXPECT_NE(report.reason.find("event limit"), std::string::npos) << report.reason;
+}
+
+TEST(ParseScenario, NamesThePlaceOfAnError) {
+  const Result<proto::Scenario> unknown = ParseScenario("name: \"x\"\nnonsense: 3\n");
+  EXPECT_EQ(unknown.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(unknown.status().message().find("line 2"), std::string::npos);
+  std::string text = kSmall;
+  text.replace(text.find("page_size_log2 { min: 12 }"), 26, "page_size_log2 { min: 11 }");
+  EXPECT_NE(ParseScenario(text).status().message().find("page_size_log2"), std::string::npos);
+}
+
+// Switching one fault class off leaves the others' settings as they were.
+TEST(Resolve, FaultClassesDrawFromTheirOwnStreams) {
+  proto::Scenario scenario = Small();
+  for (const proto::FaultKind kind : {proto::SERVER_POWER, proto::PARTITION}) {
+    proto::SwarmFault* fault = scenario.add_swarm();
+    fault->set_kind(kind);
+    fault->set_enable_percent(100);
+    fault->mutable_interval_ms()->set_min(100);
+    fault->mutable_interval_ms()->set_max(10'000);
+  }
+  const ResolvedScenario both = Resolve(scenario, 5);
+  scenario.mutable_swarm()->DeleteSubrange(0, 1);
+  const ResolvedScenario one = Resolve(scenario, 5);
+  EXPECT_EQ(both.swarm[1].interval_ns_mean, one.swarm[0].interval_ns_mean);
+  EXPECT_EQ(both.run.begin_lsn, one.run.begin_lsn);
+}
+
+}  // namespace
+}  // namespace redoubt::sim
