@@ -39,6 +39,10 @@ Task<Status> Compare::Run() {
   if (!found.ok()) {
     co_return found;
   }
+  found = co_await FindExternalFiles(&*listed);
+  if (!found.ok()) {
+    co_return found;
+  }
   const Status matched = MatchSpaces(*std::move(listed));
   if (!matched.ok()) {
     co_return matched;
@@ -69,9 +73,22 @@ Task<Status> Compare::FindFiles(std::string folder) {
   co_return Status::Ok();
 }
 
+Task<Status> Compare::FindExternalFiles(const std::vector<SpaceFile>* listed) {
+  for (const SpaceFile& space : *listed) {
+    if (!space.path.starts_with('/') || found_.contains(space.space.value())) {
+      continue;
+    }
+    const Status added = co_await AddFile(space.path);
+    if (!added.ok() && added.code() != StatusCode::kNotFound) {
+      co_return added;
+    }
+  }
+  co_return Status::Ok();
+}
+
 Task<Status> Compare::AddFile(std::string path) {
   const uint32_t page_size = reader_->page_size();
-  const std::string full_path = options_.datadir + "/" + path;
+  const std::string full_path = path.starts_with('/') ? path : options_.datadir + "/" + path;
   auto opened = co_await runtime_->files->Open(full_path, OpenMode::kRead);
   if (!opened.ok()) {
     co_return opened.status();

@@ -84,6 +84,9 @@ class Compare final : private ScanVisitor {
   };
 
   Task<Status> FindFiles(std::string folder);
+  // Those outside the data directory (DATA DIRECTORY, ADD DATAFILE), at the paths that were
+  // recorded.
+  Task<Status> FindExternalFiles(const std::vector<SpaceFile>* listed);
   Task<Status> AddFile(std::string path);
   Status MatchSpaces(std::vector<SpaceFile> listed);
   Task<Status> OnBegin(size_t index) override;

@@ -128,8 +128,13 @@ Task<Status> ServerReader::ReadAtTime(int64_t time_unix_ns) {
   const Result<proto::LsnAtTimeResponse> answer =
       co_await client_.LsnAtTime(std::move(request), deadline);
   if (!answer.ok()) {
-    co_return answer.status().WithContext("volume " + options_.volume + " at " +
-                                          FormatTime(time_unix_ns));
+    const Status& status = answer.status();
+    co_return Status(status.code(),
+                     "volume " + options_.volume + " at " + FormatTime(time_unix_ns) + ": " +
+                         status.message() + "; it can be read from LSN " +
+                         std::to_string(state_.horizon_lsn()) + " to " +
+                         std::to_string(state_.applied_lsn()) + " (" +
+                         FormatTime(static_cast<int64_t>(state_.newest_time_unix_ns())) + ")");
   }
   const Lsn lsn(answer->lsn());
   co_return co_await ReadAt(lsn);

@@ -132,6 +132,16 @@ TEST_F(CompareTest, UnsupportedSpacesAreNamedAndTemporaryOnesSkipped) {
   EXPECT_THAT(summary.unsupported[0], HasSubstr("zip.ibd"));
 }
 
+TEST_F(CompareTest, ExternalFilesAreFoundWhereTheyWereRecorded) {
+  const std::filesystem::path outside = directory_.string() + "_outside.ibd";
+  reader_.AddSpace(SpaceId(8), outside.string(), 1);
+  WriteWhole(outside, reader_.pages[8][0].image);
+  const CompareSummary& summary = Run();
+  std::filesystem::remove(outside);
+  EXPECT_TRUE(summary.equal());
+  EXPECT_EQ(summary.pages_compared, kPages + 1);
+}
+
 TEST_F(CompareTest, NothingComparedIsNotEqual) {
   reader_.spaces.clear();
   reader_.pages.clear();
