@@ -15,6 +15,7 @@ python3 ci/rebuild_check.py [--sql FILE]... [--sysbench SPEC]... [--name NAME]..
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import shutil
@@ -24,6 +25,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import mysql
 import offline_pair
@@ -135,11 +137,15 @@ def check_online(name: str, chosen: list[workloads.Workload], arguments: argpars
     return outcome
 
 
-def _report_unequal(result: dict[str, object]) -> None:
+def _report_unequal(result: dict[str, Any]) -> None:
+    """How many in which file, and the first few in full."""
     unequal = result.get("unequal") or []
-    if isinstance(unequal, list):
-        for page in unequal[:20]:
-            print(f"    unequal: {json.dumps(page)}", flush=True)
+    for path, count in collections.Counter(page.get("path", "?") for page in unequal).most_common(20):
+        print(f"    unequal: {count} in {path}", flush=True)
+    for page in unequal[:5]:
+        print(f"    unequal: {json.dumps(page)}", flush=True)
+    for name in result.get("unsupported") or []:
+        print(f"    not followed: {name}", flush=True)
 
 
 def check_offline(name: str, chosen: list[workloads.Workload], arguments: argparse.Namespace, work_dir: Path) -> Outcome:
