@@ -152,10 +152,10 @@ def main() -> int:
         command += ["-L", options.only]
     elif options.fast:
         command += ["-LE", "sanitize|fuzz|sim|real"]
+    if checks.failed:
+        print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
     print("== tests", flush=True)
     result = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
-    if checks.failed:
-        print(f"check.py: stages that failed before the tests: {', '.join(checks.failed)}", file=sys.stderr)
     return 1 if result != 0 or checks.failed else 0
 
 
