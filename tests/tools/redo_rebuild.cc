@@ -14,6 +14,7 @@
 // on
 // --from-start       with --parse-only: from the oldest block of the files instead of the
 // checkpoint
+// --bench            first read, check and parse the same redo without applying it
 // --json             one line of JSON instead of text
 #include <chrono>
 #include <cstdio>
@@ -39,6 +40,7 @@ struct Flags {
   bool check_each_mtr = false;
   bool parse_only = false;
   bool from_start = false;
+  bool bench = false;
 };
 
 struct Comparison {
@@ -138,7 +140,9 @@ class Comparer {
     const Lsn original = PageLsnOf(theirs);
     result_.lsn_behind += original < ours ? 1 : 0;
     result_.lsn_ahead += original > ours ? 1 : 0;
-    if (ours != original || difference.masked_count != 0) {
+    // A server may be told to write another checksum than crc32, or none.
+    const bool crc32 = LoadBe32(theirs.data() + kPageChecksumOffset) == PageChecksum(theirs);
+    if (ours != original || difference.masked_count != 0 || !crc32) {
       return;
     }
     Bytes stamped(mine.begin(), mine.end());
@@ -367,6 +371,8 @@ int Main(int argc, char** argv) {
       flags.check_each_mtr = true;
     } else if (arg == "--parse-only") {
       flags.parse_only = true;
+    } else if (arg == "--bench") {
+      flags.bench = true;
     } else if (arg == "--from-start") {
       flags.from_start = true;
     } else {
@@ -375,13 +381,20 @@ int Main(int argc, char** argv) {
     }
   }
   if (flags.final.empty() || (flags.base.empty() && !flags.parse_only && !flags.from_start)) {
-    std::fprintf(stderr,
-                 "usage: redo_rebuild --base DIR --final DIR [--redo DIR] [--check-each-mtr] "
-                 "[--json] | --parse-only --final DIR [--base DIR | --from-start] | "
-                 "--from-start --final DIR\n");
+    std::fprintf(
+        stderr,
+        "usage: redo_rebuild --base DIR --final DIR [--redo DIR] [--check-each-mtr] [--bench] "
+        "[--json] | --parse-only --final DIR [--base DIR | --from-start] | "
+        "--from-start --final DIR\n");
     return 2;
   }
-  return flags.parse_only ? ParseOnly(flags) : Rebuild(flags);
+  if (flags.parse_only || flags.bench) {
+    const int result = ParseOnly(flags);
+    if (flags.parse_only || result != 0) {
+      return result;
+    }
+  }
+  return Rebuild(flags);
 }
 
 }  // namespace
