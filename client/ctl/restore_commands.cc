@@ -32,11 +32,12 @@ void AddLeftOut(std::string_view name, const std::vector<LeftOut>& left_out, Jso
   json->EndArray();
 }
 
-void PrintRestored(const RestoreSummary& summary, const std::string& directory, double seconds,
-                   Console* console) {
+void PrintRestored(const RestoreSummary& summary, const std::string& directory,
+                   int64_t log_time_unix_ns, double seconds, Console* console) {
   if (console->json()) {
     JsonWriter json;
     json.BeginObject().Field("directory", directory).Field("lsn", summary.lsn.value());
+    json.Field("log_time_unix_ns", log_time_unix_ns);
     json.Field("complete", summary.complete()).Field("files", summary.file_count);
     json.Field("pages", summary.page_count).Field("pages_written", summary.pages_written);
     json.Field("file_bytes", summary.file_bytes);
@@ -132,6 +133,11 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   if (!opened.ok()) {
     co_return co_await session.End(session.Refuse(console, opened));
   }
+  if (options.moment.time_unix_ns && !console->json()) {
+    console->Note("the newest redo known at " + FormatTime(*options.moment.time_unix_ns) +
+                  " is of " + FormatTime(reader.sample_time_unix_ns()) + ", LSN " +
+                  std::to_string(reader.read_lsn().value()));
+  }
   const TimePoint began = runtime->scheduler->Now();
   RestoreOptions restore_options{options.directory, options.set_mode,
                                  ProgressOf(console, "restore")};
@@ -146,7 +152,8 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   const double seconds =
       std::chrono::duration_cast<std::chrono::duration<double>>(runtime->scheduler->Now() - began)
           .count();
-  PrintRestored(restore.summary(), options.directory, seconds, console);
+  PrintRestored(restore.summary(), options.directory, reader.sample_time_unix_ns(), seconds,
+                console);
   const bool good = restore.summary().complete() || options.allow_partial;
   co_return co_await session.End(good ? kExitOk : kExitProblem);
 }

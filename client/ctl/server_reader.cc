@@ -136,6 +136,7 @@ Task<Status> ServerReader::ReadAtTime(int64_t time_unix_ns) {
                          std::to_string(state_.applied_lsn()) + " (" +
                          FormatTime(static_cast<int64_t>(state_.newest_time_unix_ns())) + ")");
   }
+  sample_time_unix_ns_ = answer->sample_time_unix_ns();
   const Lsn lsn(answer->lsn());
   co_return co_await ReadAt(lsn);
 }

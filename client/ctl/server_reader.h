@@ -34,6 +34,8 @@ class ServerReader final : public VolumeReader {
   // Chooses the highest LSN that was the log's end at or before the moment.
   Task<Status> ReadAtTime(int64_t time_unix_ns);
 
+  // After ReadAtTime: when the log was seen to end at read_lsn(). 0 otherwise.
+  int64_t sample_time_unix_ns() const { return sample_time_unix_ns_; }
   const proto::VolumeState& state() const { return state_; }
   VolumeClient& client() { return client_; }
   TimePoint Deadline() const { return runtime_->scheduler->Now() + options_.timeout; }
@@ -54,6 +56,7 @@ class ServerReader final : public VolumeReader {
   ServerOptions options_;
   proto::VolumeState state_;
   Lsn read_lsn_;
+  int64_t sample_time_unix_ns_ = 0;
 };
 
 // "./db/t.ibd" and so on as the server lists them, temporary spaces left out.
