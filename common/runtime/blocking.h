@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "common/base/check.h"
 #include "common/runtime/task.h"
 
 namespace redoubt {
@@ -31,7 +32,9 @@ Task<std::invoke_result_t<Work>> RunBlocking(BlockingExecutor* executor, Work wo
   auto slot = std::make_shared<std::optional<T>>();  // shared: outlives a destroyed waiter
   std::function<void()> job = [slot, work = std::move(work)]() mutable { slot->emplace(work()); };
   co_await executor->Run(std::move(job));
-  co_return std::move(**slot);
+  std::optional<T>& value = *slot;
+  REDOUBT_CHECK(value.has_value());
+  co_return std::move(*value);
 }
 
 }  // namespace redoubt

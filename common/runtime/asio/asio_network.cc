@@ -81,7 +81,7 @@ struct IoState {
   void Close() {
     closed = true;
     error_code ignored;
-    socket.close(ignored);  // aborts pending operations
+    ignored = socket.close(ignored);  // aborts pending operations
   }
   EventLoop* loop;
   Socket socket;
@@ -237,9 +237,11 @@ class AsioConnection final : public Connection {
     const tcp::no_delay no_delay(true);
     const asio::socket_base::keep_alive keep_alive(true);
     error_code ignored;
-    state_->socket.set_option(no_delay, ignored);
-    state_->socket.set_option(keep_alive, ignored);
+    ignored = state_->socket.set_option(no_delay, ignored);
+    ignored = state_->socket.set_option(keep_alive, ignored);
   }
+  AsioConnection(const AsioConnection&) = delete;
+  AsioConnection& operator=(const AsioConnection&) = delete;
   ~AsioConnection() override { state_->Close(); }
 
   Task<Result<size_t>> Read(MutableByteView into) override;
@@ -328,6 +330,8 @@ class AsioListener final : public Listener {
  public:
   AsioListener(std::shared_ptr<AcceptorState> state, EventLog* log)
       : state_(std::move(state)), log_(log) {}
+  AsioListener(const AsioListener&) = delete;
+  AsioListener& operator=(const AsioListener&) = delete;
   ~AsioListener() override { state_->Close(); }
 
   Task<Result<std::unique_ptr<Connection>>> Accept() override;
@@ -352,7 +356,7 @@ Task<Result<std::unique_ptr<Connection>>> AsioListener::Accept() {
     auto accepted = std::make_shared<SocketState>(state->loop);
     tcp::endpoint peer;
     error_code error;
-    state->socket.accept(accepted->socket, peer, error);
+    error = state->socket.accept(accepted->socket, peer, error);
     if (!error) {
       accepted->name = FormatEndpoint(peer);
       std::unique_ptr<Connection> connection =
@@ -461,18 +465,19 @@ Task<Result<std::unique_ptr<Connection>>> ConnectTo(EventLoop* loop, tcp::endpoi
 
 Status Bind(AcceptorState* state, const tcp::endpoint& endpoint) {
   error_code error;
-  state->socket.open(endpoint.protocol(), error);
+  error = state->socket.open(endpoint.protocol(), error);
   if (!error) {
-    state->socket.set_option(asio::socket_base::reuse_address(true), error);
+    const asio::socket_base::reuse_address reuse(true);
+    error = state->socket.set_option(reuse, error);
   }
   if (!error) {
-    state->socket.bind(endpoint, error);
+    error = state->socket.bind(endpoint, error);
   }
   if (!error) {
-    state->socket.listen(asio::socket_base::max_listen_connections, error);
+    error = state->socket.listen(asio::socket_base::max_listen_connections, error);
   }
   if (!error) {
-    state->socket.non_blocking(true, error);
+    error = state->socket.non_blocking(true, error);
   }
   return error ? IoError("listen on " + FormatEndpoint(endpoint) + ": " + error.message())
                : Status::Ok();

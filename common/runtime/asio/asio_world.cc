@@ -26,7 +26,7 @@ size_t BlockingThreadCountMax(const AsioWorldOptions& options) {
   if (options.blocking_thread_count_max > 0) {
     return options.blocking_thread_count_max;
   }
-  return std::max<size_t>(4, 2 * std::thread::hardware_concurrency());
+  return std::max<size_t>(4, size_t{2} * std::thread::hardware_concurrency());
 }
 
 // The frame at the root of Run: owned by Run, ended by the loop.

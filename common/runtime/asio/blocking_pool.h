@@ -27,6 +27,8 @@ class BlockingPool final : public BlockingExecutor {
  public:
   // `loop` must outlive the pool.
   BlockingPool(EventLoop* loop, size_t thread_count_max);
+  BlockingPool(const BlockingPool&) = delete;
+  BlockingPool& operator=(const BlockingPool&) = delete;
   // Finishes every job first.
   ~BlockingPool() override;
 

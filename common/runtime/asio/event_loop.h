@@ -50,7 +50,7 @@ class EventLoop final : public Scheduler {
   void ResumeFromHandler(std::coroutine_handle<> handle);
   // The same for plain code.
   template <typename Function>
-  void CallFromHandler(Function function) {
+  void CallFromHandler(const Function& function) {
     const bool outermost = !in_pass_;
     in_pass_ = true;
     function();

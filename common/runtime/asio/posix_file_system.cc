@@ -20,7 +20,7 @@ namespace {
 // "write /data/log.1: No space left on device", with what to do where the reason alone does not
 // say.
 Status FileError(int error_number, std::string_view call, const std::string& path) {
-  const Status status = FromErrno(error_number, std::string(call) + " " + path);
+  Status status = FromErrno(error_number, std::string(call) + " " + path);
   switch (error_number) {
     case ENOSPC:
     case EDQUOT:

@@ -162,6 +162,7 @@ TEST_F(FrameStreamTest, RoundTripsLargeFramesUnderRandomCuts) {
   std::vector<Frame> frames;
   const std::vector<size_t> sizes{16384, 65536 - 28, 65536 - 27, 65536,     200'000, 1,     16384,
                                   16384, 16384,      16384,      1'000'000, 0,       70'000};
+  frames.reserve(sizes.size() + 1);
   for (size_t i = 0; i < sizes.size(); ++i) {
     frames.push_back(MakeFrame(i, i * 11, sizes[i]));
   }
@@ -169,6 +170,7 @@ TEST_F(FrameStreamTest, RoundTripsLargeFramesUnderRandomCuts) {
   const Bytes bytes = Encoded(frames);
   for (uint64_t seed = 0; seed < 30; ++seed) {
     std::vector<size_t> pieces;
+    pieces.reserve(401);
     uint64_t state = seed;
     for (int i = 0; i < 400; ++i) {
       state = HashMix(state, 1);
@@ -210,7 +212,7 @@ TEST_F(FrameStreamTest, EveryDamagedByteIsNoticed) {
 }
 
 TEST_F(FrameStreamTest, ChecksumMismatchIsCorruptionNamingThePeer) {
-  for (const size_t payload_bytes : {10, 500'000}) {
+  for (const size_t payload_bytes : {10UL, 500'000UL}) {
     Bytes damaged = Encoded({MakeFrame(1, 3, payload_bytes)});
     damaged.back() ^= 1;
     const Status end = Read(damaged, {0}).end;

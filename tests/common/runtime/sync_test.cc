@@ -334,7 +334,7 @@ Task<void> WaitLsn(LsnWatermark* watermark, uint64_t lsn, TimePoint deadline,
 TEST_F(SyncTest, WatermarkWakesExactlyThoseReached) {
   LsnWatermark watermark(&scheduler_, Lsn{100});
   TaskGroup group(&scheduler_);
-  for (const uint64_t lsn : {300, 100, 200, 201}) {
+  for (const uint64_t lsn : {300UL, 100UL, 200UL, 201UL}) {
     group.Spawn(WaitLsn(&watermark, lsn, AtMs(10), &notes_));
   }
   scheduler_.RunReady();

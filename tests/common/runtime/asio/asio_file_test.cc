@@ -28,6 +28,8 @@ class AsioFileTest : public ::testing::Test {
     REDOUBT_CHECK(mkdtemp(name.data()) != nullptr);
     directory_ = name;
   }
+  AsioFileTest(const AsioFileTest&) = delete;
+  AsioFileTest& operator=(const AsioFileTest&) = delete;
   ~AsioFileTest() override {
     chmod(directory_.c_str(), 0700);
     std::filesystem::remove_all(directory_);
@@ -205,7 +207,7 @@ int TryAsNobody(std::string directory) {
     REDOUBT_CHECK(seteuid(65534) == 0);
   }
   AsioWorld world(QuietOptions());
-  RunIn(&world, ReadOnlyDirectory(world.runtime().files, directory));
+  RunIn(&world, ReadOnlyDirectory(world.runtime().files, std::move(directory)));
   return ::testing::Test::HasFailure() ? 1 : 0;
 }
 
