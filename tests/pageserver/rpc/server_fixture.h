@@ -13,11 +13,10 @@
 
 #include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
-#include "common/innodb/log_block.h"
 #include "common/runtime/asio/asio_world.h"
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"
-#include "sim/workload/redo_encoder.h"
+#include "tests/pageserver/rpc/redo_maker.h"
 
 namespace redoubt {
 
@@ -123,33 +122,6 @@ class ServerTest : public testing::Test {
 
   TemporaryDirectory directory_;
   SilentLog log_;
-};
-
-// Redo for a made-up server: pages of space 5 get initialised and written to.
-class RedoMaker {
- public:
-  static constexpr Lsn kStart{8204};
-
-  Lsn end() const { return end_; }
-  // An mtr that formats the page.
-  Bytes InitPage(uint32_t page_no) {
-    encoder_.InitPage({SpaceId(5), PageNo(page_no)});
-    return Take();
-  }
-  // An mtr that writes 8 bytes at offset 100.
-  Bytes Write(uint32_t page_no, uint64_t value) {
-    encoder_.WriteNumber({SpaceId(5), PageNo(page_no)}, 100, 8, value);
-    return Take();
-  }
-
- private:
-  Bytes Take() {
-    Bytes bytes = encoder_.Finish();
-    end_ = innodb::AdvanceLsn(end_, bytes.size());
-    return bytes;
-  }
-  sim::MtrEncoder encoder_;
-  Lsn end_ = kStart;
 };
 
 }  // namespace redoubt

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// A few mtrs of a made-up server, for tests.
+#pragma once
+
+#include <utility>
+
+#include "client/log_writer.h"
+#include "common/innodb/log_block.h"
+#include "sim/workload/redo_encoder.h"
+
+namespace redoubt {
+
+// Redo for a made-up server: pages of space 5 get initialised and written to.
+class RedoMaker {
+ public:
+  static constexpr Lsn kStart{8204};
+
+  Lsn end() const { return end_; }
+  // An mtr that formats the page.
+  Bytes InitPage(uint32_t page_no) {
+    encoder_.InitPage({SpaceId(5), PageNo(page_no)});
+    return Take();
+  }
+  // An mtr that writes 8 bytes at offset 100.
+  Bytes Write(uint32_t page_no, uint64_t value) {
+    encoder_.WriteNumber({SpaceId(5), PageNo(page_no)}, 100, 8, value);
+    return Take();
+  }
+
+  // The same as something to append.
+  RedoAppend AppendInit(uint32_t page_no) {
+    const Lsn start = end_;
+    return Wrap(start, InitPage(page_no));
+  }
+  RedoAppend AppendWrite(uint32_t page_no, uint64_t value) {
+    const Lsn start = end_;
+    return Wrap(start, Write(page_no, value));
+  }
+
+ private:
+  RedoAppend Wrap(Lsn start, Bytes bytes) const {
+    RedoAppend append;
+    append.range = {start, end_};
+    append.first_mtr_lsn = start;
+    append.payload = std::make_shared<const Bytes>(std::move(bytes));
+    return append;
+  }
+  Bytes Take() {
+    Bytes bytes = encoder_.Finish();
+    end_ = innodb::AdvanceLsn(end_, bytes.size());
+    return bytes;
+  }
+  sim::MtrEncoder encoder_;
+  Lsn end_ = kStart;
+};
+
+}  // namespace redoubt
