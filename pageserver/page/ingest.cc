@@ -95,11 +95,18 @@ void Ingest::DeclareHole(const RedoChunk& chunk) {
 
 // Decides where parsing goes on in `chunk`. *skip_bytes: payload before that point.
 Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
-  if (chunk.payload == nullptr ||
+  if (chunk.payload == nullptr || !innodb::IsDataLsn(chunk.range.start) ||
+      !innodb::IsDataLsn(chunk.range.end) ||
       chunk.payload->size() !=
           innodb::ToSn(chunk.range.end).value() - innodb::ToSn(chunk.range.start).value()) {
     return Corruption("redo chunk at LSN " + std::to_string(chunk.range.start.value()) +
                       " has a payload of the wrong length");
+  }
+  if (chunk.first_mtr_lsn != Lsn{} &&
+      (!chunk.range.Contains(chunk.first_mtr_lsn) || !innodb::IsDataLsn(chunk.first_mtr_lsn))) {
+    return Corruption("redo chunk at LSN " + std::to_string(chunk.range.start.value()) +
+                      " names LSN " + std::to_string(chunk.first_mtr_lsn.value()) +
+                      " as the start of its first mtr");
   }
   *skip_bytes = 0;
   if (fed_ != Lsn{} && chunk.range.start > fed_) {
@@ -247,7 +254,7 @@ Task<void> Ingest::MaybeFreeze(bool idle) {
 }
 
 Task<void> Ingest::WaitForRoom() {
-  while (admission_ && !admission_() && !group_->stopping()) {
+  while (admission_ && !admission_() && !group_->stopping() && writer_->healthy()) {
     co_await state_->runtime->scheduler->Sleep(kThrottleWait);
   }
 }

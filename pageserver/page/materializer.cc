@@ -25,12 +25,14 @@ void Materializer::OnWritten(const std::vector<BatchWriter::PageBytes>& pages) {
     uint32_t& slot = table_.FindOrAdd(written.page);
     if (slot == PageTable::kNone) {
       slot = static_cast<uint32_t>(chains_.size());
-      chains_.push_back({written.page, 0, false});
+      chains_.push_back({written.page});
     }
     Chain& chain = chains_[slot];
     backlog_bytes_ -= chain.queued ? chain.bytes : 0;
     chain.bytes = written.initializes ? written.bytes : chain.bytes + written.bytes;
-    if (!chain.queued && chain.bytes > state_->options.chain_bytes_max) {
+    chain.values = written.initializes ? 1 : chain.values + 1;
+    if (!chain.queued && (chain.bytes > state_->options.chain_bytes_max ||
+                          chain.values > state_->options.chain_values_max)) {
       chain.queued = true;
       queue_.push_back(slot);
     }
@@ -77,6 +79,7 @@ Task<Status> Materializer::MaterializeSome() {
     backlog_bytes_ -= chain.bytes;
     chain.queued = false;
     chain.bytes = 0;
+    chain.values = 0;
     if (state_->ranges.Check(read_lsn).ok() &&
         reader_->CheckSpace(chain.page.space, read_lsn).ok()) {
       requests.push_back(reader_->MakeRequest(chain.page, read_lsn));

@@ -37,6 +37,7 @@ class Materializer {
   struct Chain {
     PageId page;
     uint32_t bytes = 0;
+    uint32_t values = 0;  // keys in the store
     bool queued = false;
   };
   Task<Status> MaterializeSome();

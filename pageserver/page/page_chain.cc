@@ -67,7 +67,8 @@ Status PageChainReader::FindBase(const PageChainRequest& request, Base* base) {
     REDOUBT_RETURN_IF_ERROR(at->status());
     if (at->Valid() && at->key().starts_with(prefix)) {
       const Lsn lsn = DecodeImageKey(at->key())->lsn;
-      if (lsn > request.floor && (!base->found || lsn > base->lsn)) {
+      const bool hidden = request.floor != Lsn{} && lsn <= request.floor;
+      if (!hidden && (!base->found || lsn > base->lsn)) {
         const std::optional<StoredImage> image = DecodeImage(at->value(), context_.page_size);
         if (!image.has_value()) {
           return Corruption("the stored image of page " + ToString(request.page) + " at LSN " +

@@ -84,7 +84,8 @@ class PageVerifier {
     REDOUBT_ASSIGN_OR_RETURN(
         const std::vector<ImageVersion> images,
         LoadImages(&reader_, context_.volume, context_.page_size, request.page,
-                   {Lsn(request.floor.value() + 1), Lsn(request.read_lsn.value() + 1)}));
+                   {request.floor == Lsn{} ? Lsn{} : Lsn(request.floor.value() + 1),
+                    Lsn(request.read_lsn.value() + 1)}));
     std::vector<DeltaEntry> entries;
     REDOUBT_RETURN_IF_ERROR(WithMemory(request, &reader_, &entries));
     page_.assign(context_.page_size, 0);

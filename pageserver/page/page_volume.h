@@ -121,6 +121,8 @@ struct PageVolumeOptions {
   // A chain longer than this (bytes of deltas above the newest image) is materialized in the
   // background.
   size_t chain_bytes_max = 32 << 10;
+  // The same for a chain of more pieces than this (one per batch in which the page changed).
+  size_t chain_values_max = 64;
   // Redo of pages whose chains are too long and wait to be materialized; above it ingest waits.
   size_t chain_backlog_bytes_max = 256 << 20;
   // Batches that wait for the store; above it ingest waits.

@@ -14,7 +14,7 @@ namespace {
 using Kind = SpaceEvent::Kind;
 
 // Events told by clients come after those of redo at the same LSN.
-constexpr uint32_t kClientSeq = 1U << 16;
+constexpr uint32_t kClientSeq = 1U << 30;
 
 bool Before(const SpaceEvent& a, const SpaceEvent& b) {
   return a.lsn != b.lsn ? a.lsn < b.lsn : a.seq < b.seq;
@@ -127,7 +127,18 @@ bool SpaceMap::Insert(SpaceId space, SpaceEvent event) {
   if (event.kind == Kind::kImagesComplete) {
     history.last_hole_end = std::max(history.last_hole_end, event.lsn);
   }
+  const bool last = at == history.events.end();
+  history.newest_from = std::max(history.newest_from, event.lsn);
+  if (last) {
+    Fold(event, &history.newest);
+  }
   history.events.insert(at, std::move(event));
+  if (!last) {
+    history.newest = SpaceView();
+    for (const SpaceEvent& each : history.events) {
+      Fold(each, &history.newest);
+    }
+  }
   history.memo_until = Lsn{};
   return true;
 }
@@ -262,19 +273,21 @@ const SpaceView& SpaceMap::View(SpaceId space, Lsn read_lsn) {
     return kUnknown;
   }
   History& history = found->second;
-  if (history.memo_lsn <= read_lsn && read_lsn < history.memo_until) {
+  if (read_lsn >= history.newest_from) [[likely]] {
+    return history.newest;
+  }
+  if (history.memo_from <= read_lsn && read_lsn < history.memo_until) {
     return history.memo;
   }
   history.memo = SpaceView();
-  history.memo_lsn = Lsn{};
-  history.memo_until = kMaxLsn;
+  history.memo_from = Lsn{};
   for (const SpaceEvent& event : history.events) {
     if (event.lsn > read_lsn) {
       history.memo_until = event.lsn;
       break;
     }
     Fold(event, &history.memo);
-    history.memo_lsn = event.lsn;
+    history.memo_from = event.lsn;
   }
   return history.memo;
 }

@@ -72,8 +72,10 @@ class SpaceMap {
  private:
   struct History {
     std::vector<SpaceEvent> events;  // by (lsn, seq)
-    SpaceView memo;
-    Lsn memo_lsn;  // memo holds for [memo_lsn, memo_until)
+    SpaceView newest;                // after all events
+    Lsn newest_from;                 // LSN of the last event
+    SpaceView memo;                  // an older view, for [memo_from, memo_until)
+    Lsn memo_from;
     Lsn memo_until;
     Lsn last_hole_end;          // of all kImagesComplete events
     uint32_t largest_size = 0;  // of the present incarnation, to store only growth

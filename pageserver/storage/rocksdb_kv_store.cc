@@ -189,7 +189,10 @@ class RocksdbKvStore::Iterator final : public KvIterator {
 // not survive it.
 class RocksdbKvStore::Queue {
  public:
-  explicit Queue(Runtime* runtime) : blocking_(runtime->blocking), turnstile_(runtime->scheduler) {}
+  explicit Queue(Runtime* runtime)
+      : blocking_(runtime->blocking),
+        turnstile_(runtime->scheduler),
+        flushed_(runtime->scheduler) {}
 
   template <typename Work>
   Task<Status> Run(Work work) {
@@ -200,16 +203,28 @@ class RocksdbKvStore::Queue {
     co_return Remember(status);
   }
 
-  // Starts after every write before it, but lets later writes pass while it works.
-  template <typename Work>
-  Task<Status> RunBeside(Work work) {
+  // Runs `flush` after every write before this call, without holding up later writes. One run
+  // serves everybody who asked before it began.
+  template <typename Flush>
+  Task<Status> RunFlush(Flush flush) {
     {
       co_await turnstile_.Enter();
       const Turnstile::Turn turn(&turnstile_);
     }
-    REDOUBT_CO_RETURN_IF_ERROR(failed_);
-    const Status status = co_await RunBlocking(blocking_, std::move(work));
-    co_return Remember(status);
+    const uint64_t ticket = ++flushes_asked_;
+    while (flushes_covered_ < ticket && failed_.ok()) {
+      if (flushing_) {
+        co_await flushed_.Wait();
+        continue;
+      }
+      flushing_ = true;
+      const uint64_t covers = flushes_asked_;
+      const Status status = co_await RunBlocking(blocking_, flush);
+      flushing_ = false;
+      flushes_covered_ = Remember(status).ok() ? covers : flushes_covered_;
+      flushed_.NotifyAll();
+    }
+    co_return failed_;
   }
 
  private:
@@ -222,6 +237,10 @@ class RocksdbKvStore::Queue {
 
   BlockingExecutor* blocking_;
   Turnstile turnstile_;
+  Condition flushed_;
+  bool flushing_ = false;
+  uint64_t flushes_asked_ = 0;
+  uint64_t flushes_covered_ = 0;
   Status failed_;
 };
 
@@ -271,7 +290,7 @@ Task<Status> RocksdbKvStore::Write(KvBatch batch) {
 
 Task<Status> RocksdbKvStore::Flush() {
   auto work = [database = database_]() { return database->Flush(); };
-  co_return co_await queue_->RunBeside(work);
+  co_return co_await queue_->RunFlush(work);
 }
 
 Task<Status> RocksdbKvStore::Close() {

@@ -430,8 +430,8 @@ Task<int> Run::Main() {
 }
 
 int Main(int argc, char** argv) {
-  // As a server does that counts its memory: large blocks go back to the system when freed, and threads
-  // share arenas.
+  // As a server does that counts its memory: large blocks go back to the system when freed, and
+  // threads share arenas.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
   mallopt(M_TRIM_THRESHOLD, 4 << 20);
