@@ -148,6 +148,12 @@ TEST_F(PageserverProgram, RefusesAReadOnlyDirectory) {
   EXPECT_NE(program.text().find("cannot be written"), std::string::npos) << program.text();
 }
 
+TEST_F(PageserverProgram, RefusesADirectoryThatCannotBeMade) {
+  Program program(Arguments("/proc/redoubt/data"));
+  EXPECT_EQ(program.ExitCode(), 3);
+  EXPECT_NE(program.text().find("/proc/redoubt/data"), std::string::npos) << program.text();
+}
+
 TEST_F(PageserverProgram, RefusesAnAddressInUse) {
   Program first(Arguments(root_ / "a"));
   ASSERT_TRUE(first.WaitFor("data in")) << first.text();
