@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Views over bytes, big-endian loads and stores (InnoDB's order and ours on disk), and bounds-checked
-// readers and writers.
+// Views over bytes, big-endian loads and stores (InnoDB's order and ours on disk), and
+// bounds-checked readers and writers.
 #pragma once
 
 #include <cstddef>
@@ -53,8 +53,8 @@ inline std::string_view AsText(ByteView b) {
   return {reinterpret_cast<const char*>(b.data()), b.size()};
 }
 
-// Reads forward through `view`, which must outlive the reader. A read past the end sets failed() and
-// returns zero or an empty view from then on, so a parser may check once at the end.
+// Reads forward through `view`, which must outlive the reader. A read past the end sets failed()
+// and returns zero or an empty view from then on, so a parser may check once at the end.
 class ByteReader {
  public:
   explicit ByteReader(ByteView view) : view_(view) {}

@@ -11,9 +11,9 @@ namespace redoubt {
 
 }  // namespace redoubt
 
-#define REDOUBT_CHECK(condition)                                 \
-  do {                                                           \
-    if (!(condition)) [[unlikely]] {                             \
-      ::redoubt::CheckFailed(__FILE__, __LINE__, #condition);    \
-    }                                                            \
+#define REDOUBT_CHECK(condition)                              \
+  do {                                                        \
+    if (!(condition)) [[unlikely]] {                          \
+      ::redoubt::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                         \
   } while (false)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// With SSE4.2: three interleaved streams of crc32 instructions hide the instruction's latency of three
-// cycles; the streams are joined by advancing a CRC over zero bytes with tables made at start.
-// Without it: one table lookup a byte.
+// With SSE4.2: three interleaved streams of crc32 instructions hide the instruction's latency of
+// three cycles; the streams are joined by advancing a CRC over zero bytes with tables made at
+// start. Without it: one table lookup a byte.
 #include "common/base/crc32c.h"
 
 #include <array>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// CRC-32C (Castagnoli, reflected, initial 0xFFFFFFFF, final complement): redo blocks, pages, frames.
+// CRC-32C (Castagnoli, reflected, initial 0xFFFFFFFF, final complement): redo blocks, pages,
+// frames.
 #pragma once
 
 #include <cstdint>

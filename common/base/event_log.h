@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where the system says what happened, one line an event. Production writes to spdlog, the simulator
-// to its trace; code above the seam knows only this.
+// Where the system says what happened, one line an event. Production writes to spdlog, the
+// simulator to its trace; code above the seam knows only this.
 #pragma once
 
 #include <string>

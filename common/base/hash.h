@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A fixed 64-bit hash for fingerprints and counter-based randomness: the same on every machine and in
-// every build, not for adversarial input.
+// A fixed 64-bit hash for fingerprints and counter-based randomness: the same on every machine and
+// in every build, not for adversarial input.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ namespace redoubt {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit by design
   Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit by design
     REDOUBT_CHECK(!status_.ok());
   }
@@ -52,9 +52,9 @@ class [[nodiscard]] Result {
 #define REDOUBT_CONCAT_INNER(a, b) a##b
 #define REDOUBT_CONCAT(a, b) REDOUBT_CONCAT_INNER(a, b)
 // REDOUBT_ASSIGN_OR_RETURN(auto x, Call()): for plain functions, not for coroutines.
-#define REDOUBT_ASSIGN_OR_RETURN(lhs, expr)                                 \
-  auto REDOUBT_CONCAT(redoubt_result_, __LINE__) = (expr);                  \
-  if (!REDOUBT_CONCAT(redoubt_result_, __LINE__).ok()) [[unlikely]] {       \
-    return REDOUBT_CONCAT(redoubt_result_, __LINE__).status();              \
-  }                                                                         \
+#define REDOUBT_ASSIGN_OR_RETURN(lhs, expr)                           \
+  auto REDOUBT_CONCAT(redoubt_result_, __LINE__) = (expr);            \
+  if (!REDOUBT_CONCAT(redoubt_result_, __LINE__).ok()) [[unlikely]] { \
+    return REDOUBT_CONCAT(redoubt_result_, __LINE__).status();        \
+  }                                                                   \
   lhs = std::move(REDOUBT_CONCAT(redoubt_result_, __LINE__)).value()

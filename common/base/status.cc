@@ -11,23 +11,40 @@ namespace redoubt {
 
 std::string_view StatusCodeName(StatusCode code) {
   switch (code) {
-    case StatusCode::kOk: return "ok";
-    case StatusCode::kNotFound: return "not found";
-    case StatusCode::kCorruption: return "corruption";
-    case StatusCode::kUnsupported: return "unsupported";
-    case StatusCode::kInvalidArgument: return "invalid argument";
-    case StatusCode::kIoError: return "I/O error";
-    case StatusCode::kNoSpace: return "no space";
-    case StatusCode::kUnavailable: return "unavailable";
-    case StatusCode::kDeadlineExceeded: return "deadline exceeded";
-    case StatusCode::kStaleEpoch: return "stale epoch";
-    case StatusCode::kGap: return "gap";
-    case StatusCode::kBelowHorizon: return "below horizon";
-    case StatusCode::kHole: return "hole";
-    case StatusCode::kAlreadyExists: return "already exists";
-    case StatusCode::kResourceExhausted: return "resource exhausted";
-    case StatusCode::kCancelled: return "cancelled";
-    case StatusCode::kUnauthenticated: return "unauthenticated";
+    case StatusCode::kOk:
+      return "ok";
+    case StatusCode::kNotFound:
+      return "not found";
+    case StatusCode::kCorruption:
+      return "corruption";
+    case StatusCode::kUnsupported:
+      return "unsupported";
+    case StatusCode::kInvalidArgument:
+      return "invalid argument";
+    case StatusCode::kIoError:
+      return "I/O error";
+    case StatusCode::kNoSpace:
+      return "no space";
+    case StatusCode::kUnavailable:
+      return "unavailable";
+    case StatusCode::kDeadlineExceeded:
+      return "deadline exceeded";
+    case StatusCode::kStaleEpoch:
+      return "stale epoch";
+    case StatusCode::kGap:
+      return "gap";
+    case StatusCode::kBelowHorizon:
+      return "below horizon";
+    case StatusCode::kHole:
+      return "hole";
+    case StatusCode::kAlreadyExists:
+      return "already exists";
+    case StatusCode::kResourceExhausted:
+      return "resource exhausted";
+    case StatusCode::kCancelled:
+      return "cancelled";
+    case StatusCode::kUnauthenticated:
+      return "unauthenticated";
   }
   return "unknown";
 }
@@ -76,11 +93,15 @@ Status ResourceExhausted(std::string message) {
 Status FromErrno(int error_number, std::string_view what) {
   std::string message = std::string(what) + ": " + std::strerror(error_number);
   switch (error_number) {
-    case ENOENT: return {StatusCode::kNotFound, std::move(message)};
-    case EEXIST: return {StatusCode::kAlreadyExists, std::move(message)};
+    case ENOENT:
+      return {StatusCode::kNotFound, std::move(message)};
+    case EEXIST:
+      return {StatusCode::kAlreadyExists, std::move(message)};
     case ENOSPC:
-    case EDQUOT: return {StatusCode::kNoSpace, std::move(message)};
-    default: return {StatusCode::kIoError, std::move(message)};
+    case EDQUOT:
+      return {StatusCode::kNoSpace, std::move(message)};
+    default:
+      return {StatusCode::kIoError, std::move(message)};
   }
 }
 

@@ -76,20 +76,20 @@ Status FromErrno(int error_number, std::string_view what);
 }  // namespace redoubt
 
 // Returns the error of `expr` from the enclosing (non-coroutine) function.
-#define REDOUBT_RETURN_IF_ERROR(expr)               \
-  do {                                              \
-    ::redoubt::Status redoubt_status_ = (expr);     \
-    if (!redoubt_status_.ok()) [[unlikely]] {       \
-      return redoubt_status_;                       \
-    }                                               \
+#define REDOUBT_RETURN_IF_ERROR(expr)           \
+  do {                                          \
+    ::redoubt::Status redoubt_status_ = (expr); \
+    if (!redoubt_status_.ok()) [[unlikely]] {   \
+      return redoubt_status_;                   \
+    }                                           \
   } while (false)
 
 // The same inside a coroutine; `expr` must not itself contain a temporary with a destructor next to
 // a co_await (GCC 12): co_await into a named Status first.
-#define REDOUBT_CO_RETURN_IF_ERROR(expr)            \
-  do {                                              \
-    ::redoubt::Status redoubt_status_ = (expr);     \
-    if (!redoubt_status_.ok()) [[unlikely]] {       \
-      co_return redoubt_status_;                    \
-    }                                               \
+#define REDOUBT_CO_RETURN_IF_ERROR(expr)        \
+  do {                                          \
+    ::redoubt::Status redoubt_status_ = (expr); \
+    if (!redoubt_status_.ok()) [[unlikely]] {   \
+      co_return redoubt_status_;                \
+    }                                           \
   } while (false)
