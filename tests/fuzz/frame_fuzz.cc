@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Goal: no byte stream makes FrameReader crash, over-read or allocate beyond its limits.
-// Method: the input's first byte says how the rest is cut into reads; with its high bit set, the rest is
-// first wrapped into a valid frame (a random checksum is never right). Frames are read until an error.
+// Method: the input's first byte says how the rest is cut into reads; with its high bit set, the
+// rest is first wrapped into a valid frame (a random checksum is never right). Frames are read
+// until an error.
 #include <algorithm>
 #include <coroutine>
 #include <cstddef>
@@ -78,7 +79,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const size_t header_bytes = std::min<size_t>(rest.size() / 2, 1200);
-  const redoubt::FrameView frame{.type = 7, .request_id = size,
+  const redoubt::FrameView frame{.type = 7,
+                                 .request_id = size,
                                  .header = rest.first(header_bytes),
                                  .payload = rest.subspan(header_bytes)};
   std::vector<uint8_t> stream(redoubt::kFrameFixedBytes);
