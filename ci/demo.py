@@ -15,12 +15,12 @@ import argparse
 import datetime
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import build
 import mysql
 import packages
 import redo_files
@@ -32,15 +32,10 @@ _SYSBENCH = ("--tables=4", "--table-size=20000", "--threads=4")
 _WAIT_SECONDS = 300
 
 
-def build() -> None:
+def build_programs() -> None:
     """Builds the three programs."""
-    environment = {"CCACHE_DIR": str(Path.home() / ".cache" / "ccache"), **os.environ}
-    for command in (
-        ["cmake", "--preset", "release"],
-        ["cmake", "--build", "--preset", "release", "--target", "pageserver", "redotail", "pagectl"],
-    ):
-        stack.progress(" ".join(command))
-        subprocess.run(command, cwd=stack.ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    stack.progress("building pageserver, redotail and pagectl")
+    build.ninja(build.configure("release"), ["pageserver", "redotail", "pagectl"], os.cpu_count() or 2)
 
 
 def utc_now() -> str:
@@ -132,7 +127,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.no_build:
         packages.ensure(["build", "test"])
-        build()
+        build_programs()
     mysql.install()
     work_dir = arguments.keep or Path(tempfile.mkdtemp(prefix="redoubt-demo-"))
     try:
