@@ -261,7 +261,7 @@ Task<Result<RedoRead>> RedoReader::Read(Lsn from, Lsn limit) {
     if (!here.ok() || !again) {
       co_return here;
     }
-    if (attempt % 10 == 9) {
+    if (attempt % 10 == 4) {
       file_ = nullptr;  // look at the directory again, too
     }
   }

@@ -35,6 +35,7 @@ Task<void> RedoRegistration::Run(TaskGroup* group) {
 void RedoRegistration::Release(Lsn lsn) {
   if (lsn > released_) {
     released_ = lsn;
+    stuck_ = false;
     progress_at_ = runtime_->scheduler->Now();
   }
 }
@@ -43,6 +44,7 @@ void RedoRegistration::Restart() {
   released_ = Lsn{};
   advanced_ = Lsn{};
   retry_at_ = TimePoint{};
+  stuck_ = false;
   Drop();
 }
 
@@ -77,7 +79,7 @@ Task<void> RedoRegistration::Step() {
     progress_at_ = now;  // nothing to read: standing still is no fault
   }
   if (!registered_) {
-    if (now >= retry_at_ && Backlog() <= BytesMax() / 2) {
+    if (now >= retry_at_ && !stuck_ && Backlog() <= BytesMax() / 2) {
       co_await Register();
     }
     co_return;
@@ -139,6 +141,7 @@ Task<void> RedoRegistration::Advance() {
 
 void RedoRegistration::LetGo(const std::string& why) {
   ++let_go_count_;
+  stuck_ = true;
   retry_at_ = runtime_->scheduler->Now() + options_.retry_interval;
   runtime_->log->Warning("letting go of the redo log so that the server is not held up: " + why +
                          "; following goes on as long as the redo files are there");

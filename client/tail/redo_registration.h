@@ -9,7 +9,7 @@
 //     hung loop), because the session's idle timeout is set so
 //   - by the kernel, when the process dies
 // After that the stream is followed as long as the files are there; redo that was recycled unread shows as
-// a gap to the reader. Protection is taken up again when the backlog is small.
+// a gap to the reader. Protection is taken up again when things move and the backlog is small.
 //
 // The registration has a session and a loop of its own: nothing else ever runs on them.
 #pragma once
@@ -73,6 +73,7 @@ class RedoRegistration {
   std::unique_ptr<SourceServer> server_;
   bool registered_ = false;
   bool refusal_reported_ = false;
+  bool stuck_ = false;  // let go, and nothing was released since
   Lsn released_;
   Lsn advanced_;
   TimePoint progress_at_{};

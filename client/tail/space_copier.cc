@@ -120,7 +120,7 @@ Task<Status> SpaceCopier::TakePiece(State* state, uint32_t first_page_no, size_t
 // Judges the page as it was read, and again as it is read again, until it is whole.
 Task<Result<SpaceCopier::Verdict>> SpaceCopier::TakePage(State* state, uint32_t page_no,
                                                          MutableByteView page) {
-  const TimePoint deadline = runtime_->scheduler->Now() + options_.torn_page_patience;
+  TimePoint deadline = runtime_->scheduler->Now() + options_.torn_page_patience;
   Duration delay = kTornDelayMin;
   for (;;) {
     std::string why;
@@ -129,6 +129,9 @@ Task<Result<SpaceCopier::Verdict>> SpaceCopier::TakePage(State* state, uint32_t 
       co_return verdict;
     }
     ++state->copy.torn_read_count;
+    if (can_give_up_ && !can_give_up_()) {
+      deadline = runtime_->scheduler->Now() + options_.torn_page_patience;
+    }
     if (runtime_->scheduler->Now() >= deadline) {
       state->copy.unsupported_reason =
           "page " + std::to_string(page_no) + " of " + state->file.path + " stays unreadable: " +

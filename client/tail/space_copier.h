@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "client/tail/space_files.h"
 #include "client/tail/volume_sink.h"
@@ -45,6 +47,9 @@ class SpaceCopier {
   // One copy at a time, or several at once. Errors: what the sink said, kCancelled, kIoError.
   Task<Result<SpaceCopy>> Copy(SpaceFile file);
 
+  // A page torn by a crash becomes whole when the server recovers: `can_give_up` says whether a torn page may be
+  // given up at all now. Without it, always.
+  void set_can_give_up(std::function<bool()> can_give_up) { can_give_up_ = std::move(can_give_up); }
   void set_page_size(uint32_t page_size) { options_.page_size = page_size; }
   // Bytes read from files since construction.
   uint64_t bytes_read() const { return bytes_read_; }
@@ -64,6 +69,7 @@ class SpaceCopier {
   VolumeSink* sink_;
   Event* stop_;
   SpaceCopierOptions options_;
+  std::function<bool()> can_give_up_;
   uint64_t bytes_read_ = 0;
   TimePoint pace_until_{};
 };

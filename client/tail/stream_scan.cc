@@ -44,6 +44,12 @@ bool ChangesRows(RedoType type) {
   }
 }
 
+// "./db/fts_<table id>_<index id>_index_<n>.ibd"
+bool IsFullTextIndexTable(const std::string& path) {
+  const size_t name = path.rfind('/') + 1;  // npos + 1 == 0
+  return path.compare(name, 4, "fts_") == 0 && path.find("_index_", name) != std::string::npos;
+}
+
 // Offsets in an index page: its index id, and the page offset in the two segment headers of a root.
 constexpr uint16_t kIndexIdOffset = 66;
 constexpr uint16_t kLeafSegmentOffset = 82;
@@ -265,6 +271,10 @@ void StreamScan::EndBuild(uint64_t index_id) {
 
 void StreamScan::EndBuildsIn(SpaceId space) {
   std::erase_if(builds_, [space](const auto& build) { return build.second.space == space; });
+  const auto known = spaces_.find(space);
+  if (known != spaces_.end()) {
+    known->second.build_count = 0;
+  }
 }
 
 Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
@@ -280,7 +290,9 @@ Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
     KnownSpace space;
     space.path = create->path;
     space.created = mtr.start;
-    space.rows_seen = false;
+    // The tables of a FULLTEXT index are filled without redo when the index is added to a table with rows, and no
+    // INDEX_LOAD says so when that allows no concurrent DML.
+    space.rows_seen = IsFullTextIndexTable(create->path);
     spaces_[id] = std::move(space);
     sdi_roots_.erase(id);
     recently_deleted_.erase(id);

@@ -89,6 +89,7 @@ class StreamScan {
   // By index id. Ended by an INDEX_LOAD, the end of the space, or EndBuild.
   const std::map<uint64_t, IndexBuild>& builds() const { return builds_; }
   void EndBuild(uint64_t index_id);
+  void EndBuildsIn(SpaceId space);
 
   // Since construction.
   uint64_t mtr_count() const { return mtr_count_; }
@@ -110,7 +111,6 @@ class StreamScan {
   void RememberCreation(PageId page, Lsn lsn);
   void WatchTree(const innodb::RedoRecord& record, LsnRange mtr);
   void TakeRowChange(SpaceId id, LsnRange mtr, std::vector<Barrier>* barriers);
-  void EndBuildsIn(SpaceId space);
 
   std::unordered_map<SpaceId, KnownSpace> spaces_;  // never iterated where order matters
   std::map<SpaceId, KnownSpace> recently_deleted_;

@@ -89,6 +89,9 @@ Task<Status> Tailer::RunInside() {
   const SourceFacts& facts = watch_.facts();
   copier_.set_page_size(facts.page_size);
   import_copier_.set_page_size(facts.page_size);
+  const auto can_give_up = [this] { return watch_.state() == SourceState::kUp; };
+  copier_.set_can_give_up(can_give_up);
+  import_copier_.set_can_give_up(can_give_up);
   reader_ = std::make_unique<RedoReader>(runtime_, facts.redo_directory);
   bool begun = false;
   while (!stopping()) {
@@ -100,6 +103,7 @@ Task<Status> Tailer::RunInside() {
       begun = true;
       tasks_.Spawn(registration_.Run(&tasks_));
       volume_tasks_.Spawn(ProgressLoop());
+      volume_tasks_.Spawn(AbortWhenStopDrags());
     }
     Status status;
     if (*end == Lsn{}) {
@@ -108,7 +112,8 @@ Task<Status> Tailer::RunInside() {
       status = co_await Resume(*end);
     }
     if (status.ok()) {
-      if (volume_tasks_.running_count() < 2) {
+      if (!watching_volume_) {
+        watching_volume_ = true;
         volume_tasks_.Spawn(VolumeLoop());
         volume_tasks_.Spawn(SideFileLoop());
       }
@@ -451,6 +456,17 @@ Task<bool> Tailer::WaitForNews(Duration longest) {
   const TimePoint deadline = runtime_->scheduler->Now() + longest;
   const bool woken = co_await watch_.changed().Wait(deadline);
   co_return woken;
+}
+
+// A tablespace that is being read must not hold up a stop for ever.
+Task<void> Tailer::AbortWhenStopDrags() {
+  while (!stopping() && !volume_tasks_.stopping()) {
+    const TimePoint next = runtime_->scheduler->Now() + kRetryInterval;
+    co_await volume_tasks_.stop_event().Wait(next);
+  }
+  const TimePoint deadline = runtime_->scheduler->Now() + options_.stop_patience;
+  co_await volume_tasks_.stop_event().Wait(deadline);
+  abort_.Set();
 }
 
 // Everything was sent; waits until it is durable.

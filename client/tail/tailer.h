@@ -108,12 +108,14 @@ class Tailer {
   Task<Status> Consume(RedoRead read, bool dead);
   Task<Status> SendUpTo(Lsn end, bool dead);
   Task<bool> WaitForNews(Duration longest);
+  Task<bool> WasShutDownCleanly();
   void Rewind(Lsn end);
   void ReleaseAcknowledged();
   Lsn HoleFloor() const;
   Status FirstFailure() const;
 
   // Beside.
+  Task<void> AbortWhenStopDrags();
   Task<void> VolumeLoop();
   Task<void> SideFileLoop();
   Task<void> ProgressLoop();
@@ -166,6 +168,7 @@ class Tailer {
   uint64_t progress_bytes_ = 0;
   TimePoint progress_time_{};
   bool volume_reachable_ = true;
+  bool watching_volume_ = false;
   std::string ingest_error_;  // as last reported
 };
 

@@ -7,6 +7,7 @@
 #include "client/tail/tailer.h"
 #include "common/base/check.h"
 #include "common/innodb/log_block.h"
+#include "common/innodb/page_format.h"
 
 namespace redoubt::tail {
 namespace {
@@ -76,6 +77,10 @@ Task<Status> Tailer::Follow() {
     if (stopping() && target != kMaxLsn && !progress &&
         (assembler_.fed_lsn() >= target || nothing_more ||
          runtime_->scheduler->Now() > give_up)) {
+      if (watch_.state() == SourceState::kUp && !import_running_) {
+        const Status fetched = co_await unlogged_.CheckBuilds();
+        co_return fetched;
+      }
       co_return Status::Ok();
     }
     if (!progress) {
@@ -339,11 +344,30 @@ Task<Status> Tailer::PumpDead(bool* progress) {
       break;
     }
   }
-  runtime_->log->Info("the server is down; its redo was read to the end, LSN " +
-                      Text(sink_->next_lsn()));
   Rewind(sink_->next_lsn());
+  const bool clean = co_await WasShutDownCleanly();
+  runtime_->log->Info(std::string("the server ") + (clean ? "was shut down cleanly" : "is down") +
+                      "; its redo was read to the end, LSN " + Text(sink_->next_lsn()));
+  // After a crash the data files wait for recovery; what is missing is fetched when the server is back.
+  Status status;
+  if (clean && !import_running_) {
+    status = co_await unlogged_.FinishBuilds();
+  }
   dead_end_read_ = true;
-  co_return Status::Ok();
+  co_return status;
+}
+
+// The system tablespace then carries the log's end (FIL_PAGE_FILE_FLUSH_LSN of page 0).
+Task<bool> Tailer::WasShutDownCleanly() {
+  const Result<std::unique_ptr<File>> file =
+      co_await runtime_->files->Open(watch_.facts().system_file, OpenMode::kRead);
+  if (!file.ok()) {
+    co_return false;
+  }
+  uint8_t head[64];
+  const Result<size_t> got = co_await (*file)->ReadAt(0, head);
+  co_return got.ok() && *got == sizeof(head) &&
+      LoadBe64(head + innodb::kPageFlushLsnOffset) == sink_->next_lsn().value();
 }
 
 Task<Status> Tailer::Consume(RedoRead read, bool dead) {

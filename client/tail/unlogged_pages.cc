@@ -238,6 +238,7 @@ Task<Status> UnloggedPages::HandleFullTextLoad(Barrier barrier, Lsn hole_floor) 
     const KnownSpace* const known = scan_->Find(space);
     part.hole_start = known == nullptr ? Lsn{} : known->created;
     const Status status = co_await HandleIndexLoad(space, std::move(part), hole_floor);
+    scan_->EndBuildsIn(space);
     if (!status.ok()) {
       co_return status;
     }
@@ -404,9 +405,23 @@ Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
 }
 
 Task<Status> UnloggedPages::CheckBuilds() {
-  const std::vector<uint64_t> committed = co_await CommittedBuilds(std::nullopt);
+  std::vector<uint64_t> committed = co_await CommittedBuilds(std::nullopt);
+  const Status status = co_await FetchBySpace(std::move(committed));
+  co_return status;
+}
+
+Task<Status> UnloggedPages::FinishBuilds() {
+  std::vector<uint64_t> all;
+  for (const auto& [index_id, build] : scan_->builds()) {
+    all.push_back(index_id);
+  }
+  const Status status = co_await FetchBySpace(std::move(all));
+  co_return status;
+}
+
+Task<Status> UnloggedPages::FetchBySpace(std::vector<uint64_t> index_ids_all) {
   std::map<SpaceId, std::vector<uint64_t>> by_space;
-  for (const uint64_t index_id : committed) {
+  for (const uint64_t index_id : index_ids_all) {
     const auto build = scan_->builds().find(index_id);
     if (build != scan_->builds().end()) {  // else the stream was faster
       by_space[build->second.space].push_back(index_id);

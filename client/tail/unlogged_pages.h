@@ -43,6 +43,8 @@ class UnloggedPages {
   // Index builds that nobody has seen end and that no row change pointed at: reads the spaces of those that
   // are committed by now.
   Task<Status> CheckBuilds();
+  // The same for a server that was shut down cleanly: whatever was built is in its files.
+  Task<Status> FinishBuilds();
 
   // The page server misses bases in these spaces. Reads each again once the server's checkpoint has passed
   // the LSN at which it was first asked for, and not too often.
@@ -81,6 +83,7 @@ class UnloggedPages {
   Task<Status> HandleUnsupported(Barrier barrier);
   Task<Status> HandleBuildSuspected(Barrier barrier);
   // The pending builds in `space` (all spaces: nullopt) that are committed; with no server to ask, all.
+  Task<Status> FetchBySpace(std::vector<uint64_t> index_ids_all);
   Task<std::vector<uint64_t>> CommittedBuilds(std::optional<SpaceId> space);
   Task<Status> FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn,
                            Lsn hole_start);
