@@ -280,6 +280,7 @@ Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadli
     if (answer.status().code() != StatusCode::kUnavailable) {
       co_return answer.status();
     }
+    changed_.NotifyAll();  // an idle session does not see by itself that its connection is gone
     const bool pause = co_await tasks_.stop_event().Wait(
         std::min(deadline, runtime_->scheduler->Now() + options_->retry_delay_min));
     if (!pause && runtime_->scheduler->Now() >= deadline) {

@@ -11,6 +11,9 @@
 namespace redoubt {
 namespace {
 
+// Well below the frame limit of every server.
+constexpr size_t kChunkBytesMax = 16 << 20;
+
 Status CheckChunk(const RedoAppend& chunk, Lsn next_lsn) {
   const LsnRange range = chunk.range;
   if (range.start != next_lsn) {
@@ -27,6 +30,11 @@ Status CheckChunk(const RedoAppend& chunk, Lsn next_lsn) {
     return InvalidArgument("chunk at " + std::to_string(range.start.value()) + " carries " +
                            std::to_string(given) + " bytes, its LSNs span " +
                            std::to_string(wanted));
+  }
+  if (given > kChunkBytesMax) {
+    return InvalidArgument("chunk at " + std::to_string(range.start.value()) + " has " +
+                           std::to_string(given) + " bytes, at most " +
+                           std::to_string(kChunkBytesMax) + " go into one append");
   }
   return Status::Ok();
 }

@@ -66,7 +66,7 @@ struct RedoAppend {
   Lsn first_mtr_lsn;
   // Wall clock of the source when range.end was its log's end; 0: unknown.
   int64_t source_time_unix_ns = 0;
-  // Exactly ToSn(range.end) - ToSn(range.start) bytes, block frames stripped.
+  // Exactly ToSn(range.end) - ToSn(range.start) bytes, block frames stripped; at most 16 MiB.
   SharedPayload payload;
 };
 

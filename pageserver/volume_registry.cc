@@ -143,6 +143,16 @@ Task<Status> VolumeRegistry::StartVolume(Slot* slot) {
     co_await log->Stop();
     co_return pages_started.WithContext(Label(volume->settings));
   }
+  const Lsn persisted = pages->status().persisted;
+  const Lsn log_end = log->status().end;
+  if (persisted > log_end) {
+    co_await pages->Stop();
+    co_await log->Stop();
+    co_return Corruption("the pages of " + Label(volume->settings) + " hold redo up to LSN " +
+                         std::to_string(persisted.value()) + ", yet its log ends at LSN " +
+                         std::to_string(log_end.value()) + ": acknowledged redo was lost from " +
+                         LogDirectory(volume->settings.id));
+  }
   volume->log = std::move(log);
   volume->pages = std::move(pages);
   co_return Status::Ok();

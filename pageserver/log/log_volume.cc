@@ -245,45 +245,65 @@ Task<Status> LogVolume::CompareWithStored(const RedoChunk* chunk) {
 }
 
 Task<void> LogVolume::FlushLoop() {
-  while (true) {
-    if (pending_.empty()) {
-      idle_.NotifyAll();
-      if (stopping_) {
-        co_return;
-      }
+  TimePoint idle_since = runtime_->scheduler->Now();
+  while (!stopping_ || !pending_.empty()) {
+    if (!pending_.empty()) {
+      co_await FlushBatch();
+      idle_since = runtime_->scheduler->Now();
+      continue;
+    }
+    idle_.NotifyAll();
+    if (starting_ || store_.sealed()) {
       co_await work_.Wait();
       continue;
     }
+    const TimePoint seal_at = idle_since + options_.seal_after;
+    if (runtime_->scheduler->Now() < seal_at) {
+      co_await work_.Wait(seal_at);
+      continue;
+    }
     flushing_ = true;
-    std::vector<std::shared_ptr<Ticket>> batch;
-    std::vector<RedoChunk> chunks;
-    size_t bytes = 0;
-    while (!pending_.empty() && bytes < options_.batch_bytes_max) {
-      bytes += pending_.front()->chunk.payload->size();
-      chunks.push_back(pending_.front()->chunk);
-      batch.push_back(std::move(pending_.front()));
-      pending_.pop_front();
-    }
-    const Status status = co_await store_.Append(&chunks);
+    const Status sealed = co_await store_.Seal();
     flushing_ = false;
-    if (status.ok()) {
-      for (RedoChunk& chunk : chunks) {
-        tail_.Push(std::move(chunk));
-      }
-      commit_.Advance(store_.end());
-    } else {
-      // What follows in the order has lost its predecessor.
-      runtime_->log->Error("redo was not accepted: " + status.ToString());
-      std::move(pending_.begin(), pending_.end(), std::back_inserter(batch));
-      pending_.clear();
-      accepted_end_ = store_.end();
+    idle_since = runtime_->scheduler->Now();
+    if (!sealed.ok()) {
+      runtime_->log->Warning("the end of the redo log is not marked: " + sealed.ToString());
     }
-    for (const std::shared_ptr<Ticket>& ticket : batch) {
-      ticket->status = status;
-      ticket->done = true;
-      ticket->chunk.payload = nullptr;
-      ticket->finished.NotifyAll();
+  }
+  idle_.NotifyAll();
+}
+
+// Writes what waits, up to the bound of a batch, with one sync, and answers for it.
+Task<void> LogVolume::FlushBatch() {
+  flushing_ = true;
+  std::vector<std::shared_ptr<Ticket>> batch;
+  std::vector<RedoChunk> chunks;
+  size_t bytes = 0;
+  while (!pending_.empty() && bytes < options_.batch_bytes_max) {
+    bytes += pending_.front()->chunk.payload->size();
+    chunks.push_back(pending_.front()->chunk);
+    batch.push_back(std::move(pending_.front()));
+    pending_.pop_front();
+  }
+  const Status status = co_await store_.Append(&chunks);
+  flushing_ = false;
+  if (status.ok()) {
+    for (RedoChunk& chunk : chunks) {
+      tail_.Push(std::move(chunk));
     }
+    commit_.Advance(store_.end());
+  } else {
+    // What follows in the order has lost its predecessor.
+    runtime_->log->Error("redo was not accepted: " + status.ToString());
+    std::move(pending_.begin(), pending_.end(), std::back_inserter(batch));
+    pending_.clear();
+    accepted_end_ = store_.end();
+  }
+  for (const std::shared_ptr<Ticket>& ticket : batch) {
+    ticket->status = status;
+    ticket->done = true;
+    ticket->chunk.payload = nullptr;
+    ticket->finished.NotifyAll();
   }
 }
 

@@ -38,7 +38,9 @@ struct LogVolumeOptions {
   // Bound of the chunks kept in memory for the feed.
   size_t tail_bytes_max = 32 << 20;
   // One write and sync covers at most about so much.
-  size_t batch_bytes_max = 8 << 20;
+  size_t batch_bytes_max = 4 << 20;
+  // A log that was not appended to for so long marks its end (RedoStore::Seal).
+  Duration seal_after = std::chrono::seconds(1);
 };
 
 struct PreparedEpoch {
@@ -109,6 +111,7 @@ class LogVolume final : public RedoFeed {
  private:
   Status CheckAppend(const RedoChunk& chunk) const;
   Task<void> FlushLoop();
+  Task<void> FlushBatch();
   Task<void> TrimLoop();
   Task<Status> CompareWithStored(const RedoChunk* chunk);
   Task<Status> WaitIdle();

@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t kIndexStrideBytes = 256 << 10;
 // What the buffer keeps between batches.
-constexpr size_t kBufferBytesKept = 1 << 20;
+constexpr size_t kBufferBytesKept = 5 << 20;
 
 std::string Place(const std::string& path, uint64_t offset) {
   return path + " at offset " + std::to_string(offset);
@@ -269,7 +269,7 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
         co_return Corruption("redo segment " + Place(path, item->offset) +
                              " cannot be read any more: " + item->problem);
       }
-      if (item->chunk.range.end <= next) {
+      if (item->chunk.range.empty() || item->chunk.range.end <= next) {
         continue;
       }
       if (item->chunk.range.end > up_to) {

@@ -67,8 +67,10 @@ class RedoStore {
   // Begins the log, or a new part of it behind a hole, at `start` >= end(). Durable on OK. As
   // Append.
   Task<Status> StartAt(Lsn start, std::string reason);
-  // Marks a clean end, so that damage before it is told from a torn tail for certain.
+  // Writes down that everything up to end() is durable, so that damage before it is told from a
+  // torn tail for certain. Nothing happens when nothing was appended since the last time.
   Task<Status> Seal();
+  bool sealed() const { return sealed_ || active_ == nullptr; }
 
   // Whole chunks with end > from and end <= up_to, at most about bytes_max, at least one if there
   // is one. kCorruption: a record that was good when written is not any more. Requires from >=

@@ -16,6 +16,9 @@ namespace {
 // last.
 constexpr size_t kBytesPerWrite = 512 << 10;
 constexpr size_t kPartsPerWrite = 64;
+// Closed connections stay until their last request has ended; together with the open ones they are
+// at most so many times the bound of connections.
+constexpr size_t kClosingFactor = 4;
 
 }  // namespace
 
@@ -237,6 +240,12 @@ void RpcServer::Close() {
 Task<void> RpcServer::Stop() {
   Close();
   co_await tasks_.Join();
+  runtime_->log->Info("served " + std::to_string(counters_.requests) + " requests on " +
+                      std::to_string(counters_.accepted) + " connections; bad frames " +
+                      std::to_string(counters_.bad_frames) + ", oversized " +
+                      std::to_string(counters_.oversized_frames) + ", connections refused " +
+                      std::to_string(counters_.refused) + ", closed for others " +
+                      std::to_string(counters_.evicted));
 }
 
 // True when there is room for one more connection. The victim leaves connections_ when it has
@@ -258,6 +267,9 @@ bool RpcServer::MakeRoom() {
     if (better) {
       victim = peer.get();
     }
+  }
+  if (connections_.size() >= options_.connections_max * kClosingFactor) {
+    return false;
   }
   if (open < options_.connections_max) {
     return true;

@@ -329,6 +329,26 @@ TEST(LogVolume, DamageInTheMiddleIsRefusedWithFileAndOffset) {
       << opened.ToString();
 }
 
+// After a moment of rest the last batch is as well protected as the others, also without a clean
+// stop.
+TEST(LogVolume, DamageOfTheLastBatchOfAnIdleLogIsRefused) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(400, 1).status.ok());
+  ASSERT_TRUE(world.Append(400, 2).status.ok());
+  world.node.RunFor(std::chrono::seconds(2));
+  ASSERT_TRUE(world.Append(400, 3).status.ok());
+  world.node.RunFor(std::chrono::seconds(2));
+  const Result<Bytes> read = world.ReadAll(kStart);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->size(), 1200U) << "marks are no redo";
+  world.Crash(sim::CrashPolicy::kAll);
+  const uint64_t last_payload =
+      kSegmentHeaderBytes + 3 * (kRecordHeaderBytes + 400) + kRecordHeaderBytes - 5;
+  world.Damage(world.Files().front(), last_payload);
+  EXPECT_EQ(world.Open().code(), StatusCode::kCorruption);
+}
+
 TEST(LogVolume, DamageInAnOlderSegmentIsRefused) {
   LogWorld world;
   world.Begin();
