@@ -103,7 +103,7 @@ int AsioWorld::Run(Task<int> main) {
   parts_->loop.Run();
   root.handle.destroy();
   parts_->pool.WaitIdle();
-  parts_->loop.Discard();
+  parts_->loop.Settle();
   REDOUBT_CHECK(exit_code.has_value());
   return *exit_code;
 }

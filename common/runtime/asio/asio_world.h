@@ -45,7 +45,8 @@ class AsioWorld {
   // Valid as long as the world.
   Runtime& runtime();
   // Runs the loop on the calling thread until `main` returns, then waits for blocking work that is
-  // still under way, and returns main's value. Once or several times, one after another.
+  // still under way, and returns main's value. Once or several times, one after another; tasks that
+  // still wait when main returns stand still until destroyed or the next Run.
   int Run(Task<int> main);
   // Set by the first SIGTERM or SIGINT, or by RequestStop.
   Event& stop_requested();

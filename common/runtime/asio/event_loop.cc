@@ -60,13 +60,11 @@ void EventLoop::Stop() {
   io_.stop();
 }
 
-void EventLoop::Discard() {
+void EventLoop::Settle() {
   REDOUBT_CHECK(!in_pass_);
-  stopped_ = true;
+  REDOUBT_CHECK(stopped_);
   io_.restart();
   io_.poll();
-  ready_.Clear();
-  pass_posted_ = false;
 }
 
 void EventLoop::ResumeFromHandler(std::coroutine_handle<> handle) {

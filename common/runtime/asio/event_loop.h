@@ -42,9 +42,9 @@ class EventLoop final : public Scheduler {
   // From the loop thread: Run returns after the present coroutine suspends; nothing is resumed
   // after.
   void Stop();
-  // After Run: runs what Asio still has ready (aborted operations) without waiting, and forgets
-  // ready coroutines and their order; the frames belong to their owners.
-  void Discard();
+  // After Run: lets operations that have ended, aborted ones above all, reach their owners without
+  // waiting for others. Resumes nobody; who is ready stays so until destroyed or the next Run.
+  void Settle();
 
   // For completion handlers on the loop thread: resumes `handle` and then all that became ready.
   void ResumeFromHandler(std::coroutine_handle<> handle);
@@ -84,7 +84,6 @@ class EventLoop final : public Scheduler {
     // Puts a null in the place of `handle`.
     void Forget(std::coroutine_handle<> handle);
     std::coroutine_handle<> Pop() { return slots_[head_++ & (slots_.size() - 1)]; }
-    void Clear() { head_ = tail_ = 0; }
 
    private:
     static constexpr size_t kStartCapacity = 256;

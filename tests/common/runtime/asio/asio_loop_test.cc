@@ -169,6 +169,26 @@ Task<void> AwaitStop(AsioWorld* world) {
   EXPECT_TRUE(stopped);
 }
 
+Task<void> SpawnSleepers(Runtime* runtime, TaskGroup* group, std::vector<int>* notes) {
+  const TimePoint now = runtime->scheduler->Now();
+  group->Spawn(SleepThenNote(runtime->scheduler, now, 1, notes));
+  group->Spawn(SleepThenNote(runtime->scheduler, now + milliseconds(3), 2, notes));
+  co_return;
+}
+
+Task<void> JoinGroup(TaskGroup* group) { co_await group->Join(); }
+
+TEST(AsioWorld, TasksThatOutliveOneRunGoOnInTheNext) {
+  AsioWorld world(QuietOptions());
+  std::vector<int> notes;
+  TaskGroup group(world.runtime().scheduler);
+  RunIn(&world, SpawnSleepers(&world.runtime(), &group, &notes));
+  EXPECT_THAT(notes, ElementsAre());
+  std::this_thread::sleep_for(milliseconds(5));
+  RunIn(&world, JoinGroup(&group));
+  EXPECT_THAT(notes, ElementsAre(1, 2));
+}
+
 TEST(AsioWorld, PostAndStopComeFromAnyThread) {
   AsioWorld world(QuietOptions());
   std::atomic<int> posts = 0;

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -410,6 +411,48 @@ Task<void> CloseWhileAccepting(Runtime* runtime) {
 TEST(AsioNetwork, CloseWakesAccept) {
   AsioWorld world(QuietOptions());
   RunIn(&world, CloseWhileAccepting(&world.runtime()));
+}
+
+Task<void> RunOutOfDescriptors(Runtime* runtime) {
+  Result<std::unique_ptr<Listener>> listener = co_await runtime->network->Listen("127.0.0.1:0");
+  std::vector<std::unique_ptr<Connection>> clients;
+  Status last;
+  while (last.ok()) {
+    const TimePoint deadline = runtime->scheduler->Now() + seconds(10);
+    Result<std::unique_ptr<Connection>> client =
+        co_await runtime->network->Connect((*listener)->address(), deadline);
+    last = client.status();
+    if (client.ok()) {
+      clients.push_back(std::move(*client));
+    }
+  }
+  EXPECT_EQ(last.code(), StatusCode::kUnavailable);
+  EXPECT_THAT(last.message(), HasSubstr("Too many open files"));
+  EXPECT_GT(clients.size(), 5U);
+  TaskGroup group(runtime->scheduler);
+  StatusCode code = StatusCode::kCancelled;
+  group.Spawn(AcceptOnce(listener->get(), &code));
+  co_await runtime->scheduler->Sleep(milliseconds(20));
+  EXPECT_EQ(group.running_count(), 1U);
+  clients.clear();
+  co_await group.Join();
+  EXPECT_EQ(code, StatusCode::kOk);
+}
+
+int ServeWithFewDescriptors() {
+  rlimit limit{};
+  REDOUBT_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = 40;
+  REDOUBT_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  AsioWorld world(QuietOptions());
+  RunIn(&world, RunOutOfDescriptors(&world.runtime()));
+  return ::testing::Test::HasFailure() ? 1 : 0;
+}
+
+// The accept loop waits until descriptors are free instead of ending or spinning.
+TEST(AsioNetworkDeathTest, AcceptOutlivesAShortageOfDescriptors) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(_exit(ServeWithFewDescriptors()), ::testing::ExitedWithCode(0), "");
 }
 
 // Destroys readers, writers, an accept and a connect while they wait, then lets the loop go on:
