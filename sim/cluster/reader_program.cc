@@ -71,12 +71,13 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   co_return Status::Ok();
 }
 
-void ReadingClient::CheckPage(PageId page, Lsn read_lsn, const Result<FetchedPage>& fetched) {
+void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
+                              const Result<FetchedPage>& fetched) {
   const Status& status = fetched.status();
   if (status.ok() || status.code() == StatusCode::kNotFound) {
     PageAnswer answer;
     answer.page = page;
-    answer.read_lsn = status.ok() ? fetched->read_lsn : read_lsn;
+    answer.read_lsn = status.ok() && !as_of_older ? fetched->read_lsn : read_lsn;
     answer.status = status;
     if (status.ok()) {
       answer.page_lsn = fetched->page_lsn;
@@ -113,7 +114,7 @@ Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
   }
   Status trouble;
   for (size_t i = 0; i < pages.size(); ++i) {
-    CheckPage(pages[i], read_lsn, (*results)[i]);
+    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), (*results)[i]);
     if (IsTrouble((*results)[i].status())) {
       trouble = (*results)[i].status();
     }
@@ -218,10 +219,16 @@ Task<void> ReaderProgram::Run() {
     if (choice == 0) {
       status = co_await client_.CheckStatus(kChaosDeadlineNs);
     } else {
-      std::vector<PageId> pages = client_.RandomPages(kPagesPerReadMax);
+      std::vector<PageId> pages = client_.RandomPages(choice == 2 ? 1 : kPagesPerReadMax);
       const Lsn lsn = choice == 1 ? Lsn() : client_.RandomLsn();
+      Lsn not_modified_since;
+      if (choice == 2 && !pages.empty()) {
+        // A reader that knows when its page was last changed, as a buffer pool may.
+        not_modified_since = context_->history.At(pages.front(), lsn).page_lsn;
+      }
       if (!pages.empty()) {
-        status = co_await client_.CheckPages(std::move(pages), lsn, Lsn(), kChaosDeadlineNs);
+        status = co_await client_.CheckPages(std::move(pages), lsn, not_modified_since,
+                                             kChaosDeadlineNs);
       }
     }
     context_->reads_failed += status.ok() ? 0 : 1;

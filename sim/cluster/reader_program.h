@@ -38,7 +38,9 @@ class ReadingClient {
 
  private:
   TimePoint In(int64_t ns) const { return runtime_->scheduler->Now() + Duration(ns); }
-  void CheckPage(PageId page, Lsn read_lsn, const Result<FetchedPage>& fetched);
+  // `as_of_older`: with not_modified_since the answer may be read at an older LSN that has the same
+  // page.
+  void CheckPage(PageId page, Lsn read_lsn, bool as_of_older, const Result<FetchedPage>& fetched);
 
   Runtime* runtime_;
   RunContext* context_;
