@@ -18,6 +18,22 @@ constexpr Duration kRetryWait = std::chrono::milliseconds(200);
 constexpr Duration kThrottleWait = std::chrono::milliseconds(5);
 constexpr int64_t kSampleWindowNs = 500'000'000;
 
+Status CheckChunk(const RedoChunk& chunk) {
+  const std::string name = "redo chunk at LSN " + std::to_string(chunk.range.start.value());
+  if (chunk.payload == nullptr || !innodb::IsDataLsn(chunk.range.start) ||
+      !innodb::IsDataLsn(chunk.range.end) ||
+      chunk.payload->size() !=
+          innodb::ToSn(chunk.range.end).value() - innodb::ToSn(chunk.range.start).value()) {
+    return Corruption(name + " has a payload of the wrong length");
+  }
+  if (chunk.first_mtr_lsn != Lsn{} &&
+      (!chunk.range.Contains(chunk.first_mtr_lsn) || !innodb::IsDataLsn(chunk.first_mtr_lsn))) {
+    return Corruption(name + " names LSN " + std::to_string(chunk.first_mtr_lsn.value()) +
+                      " as the start of its first mtr");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Ingest::Ingest(VolumeState* state, RedoFeed* feed, BatchWriter* writer, TaskGroup* group)
@@ -54,15 +70,10 @@ Task<void> Ingest::Run() {
       continue;
     }
     const bool idle = batch->chunks.empty();
-    for (const RedoChunk& chunk : batch->chunks) {
-      const Status status = co_await TakeChunk(&chunk);
-      if (!status.ok()) {
-        Fail(status);
-        co_return;
-      }
-      if (group_->stopping()) {
-        co_return;
-      }
+    const Status status = co_await TakeChunks(&batch->chunks);
+    if (!status.ok()) {
+      Fail(status);
+      co_return;
     }
     co_await MaybeFreeze(idle);
   }
@@ -95,19 +106,7 @@ void Ingest::DeclareHole(const RedoChunk& chunk) {
 
 // Decides where parsing goes on in `chunk`. *skip_bytes: payload before that point.
 Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
-  if (chunk.payload == nullptr || !innodb::IsDataLsn(chunk.range.start) ||
-      !innodb::IsDataLsn(chunk.range.end) ||
-      chunk.payload->size() !=
-          innodb::ToSn(chunk.range.end).value() - innodb::ToSn(chunk.range.start).value()) {
-    return Corruption("redo chunk at LSN " + std::to_string(chunk.range.start.value()) +
-                      " has a payload of the wrong length");
-  }
-  if (chunk.first_mtr_lsn != Lsn{} &&
-      (!chunk.range.Contains(chunk.first_mtr_lsn) || !innodb::IsDataLsn(chunk.first_mtr_lsn))) {
-    return Corruption("redo chunk at LSN " + std::to_string(chunk.range.start.value()) +
-                      " names LSN " + std::to_string(chunk.first_mtr_lsn.value()) +
-                      " as the start of its first mtr");
-  }
+  REDOUBT_RETURN_IF_ERROR(CheckChunk(chunk));
   *skip_bytes = 0;
   if (fed_ != Lsn{} && chunk.range.start > fed_) {
     DeclareHole(chunk);
@@ -136,45 +135,93 @@ Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
   return Status::Ok();
 }
 
-Task<Status> Ingest::TakeChunk(const RedoChunk* chunk) {
-  next_read_ = chunk->range.end;
-  if (chunk->range.end <= fed_) {
-    co_return Status::Ok();
+// Small chunks are parsed together, large ones in parts: a piece is worth a trip to another thread,
+// and bounded.
+std::vector<Ingest::Part> Ingest::Gather(const std::vector<RedoChunk>& chunks, Cursor* cursor) {
+  std::vector<Part> parts;
+  size_t total = 0;
+  while (cursor->index < chunks.size()) {
+    const RedoChunk& chunk = chunks[cursor->index];
+    const size_t left = chunk.payload->size() - cursor->offset;
+    const bool follows = parts.empty() || (chunk.range.start == parts.back().chunk->range.end &&
+                                           total + left <= kPieceBytes && CheckChunk(chunk).ok());
+    if (!follows) {
+      break;
+    }
+    const size_t bytes = std::min(left, kPieceBytes);
+    parts.push_back({&chunk, chunk.payload, cursor->offset, bytes, cursor->fresh, bytes == left});
+    total += bytes;
+    if (bytes < left) {
+      cursor->offset += bytes;
+      cursor->fresh = false;
+      break;
+    }
+    *cursor = {cursor->index + 1, 0, true};
   }
-  size_t at = 0;
-  REDOUBT_CO_RETURN_IF_ERROR(PrepareChunk(*chunk, &at));
-  const size_t size = chunk->payload->size();
-  // The chunk is checked as a whole with its first piece.
-  bool check = true;
-  while (at < size) {
-    co_await WaitForRoom();
-    const size_t bytes = std::min(kPieceBytes, size - at);
-    auto parse = [grouper = grouper_, payload = chunk->payload, at, bytes, check,
-                  crc = chunk->payload_crc32c, start = chunk->range.start]() {
-      Parsed parsed{Status::Ok(), std::make_unique<RedoPiece>()};
-      if (check && Crc32c(*payload) != crc) {
-        parsed.status = Corruption("redo chunk at LSN " + std::to_string(start.value()) +
-                                   " has a wrong checksum");
-        parsed.piece->range = {grouper->end_lsn(), grouper->end_lsn()};
-        return parsed;
+  return parts;
+}
+
+Ingest::Parsed Ingest::Parse(const std::vector<Part>& parts, RedoGrouper* grouper) {
+  Parsed parsed{Status::Ok(), std::make_unique<RedoPiece>()};
+  std::vector<ByteView> payloads;
+  Status damaged;
+  for (const Part& part : parts) {
+    // A chunk is checked as a whole with its first part.
+    if (part.check && Crc32c(*part.payload) != part.payload_crc32c) {
+      damaged = Corruption("redo chunk at LSN " + std::to_string(part.chunk_start.value()) +
+                           " has a wrong checksum");
+      break;
+    }
+    payloads.push_back(ByteView(*part.payload).subspan(part.offset, part.bytes));
+  }
+  parsed.status = grouper->Take(payloads, parsed.piece.get());
+  if (parsed.status.ok()) {
+    parsed.status = damaged;
+  }
+  return parsed;
+}
+
+Task<Status> Ingest::TakeChunks(const std::vector<RedoChunk>* chunks) {
+  Cursor cursor;
+  while (cursor.index < chunks->size() && !group_->stopping()) {
+    const RedoChunk& chunk = (*chunks)[cursor.index];
+    if (cursor.fresh) {
+      if (chunk.range.end <= fed_) {
+        EndChunk(chunk, fed_);
+        ++cursor.index;
+        continue;
       }
-      parsed.status = grouper->Take(ByteView(*payload).subspan(at, bytes), parsed.piece.get());
-      return parsed;
-    };
+      REDOUBT_CO_RETURN_IF_ERROR(PrepareChunk(chunk, &cursor.offset));
+      if (cursor.offset == chunk.payload->size()) {
+        EndChunk(chunk, chunk.range.end);
+        cursor = {cursor.index + 1, 0, true};
+        continue;
+      }
+    }
+    co_await WaitForRoom();
+    const auto parts = std::make_shared<const std::vector<Part>>(Gather(*chunks, &cursor));
+    auto parse = [grouper = grouper_, parts]() { return Parse(*parts, grouper.get()); };
     Parsed parsed = co_await RunBlocking(state_->runtime->blocking, parse);
-    check = false;
-    at += bytes;
-    if (parsed.piece->range.end > chunk->range.start) {
-      pull_from_ = chunk->range.start;
+    for (const Part& part : *parts) {
+      pull_from_ = parsed.piece->range.end > part.chunk_start ? part.chunk_start : pull_from_;
     }
     Merge(std::move(parsed.piece));
     REDOUBT_CO_RETURN_IF_ERROR(parsed.status);
     fed_ = grouper_->fed_lsn();
+    for (const Part& part : *parts) {
+      if (part.last) {
+        EndChunk(*part.chunk, part.chunk->range.end);
+      }
+    }
     co_await MaybeFreeze(false);
   }
-  fed_ = chunk->range.end;
-  SampleTime(*chunk);
   co_return Status::Ok();
+}
+
+void Ingest::EndChunk(const RedoChunk& chunk, Lsn fed) {
+  next_read_ = chunk.range.end;
+  fed_ = fed;
+  SampleTime(chunk);
 }
 
 void Ingest::Merge(std::unique_ptr<RedoPiece> piece) {

@@ -45,7 +45,28 @@ class Ingest {
     std::unique_ptr<RedoPiece> piece;
   };
 
-  Task<Status> TakeChunk(const RedoChunk* chunk);
+  // A stretch of one chunk's payload.
+  struct Part {
+    const RedoChunk* chunk;  // loop thread only
+    std::shared_ptr<const Bytes> payload;
+    size_t offset;
+    size_t bytes;
+    bool check;  // the chunk's first part: its checksum is still to be looked at
+    bool last;   // of its chunk
+    Lsn chunk_start = chunk->range.start;
+    uint32_t payload_crc32c = chunk->payload_crc32c;
+  };
+  struct Cursor {
+    size_t index = 0;
+    size_t offset = 0;
+    bool fresh = true;  // nothing of the chunk was taken yet
+  };
+
+  // Returns early when the group stops.
+  Task<Status> TakeChunks(const std::vector<RedoChunk>* chunks);
+  static std::vector<Part> Gather(const std::vector<RedoChunk>& chunks, Cursor* cursor);
+  static Parsed Parse(const std::vector<Part>& parts, RedoGrouper* grouper);
+  void EndChunk(const RedoChunk& chunk, Lsn fed);
   Status PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes);
   void StartAt(Lsn first_mtr);
   void DeclareHole(const RedoChunk& chunk);

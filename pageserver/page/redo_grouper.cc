@@ -29,17 +29,23 @@ constexpr size_t kItemOverheadMax = 1 + 5 + 3 * kVarintBytesMax;
 
 }  // namespace
 
-Status RedoGrouper::Take(ByteView payload, RedoPiece* piece) {
+Status RedoGrouper::Take(std::span<const ByteView> payloads, RedoPiece* piece) {
   REDOUBT_CHECK(piece->runs.empty());
   table_.Clear();
   items_.clear();
   mtrs_.clear();
   copies_.clear();
   initialized_spaces_.clear();
-  piece->range.start = assembler_.end_lsn();
-  auto sink = [&](const innodb::MtrView& mtr) { return TakeMtr(mtr, payload, piece); };
   failed_mtr_ = Lsn{};
-  const Status status = assembler_.Feed(payload, sink);
+  piece->range.start = assembler_.end_lsn();
+  Status status;
+  for (const ByteView payload : payloads) {
+    auto sink = [&](const innodb::MtrView& mtr) { return TakeMtr(mtr, payload, piece); };
+    status = assembler_.Feed(payload, sink);
+    if (!status.ok()) {
+      break;
+    }
+  }
   piece->range.end = failed_mtr_ != Lsn{} ? failed_mtr_ : assembler_.end_lsn();
   piece->payload_bytes =
       innodb::ToSn(piece->range.end).value() - innodb::ToSn(piece->range.start).value();

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -25,10 +26,10 @@ class RedoGrouper {
   // `group_start`: a data LSN at which an mtr starts.
   explicit RedoGrouper(Lsn group_start) : assembler_(group_start) {}
 
-  // Parses the payload that follows what was taken before. *piece gets the mtrs that became whole,
-  // also when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it
-  // are good.
-  Status Take(ByteView payload, RedoPiece* piece);
+  // Parses the payloads that follow what was taken before. *piece gets the mtrs that became whole, also
+  // when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it are
+  // good.
+  Status Take(std::span<const ByteView> payloads, RedoPiece* piece);
   // Forgets a partial mtr and goes on at `group_start`.
   void Reset(Lsn group_start) { assembler_.Reset(group_start); }
 
