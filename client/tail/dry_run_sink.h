@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A VolumeSink that keeps nothing: it says what would be sent. What `redotail --dry-run` uses, to see
-// whether a server can be followed and at what rate.
+// A VolumeSink that keeps nothing: it says what would be sent. What `redotail --dry-run` uses, to
+// see whether a server can be followed and at what rate.
 #pragma once
 
 #include <cstdint>

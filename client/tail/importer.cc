@@ -195,8 +195,8 @@ Task<Status> Importer::CopyOne(SpaceFile file) {
   co_return Status::Ok();
 }
 
-// A file that was not there when the import began: made since (redo will say so, too) or missed because it
-// was being renamed.
+// A file that was not there when the import began: made since (redo will say so, too) or missed
+// because it was being renamed.
 Task<Status> Importer::AnnounceLate(SpaceFile file) {
   std::string path = PathInVolume(watch_->facts().datadir, file.path);
   scan_->Know(file.space, path);

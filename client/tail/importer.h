@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The base copy of a running server: every page of every persistent tablespace, read while the redo is
-// followed from a point before the copy, so that together they give every state from the copy's end on.
+// The base copy of a running server: every page of every persistent tablespace, read while the redo
+// is followed from a point before the copy, so that together they give every state from the copy's
+// end on.
 //
-//   1. Announce: PRESENT (or UNSUPPORTED) for each space, DELETED for those that the volume knew and that are
+//   1. Announce: PRESENT (or UNSUPPORTED) for each space, DELETED for those that the volume knew
+//   and that are
 //      gone
-//   2. Copy each file; then look again for files that were renamed or made meanwhile, until there is none
-//   3. horizon = max(flushed LSN after the copy, highest page LSN copied): every later state is known
+//   2. Copy each file; then look again for files that were renamed or made meanwhile, until there
+//   is none
+//   3. horizon = max(flushed LSN after the copy, highest page LSN copied): every later state is
+//   known
 //   4. when the page role has applied that far: SetHorizon
 //
 // Crash: nothing is kept; as long as no horizon covers the log's begin the next run copies again.

@@ -42,11 +42,12 @@ struct Flags {
 };
 
 int ParseFlags(int argc, char** argv, Flags* flags, bool* done) {
-  CLI::App app{"Follows the redo of a running, unmodified MySQL server into a volume of a page server.\n"
-               "The user needs BACKUP_ADMIN and PROCESS; SELECT on performance_schema helps.\n"
-               "SIGTERM: catch up with what is flushed, stop, exit 0.\n"
-               "Exit codes: 1 trouble, 2 wrong flags, 3 MySQL refused the user, 4 this server cannot be "
-               "followed into\nthis volume, 5 another writer has taken the volume over."};
+  CLI::App app{
+      "Follows the redo of a running, unmodified MySQL server into a volume of a page server.\n"
+      "The user needs BACKUP_ADMIN and PROCESS; SELECT on performance_schema helps.\n"
+      "SIGTERM: catch up with what is flushed, stop, exit 0.\n"
+      "Exit codes: 1 trouble, 2 wrong flags, 3 MySQL refused the user, 4 this server cannot be "
+      "followed into\nthis volume, 5 another writer has taken the volume over."};
   app.add_option("--datadir", flags->datadir, "The server's data directory")->required();
   app.add_option("--mysql", flags->mysql, "unix:SOCKET of the server")->required();
   app.add_option("--mysql-user", flags->mysql_user, "MySQL user")->required();

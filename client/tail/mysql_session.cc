@@ -15,7 +15,8 @@ struct Closer {
 };
 using Handle = std::unique_ptr<MYSQL, Closer>;
 
-// Shared by the session and the job that runs, which finishes even when nobody waits for it any more.
+// Shared by the session and the job that runs, which finishes even when nobody waits for it any
+// more.
 using SharedHandle = std::shared_ptr<MYSQL>;
 
 StatusCode CodeOf(unsigned int error_number) {
@@ -118,7 +119,8 @@ class MysqlSession final : public SqlSession {
 Result<std::string> ParseMysqlSocket(const std::string& text) {
   constexpr std::string_view kPrefix = "unix:";
   if (!text.starts_with(kPrefix) || text.size() == kPrefix.size()) {
-    return InvalidArgument("'" + text + "' is not unix:SOCKET (the path of the server's Unix socket)");
+    return InvalidArgument("'" + text +
+                           "' is not unix:SOCKET (the path of the server's Unix socket)");
   }
   return text.substr(kPrefix.size());
 }

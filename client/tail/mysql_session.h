@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SqlSession over libmariadb and a Unix socket. The library blocks, so each statement is a job of the
-// BlockingExecutor, bounded by the timeouts.
+// SqlSession over libmariadb and a Unix socket. The library blocks, so each statement is a job of
+// the BlockingExecutor, bounded by the timeouts.
 #pragma once
 
 #include <cstdint>

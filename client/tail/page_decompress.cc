@@ -26,10 +26,9 @@ bool Inflate(ByteView from, MutableByteView into) {
 }
 
 bool DecodeLz4(ByteView from, MutableByteView into) {
-  const int length = LZ4_decompress_safe(reinterpret_cast<const char*>(from.data()),
-                                         reinterpret_cast<char*>(into.data()),
-                                         static_cast<int>(from.size()),
-                                         static_cast<int>(into.size()));
+  const int length = LZ4_decompress_safe(
+      reinterpret_cast<const char*>(from.data()), reinterpret_cast<char*>(into.data()),
+      static_cast<int>(from.size()), static_cast<int>(into.size()));
   return length == static_cast<int>(into.size());
 }
 

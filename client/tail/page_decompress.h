@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Undoes transparent page compression (CREATE TABLE ... COMPRESSION='zlib'|'lz4'), which exists only in the
-// file: redo speaks of the logical page.
+// Undoes transparent page compression (CREATE TABLE ... COMPRESSION='zlib'|'lz4'), which exists
+// only in the file: redo speaks of the logical page.
 //
 //   24 u16 14 | 26 u8 version | 27 u8 algorithm (1 zlib, 2 lz4) | 28 u16 original type |
 //   30 u16 original body bytes | 32 u16 compressed body bytes | 38 compressed body ...
@@ -13,8 +13,8 @@
 
 namespace redoubt::tail {
 
-// Replaces `page` (exactly one page of type 14) by its logical page. kCorruption: torn or senseless, the page
-// is unspecified then. kUnsupported: another algorithm.
+// Replaces `page` (exactly one page of type 14) by its logical page. kCorruption: torn or
+// senseless, the page is unspecified then. kUnsupported: another algorithm.
 Status DecompressPage(MutableByteView page);
 
 }  // namespace redoubt::tail

@@ -3,9 +3,8 @@
 // What lies in a server's #innodb_redo at one moment: the files in use, in LSN order, each with its
 // header. Spare files ("_tmp") are left out: their content has no meaning.
 //
-// The server renames, recycles, truncates and removes files meanwhile, so a scan is only a hint where
-// to read; RedoReader checks again after each read.
-// Format: common/innodb/log_file.h.
+// The server renames, recycles, truncates and removes files meanwhile, so a scan is only a hint
+// where to read; RedoReader checks again after each read. Format: common/innodb/log_file.h.
 #pragma once
 
 #include <cstdint>
@@ -44,10 +43,10 @@ struct RedoDirectory {
   Lsn Checkpoint() const;
 };
 
-// Files that vanish while they are looked at are left out. Of files with different uuids (a log set that
-// is being replaced) only those with the uuid of the highest start LSN are kept.
-// kNotFound: no such directory. kUnsupported: a file of a format other than 6. kIoError.
-// A file whose header is torn or being written is left out, too.
+// Files that vanish while they are looked at are left out. Of files with different uuids (a log set
+// that is being replaced) only those with the uuid of the highest start LSN are kept. kNotFound: no
+// such directory. kUnsupported: a file of a format other than 6. kIoError. A file whose header is
+// torn or being written is left out, too.
 Task<Result<RedoDirectory>> ScanRedoDirectory(Runtime* runtime, std::string path);
 
 }  // namespace redoubt::tail

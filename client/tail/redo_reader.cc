@@ -33,7 +33,8 @@ Lsn BlockAfter(Lsn block_lsn) { return Lsn(block_lsn.value() + kLogBlockBytes); 
 
 struct Blocks {
   Bytes payload;
-  LogBlockState stop = LogBlockState::kFull;  // state of the block that ended it; kFull: bytes or limit
+  LogBlockState stop =
+      LogBlockState::kFull;  // state of the block that ended it; kFull: bytes or limit
   Lsn stop_block;
   Lsn data_end;        // where the last valid block's data ends
   bool limit = false;  // everything below the limit was taken
@@ -60,8 +61,8 @@ Blocks Decode(ByteView bytes, Lsn from, Lsn limit) {
       return out;
     }
     const size_t take = std::min(check.payload.size(), below_limit);
-    out.data_end = innodb::AdvanceLsn(Lsn(block_lsn.value() + kLogBlockHeaderBytes),
-                                      check.payload.size());
+    out.data_end =
+        innodb::AdvanceLsn(Lsn(block_lsn.value() + kLogBlockHeaderBytes), check.payload.size());
     if (take > skip) {
       out.payload.insert(out.payload.end(), check.payload.begin() + static_cast<ptrdiff_t>(skip),
                          check.payload.begin() + static_cast<ptrdiff_t>(take));
@@ -168,8 +169,8 @@ Task<Result<RedoRead>> RedoReader::ReadHere(Lsn from, Lsn limit, bool* again) {
   }
   uint64_t want = std::min<uint64_t>(*size - offset, kBytesMax);
   if (limit != kMaxLsn) {
-    want = std::min<uint64_t>(want, innodb::AlignToBlock(limit).value() + kLogBlockBytes -
-                                        block_lsn.value());
+    want = std::min<uint64_t>(
+        want, innodb::AlignToBlock(limit).value() + kLogBlockBytes - block_lsn.value());
   }
   buffer_.resize(want - want % kLogBlockBytes);
   const Result<size_t> got = co_await file_->ReadAt(offset, buffer_);
@@ -310,8 +311,8 @@ Task<Result<Lsn>> RedoReader::FindGroupStart(Lsn checkpoint) {
     const Lsn end = innodb::LogFileEndLsn(open_.range.start, *size);
     buffer_.resize(kLogBlockBytes);
     for (; block_lsn < end; block_lsn = BlockAfter(block_lsn)) {
-      const Result<size_t> got = co_await file_->ReadAt(
-          innodb::LogFileOffset(open_.range.start, block_lsn), buffer_);
+      const Result<size_t> got =
+          co_await file_->ReadAt(innodb::LogFileOffset(open_.range.start, block_lsn), buffer_);
       if (!got.ok()) {
         co_return got.status();
       }

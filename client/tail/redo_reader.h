@@ -3,14 +3,17 @@
 // Reads the redo payload of a running (or dead) server out of its files.
 //
 //   1. find the file that holds the block; keep it open while it does
-//   2. read up to 1 MiB of blocks, then read the file's header again: the server recycles files in place
-//      (same inode), so what was read counts only if the header still names the same start LSN and uuid
-//   3. check every block (number, epoch, checksum), strip frames, stop at the limit, at a partial block,
+//   2. read up to 1 MiB of blocks, then read the file's header again: the server recycles files in
+//   place
+//      (same inode), so what was read counts only if the header still names the same start LSN and
+//      uuid
+//   3. check every block (number, epoch, checksum), strip frames, stop at the limit, at a partial
+//   block,
 //      or at a block that is not the expected one
 //
-// With a limit that the server has reported as flushed, blocks below it must be there: a bad one is read
-// again (the last block is rewritten while it fills) and is an error if it stays bad. Without a limit (the
-// server is dead) the first block that is not the expected one is the end of the log.
+// With a limit that the server has reported as flushed, blocks below it must be there: a bad one is
+// read again (the last block is rewritten while it fills) and is an error if it stays bad. Without
+// a limit (the server is dead) the first block that is not the expected one is the end of the log.
 //
 // Suspends: everything. One call at a time.
 #pragma once
@@ -41,8 +44,8 @@ struct RedoRead {
   Lsn start;
   // Payload of [start, start + payload): see innodb::AdvanceLsn.
   Bytes payload;
-  // kGap, kOtherLog: the oldest LSN that the files hold now. kTail: where the last block's data ends,
-  // which lies below `start` when the log is shorter than the reader thought.
+  // kGap, kOtherLog: the oldest LSN that the files hold now. kTail: where the last block's data
+  // ends, which lies below `start` when the log is shorter than the reader thought.
   Lsn lsn;
 };
 
@@ -54,15 +57,16 @@ class RedoReader {
   RedoReader(Runtime* runtime, std::string directory);
 
   // Reads from the data LSN `from`, at most kBytesMax, never beyond `limit` (kMaxLsn: none).
-  // kCorruption: a block below the limit stays unreadable; names file, LSN and state. kUnsupported: the
-  // redo is encrypted or of another format. kIoError, kNotFound (directory).
+  // kCorruption: a block below the limit stays unreadable; names file, LSN and state. kUnsupported:
+  // the redo is encrypted or of another format. kIoError, kNotFound (directory).
   Task<Result<RedoRead>> Read(Lsn from, Lsn limit);
 
-  // Makes everything that was or can be read durable on the source's own disk: after this a crash of the
-  // host cannot take it back. Only useful while no server writes.
+  // Makes everything that was or can be read durable on the source's own disk: after this a crash
+  // of the host cannot take it back. Only useful while no server writes.
   Task<Status> SyncFiles();
 
-  // Finds the first mtr start at or after the block of `checkpoint`. kNotFound: none is written yet.
+  // Finds the first mtr start at or after the block of `checkpoint`. kNotFound: none is written
+  // yet.
   Task<Result<Lsn>> FindGroupStart(Lsn checkpoint);
 
   Task<Result<RedoDirectory>> Scan();

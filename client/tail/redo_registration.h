@@ -2,14 +2,16 @@
 //
 // Keeps the server from recycling redo that was not read yet, and never at the server's expense.
 //
-// A registered consumer that stands still makes the server refuse to write once its redo capacity is used
-// up. So the registration is let go, in this order of trust:
+// A registered consumer that stands still makes the server refuse to write once its redo capacity
+// is used up. So the registration is let go, in this order of trust:
 //   - by us, when the bytes that are held back or the time without progress exceed their limit
-//   - by the server, which ends our session when it hears nothing for the same time (a stopped process, a
+//   - by the server, which ends our session when it hears nothing for the same time (a stopped
+//   process, a
 //     hung loop), because the session's idle timeout is set so
 //   - by the kernel, when the process dies
-// After that the stream is followed as long as the files are there; redo that was recycled unread shows as
-// a gap to the reader. Protection is taken up again when things move and the backlog is small.
+// After that the stream is followed as long as the files are there; redo that was recycled unread
+// shows as a gap to the reader. Protection is taken up again when things move and the backlog is
+// small.
 //
 // The registration has a session and a loop of its own: nothing else ever runs on them.
 #pragma once
@@ -47,12 +49,13 @@ class RedoRegistration {
 
   // Redo below `lsn` is not needed any more. Only grows, except after Restart.
   void Release(Lsn lsn);
-  // Forgets what was released: a new import begins, and the registration is taken anew (at the server's
-  // present checkpoint).
+  // Forgets what was released: a new import begins, and the registration is taken anew (at the
+  // server's present checkpoint).
   void Restart();
 
   bool registered() const { return registered_; }
-  // True once the registration stands; false when the deadline came first. kUnauthenticated: never will.
+  // True once the registration stands; false when the deadline came first. kUnauthenticated: never
+  // will.
   Task<bool> WaitRegistered(TimePoint deadline);
   const Status& failure() const { return failure_; }
   uint64_t let_go_count() const { return let_go_count_; }

@@ -64,8 +64,7 @@ Task<Status> RemoteSink::CheckVolume(SourceIdentity identity) {
     if (volume.page_size() != identity.page_size) {
       co_return InvalidArgument("volume " + options_.volume + " has pages of " +
                                 std::to_string(volume.page_size()) + " bytes, the server of " +
-                                std::to_string(identity.page_size) +
-                                "; choose another --volume");
+                                std::to_string(identity.page_size) + "; choose another --volume");
     }
     if (!volume.source_id().empty() && volume.source_id() != identity.server_uuid) {
       co_return InvalidArgument("volume " + options_.volume + " holds server " +
@@ -203,8 +202,8 @@ Task<Status> RemoteSink::PutImages(ImageBatch batch) {
     *request.mutable_images() = {batch.images.begin(), batch.images.end()};
     const Result<proto::PutImagesResponse> answer =
         co_await client_.PutImages(std::move(request), payload, Deadline());
-    const bool again =
-        !answer.ok() && co_await MayTryAgain(answer.status(), "putting page images", attempt, epoch);
+    const bool again = !answer.ok() &&
+                       co_await MayTryAgain(answer.status(), "putting page images", attempt, epoch);
     if (!again) {
       co_return answer.status();
     }
@@ -243,8 +242,8 @@ Task<Status> RemoteSink::PutSideFile(SideFileContent file, Lsn lsn) {
     request.set_deleted(file.deleted);
     const Result<proto::SideFilePutResponse> answer =
         co_await client_.SideFilePut(std::move(request), payload, Deadline());
-    const bool again =
-        !answer.ok() && co_await MayTryAgain(answer.status(), "putting a side file", attempt, epoch);
+    const bool again = !answer.ok() &&
+                       co_await MayTryAgain(answer.status(), "putting a side file", attempt, epoch);
     if (!again) {
       co_return answer.status();
     }
@@ -261,8 +260,8 @@ Task<Status> RemoteSink::SetHorizon(Lsn horizon) {
     request.set_horizon_lsn(horizon.value());
     const Result<proto::SetHorizonResponse> answer =
         co_await client_.SetHorizon(std::move(request), Deadline());
-    const bool again =
-        !answer.ok() && co_await MayTryAgain(answer.status(), "setting the horizon", attempt, epoch);
+    const bool again = !answer.ok() &&
+                       co_await MayTryAgain(answer.status(), "setting the horizon", attempt, epoch);
     if (!again) {
       co_return answer.status();
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// VolumeSink over the native protocol: a LogWriter for the redo, a channel of its own for the rest, so that
-// page images never delay redo.
+// VolumeSink over the native protocol: a LogWriter for the redo, a channel of its own for the rest,
+// so that page images never delay redo.
 #pragma once
 
 #include <functional>
@@ -48,7 +48,8 @@ class RemoteSink final : public VolumeSink {
   Task<Status> CheckVolume(SourceIdentity identity);
   Task<void> CloseWriter();
   TimePoint Deadline() const;
-  // Whether the error of a request sent under `epoch` may pass by itself; waits before the next attempt.
+  // Whether the error of a request sent under `epoch` may pass by itself; waits before the next
+  // attempt.
   Task<bool> MayTryAgain(Status status, const char* what, int attempt, Epoch epoch);
 
   Runtime* runtime_;

@@ -10,18 +10,21 @@ namespace {
 constexpr size_t kTimesMax = 4096;
 
 bool IsFinal(const Status& status) {
-  return status.code() == StatusCode::kUnauthenticated ||
-         status.code() == StatusCode::kUnsupported;
+  return status.code() == StatusCode::kUnauthenticated || status.code() == StatusCode::kUnsupported;
 }
 
 }  // namespace
 
 const char* SourceStateName(SourceState state) {
   switch (state) {
-    case SourceState::kUnknown: return "unknown";
-    case SourceState::kUp: return "up";
-    case SourceState::kUnreachable: return "unreachable";
-    case SourceState::kDown: return "down";
+    case SourceState::kUnknown:
+      return "unknown";
+    case SourceState::kUp:
+      return "up";
+    case SourceState::kUnreachable:
+      return "unreachable";
+    case SourceState::kDown:
+      return "down";
   }
   return "unknown";
 }
@@ -101,7 +104,8 @@ Task<void> ServerWatch::NoteLoss(Status status) {
   server_ = nullptr;
   problem_ = status;
   const Result<bool> open = co_await probe_->ServerHasFilesOpen();
-  // A server that is shutting down refuses users before it lets go of its files, with all sorts of errors.
+  // A server that is shutting down refuses users before it lets go of its files, with all sorts of
+  // errors.
   if (IsFinal(status) && open.ok() && *open) {
     failure_ = status;
   }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps looking at the server: its newest log sample, whether it runs at all, and which run of it this is.
+// Keeps looking at the server: its newest log sample, whether it runs at all, and which run of it
+// this is.
 //
-// A generation is one unbroken SQL session: as long as it lasts the server is the same process, so bytes
-// below a flushed LSN of the generation can only grow. With a new generation everything behind the last
-// whole mtr may have become something else.
+// A generation is one unbroken SQL session: as long as it lasts the server is the same process, so
+// bytes below a flushed LSN of the generation can only grow. With a new generation everything
+// behind the last whole mtr may have become something else.
 //
 //   kUp           samples arrive
 //   kUnreachable  no SQL, but something holds the files: starting, stopping, recovering, too busy
@@ -39,8 +40,8 @@ class ServerWatch {
   ServerWatch(Runtime* runtime, SqlConnector* connector, SourceProbe* probe,
               ServerWatchOptions options);
 
-  // Runs until `group` is stopped. kUnauthenticated and kUnsupported answers of the server end it: see
-  // failure().
+  // Runs until `group` is stopped. kUnauthenticated and kUnsupported answers of the server end it:
+  // see failure().
   Task<void> Run(TaskGroup* group);
 
   SourceState state() const { return state_; }
@@ -63,8 +64,8 @@ class ServerWatch {
   // Takes the next sample at once.
   void PollNow() { poll_now_.Set(); }
 
-  // Wall clock of the first sample at which the log was flushed up to `lsn`; 0: not known (older than the
-  // samples that are kept, or not flushed yet).
+  // Wall clock of the first sample at which the log was flushed up to `lsn`; 0: not known (older
+  // than the samples that are kept, or not flushed yet).
   int64_t TimeOf(Lsn lsn) const;
 
  private:

@@ -26,12 +26,13 @@ bool HasCounterSuffix(const std::string& name) {
 }  // namespace
 
 bool IsSideFileName(const std::string& name) {
-  // Tablespaces, redo, doublewrite, temporary things, logs, and what a server makes anew at its start.
-  static constexpr const char* kNotPrefixes[] = {"#",       "ibdata", "ibtmp",  "ib_log",
-                                                 "ib_buffer_pool", "undo_",  "."};
-  static constexpr const char* kNotSuffixes[] = {".ibd",  ".ibu",  ".dblwr", ".log",   ".err",
-                                                 ".pid",  ".sock", ".lock",  ".index", ".tmp",
-                                                 ".TMD",  ".redoubt"};
+  // Tablespaces, redo, doublewrite, temporary things, logs, and what a server makes anew at its
+  // start.
+  static constexpr const char* kNotPrefixes[] = {
+      "#", "ibdata", "ibtmp", "ib_log", "ib_buffer_pool", "undo_", "."};
+  static constexpr const char* kNotSuffixes[] = {".ibd",   ".ibu", ".dblwr", ".log",
+                                                 ".err",   ".pid", ".sock",  ".lock",
+                                                 ".index", ".tmp", ".TMD",   ".redoubt"};
   for (const char* prefix : kNotPrefixes) {
     if (name.starts_with(prefix)) {
       return false;
@@ -57,7 +58,8 @@ SideFiles::SideFiles(Runtime* runtime, VolumeSink* sink) : runtime_(runtime), si
 Task<Status> SideFiles::Update(std::string datadir, Lsn lsn) {
   ++round_;
   round_bytes_ = 0;
-  const Status status = co_await UpdateDirectory(datadir, "", lsn);
+  std::string top;
+  const Status status = co_await UpdateDirectory(datadir, std::move(top), lsn);
   if (!status.ok()) {
     co_return status;
   }

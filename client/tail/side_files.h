@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The small files of a data directory that are not tablespaces and that a restored server wants: auto.cnf,
-// mysqld-auto.cnf, keys and certificates, .sdi, CSV and MyISAM files.
+// The small files of a data directory that are not tablespaces and that a restored server wants:
+// auto.cnf, mysqld-auto.cnf, keys and certificates, .sdi, CSV and MyISAM files.
 //
 // They are not transactional: the newest content at or below an LSN counts, seen within one poll.
 #pragma once
@@ -29,8 +29,8 @@ class SideFiles {
 
   SideFiles(Runtime* runtime, VolumeSink* sink);
 
-  // Sends what is new or changed since the last call, and what is gone, as of `lsn`. Files that do not fit
-  // the limits are named in a warning once.
+  // Sends what is new or changed since the last call, and what is gone, as of `lsn`. Files that do
+  // not fit the limits are named in a warning once.
   Task<Status> Update(std::string datadir, Lsn lsn);
   // The next Update sends everything.
   void Forget() { sent_.clear(); }

@@ -15,7 +15,7 @@ Result<bool> IsLocked(const std::string& path) {
   if (fd < 0) {
     return FromErrno(errno, "open " + path);
   }
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   const int outcome = fcntl(fd, F_GETLK, &lock);

@@ -72,9 +72,8 @@ Result<SourceFacts> FactsFrom(const std::map<std::string, std::string>& variable
     return Unsupported("innodb_page_size " + std::to_string(page_size));
   }
   facts.page_size = static_cast<uint32_t>(page_size);
-  facts.redo_directory =
-      AbsolutePath(facts.datadir, Text(variables, "innodb_log_group_home_dir")) + "/" +
-      innodb::kLogDirectoryName;
+  facts.redo_directory = AbsolutePath(facts.datadir, Text(variables, "innodb_log_group_home_dir")) +
+                         "/" + innodb::kLogDirectoryName;
   REDOUBT_ASSIGN_OR_RETURN(const std::string system_file,
                            SystemFileName(Text(variables, "innodb_data_file_path")));
   const std::string home = AbsolutePath(facts.datadir, Text(variables, "innodb_data_home_dir"));
@@ -100,8 +99,7 @@ Result<SourceSample> SampleFrom(const std::map<std::string, std::string>& variab
   REDOUBT_ASSIGN_OR_RETURN(const uint64_t checkpoint,
                            Number(variables, "Innodb_redo_log_checkpoint_lsn"));
   REDOUBT_ASSIGN_OR_RETURN(const uint64_t uuid, Number(variables, "Innodb_redo_log_uuid"));
-  REDOUBT_ASSIGN_OR_RETURN(sample.alter_instance_count,
-                           Number(variables, "Com_alter_instance"));
+  REDOUBT_ASSIGN_OR_RETURN(sample.alter_instance_count, Number(variables, "Com_alter_instance"));
   sample.flushed = Lsn(flushed);
   sample.current = Lsn(current);
   sample.checkpoint = Lsn(checkpoint);
@@ -165,7 +163,8 @@ Task<Result<SourceServer::Variables>> SourceServer::ShowVariables(std::string st
 }
 
 Task<Result<SourceFacts>> SourceServer::Facts() {
-  const Result<Variables> variables = co_await ShowVariables(kFactsStatement);
+  std::string statement = kFactsStatement;
+  const Result<Variables> variables = co_await ShowVariables(std::move(statement));
   if (!variables.ok()) {
     co_return variables.status();
   }
@@ -173,7 +172,8 @@ Task<Result<SourceFacts>> SourceServer::Facts() {
 }
 
 Task<Result<SourceSample>> SourceServer::Sample() {
-  const Result<Variables> variables = co_await ShowVariables(kSampleStatement);
+  std::string statement = kSampleStatement;
+  const Result<Variables> variables = co_await ShowVariables(std::move(statement));
   if (!variables.ok()) {
     co_return variables.status();
   }
@@ -185,12 +185,14 @@ Task<Result<SourceSample>> SourceServer::Sample() {
 }
 
 Task<Result<std::vector<SourceFile>>> SourceServer::Files() {
-  const Result<Variables> variables = co_await ShowVariables("SELECT 'datadir', @@GLOBAL.datadir");
+  std::string statement = "SELECT 'datadir', @@GLOBAL.datadir";
+  const Result<Variables> variables = co_await ShowVariables(std::move(statement));
   if (!variables.ok()) {
     co_return variables.status();
   }
   const std::string datadir = AbsolutePath("/", Text(*variables, "datadir"));
-  const Result<SqlRows> rows = co_await session_->Query(kFilesStatement);
+  statement = kFilesStatement;
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
   if (!rows.ok()) {
     co_return rows.status();
   }
@@ -207,9 +209,8 @@ Task<Result<std::vector<SourceFile>>> SourceServer::Files() {
 }
 
 Task<Result<bool>> SourceServer::SpaceInUse(SpaceId space) {
-  std::string statement =
-      "SELECT STATE FROM INFORMATION_SCHEMA.INNODB_TABLESPACES WHERE SPACE = " +
-      std::to_string(space.value());
+  std::string statement = "SELECT STATE FROM INFORMATION_SCHEMA.INNODB_TABLESPACES WHERE SPACE = " +
+                          std::to_string(space.value());
   const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
   if (!rows.ok()) {
     co_return rows.status();
@@ -244,7 +245,8 @@ Task<Result<std::vector<uint64_t>>> SourceServer::CommittedIndexes(
 }
 
 Task<Result<std::optional<int64_t>>> SourceServer::RedoEnabledAgainAt() {
-  const Result<SqlRows> rows = co_await session_->Query(kRedoEnabledStatement);
+  std::string statement = kRedoEnabledStatement;
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
   if (!rows.ok()) {
     co_return rows.status();
   }
@@ -256,14 +258,15 @@ Task<Result<std::optional<int64_t>>> SourceServer::RedoEnabledAgainAt() {
 }
 
 Task<Status> SourceServer::RegisterConsumer() {
-  const Result<SqlRows> rows =
-      co_await session_->Query("SELECT innodb_redo_log_consumer_register()");
+  std::string statement = "SELECT innodb_redo_log_consumer_register()";
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
   if (!rows.ok()) {
     co_return rows.status();
   }
   if (rows->size() != 1 || rows->front().size() != 1 || rows->front()[0] != "0") {
-    co_return Status(StatusCode::kAlreadyExists,
-                     "another redo log consumer is registered (a backup tool, or another redotail)");
+    co_return Status(
+        StatusCode::kAlreadyExists,
+        "another redo log consumer is registered (a backup tool, or another redotail)");
   }
   co_return Status::Ok();
 }
@@ -276,8 +279,8 @@ Task<Status> SourceServer::AdvanceConsumer(Lsn lsn) {
 }
 
 Task<Status> SourceServer::UnregisterConsumer() {
-  const Result<SqlRows> rows =
-      co_await session_->Query("SELECT innodb_redo_log_consumer_unregister()");
+  std::string statement = "SELECT innodb_redo_log_consumer_unregister()";
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
   co_return rows.status();
 }
 

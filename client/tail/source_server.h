@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The questions that the tailer asks the server, as typed calls. Every answer is checked: a variable that
-// is missing or no number is kUnsupported, with its name.
+// The questions that the tailer asks the server, as typed calls. Every answer is checked: a
+// variable that is missing or no number is kUnsupported, with its name.
 #pragma once
 
 #include <cstdint>
@@ -51,18 +51,20 @@ class SourceServer {
  public:
   SourceServer(Runtime* runtime, std::unique_ptr<SqlSession> session);
 
-  // kUnsupported: a server that cannot be followed (several system files, system tablespace elsewhere),
-  // with what is wrong.
+  // kUnsupported: a server that cannot be followed (several system files, system tablespace
+  // elsewhere), with what is wrong.
   Task<Result<SourceFacts>> Facts();
   Task<Result<SourceSample>> Sample();
-  // Data files of all tablespaces that the server knows (PROCESS privilege), temporary ones left out.
+  // Data files of all tablespaces that the server knows (PROCESS privilege), temporary ones left
+  // out.
   Task<Result<std::vector<SourceFile>>> Files();
-  // Whether the data dictionary has this tablespace and it is in use, neither dropped nor discarded.
+  // Whether the data dictionary has this tablespace and it is in use, neither dropped nor
+  // discarded.
   Task<Result<bool>> SpaceInUse(SpaceId space);
   // Which of these indexes the data dictionary has: they are built and committed.
   Task<Result<std::vector<uint64_t>>> CommittedIndexes(std::vector<uint64_t> index_ids);
-  // When redo logging was last enabled again after ALTER INSTANCE DISABLE INNODB REDO_LOG, as far as the
-  // server's error log in memory tells; nullopt: never. Unix time in nanoseconds.
+  // When redo logging was last enabled again after ALTER INSTANCE DISABLE INNODB REDO_LOG, as far
+  // as the server's error log in memory tells; nullopt: never. Unix time in nanoseconds.
   Task<Result<std::optional<int64_t>>> RedoEnabledAgainAt();
 
   // The redo consumer of the server (BACKUP_ADMIN). Bound to this session. kAlreadyExists: another

@@ -133,9 +133,8 @@ Task<Result<SpaceCopier::Verdict>> SpaceCopier::TakePage(State* state, uint32_t 
       deadline = runtime_->scheduler->Now() + options_.torn_page_patience;
     }
     if (runtime_->scheduler->Now() >= deadline) {
-      state->copy.unsupported_reason =
-          "page " + std::to_string(page_no) + " of " + state->file.path + " stays unreadable: " +
-          why;
+      state->copy.unsupported_reason = "page " + std::to_string(page_no) + " of " +
+                                       state->file.path + " stays unreadable: " + why;
       co_return Verdict::kUnsupported;
     }
     const TimePoint next = runtime_->scheduler->Now() + delay;

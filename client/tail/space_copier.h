@@ -2,9 +2,10 @@
 //
 // Sends every page of a tablespace file as an image, while the server writes to the file.
 //
-// Each page is valid by its checksum or is read again: a torn read is whole again within milliseconds. The
-// image's LSN is the page's own FIL_PAGE_LSN: an image holds exactly the changes that ended at or below
-// it, whenever it was read. Pages of zeroes were never written and are left out.
+// Each page is valid by its checksum or is read again: a torn read is whole again within
+// milliseconds. The image's LSN is the page's own FIL_PAGE_LSN: an image holds exactly the changes
+// that ended at or below it, whenever it was read. Pages of zeroes were never written and are left
+// out.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +48,8 @@ class SpaceCopier {
   // One copy at a time, or several at once. Errors: what the sink said, kCancelled, kIoError.
   Task<Result<SpaceCopy>> Copy(SpaceFile file);
 
-  // A page torn by a crash becomes whole when the server recovers: `can_give_up` says whether a torn page may be
-  // given up at all now. Without it, always.
+  // A page torn by a crash becomes whole when the server recovers: `can_give_up` says whether a
+  // torn page may be given up at all now. Without it, always.
   void set_can_give_up(std::function<bool()> can_give_up) { can_give_up_ = std::move(can_give_up); }
   void set_page_size(uint32_t page_size) { options_.page_size = page_size; }
   // Bytes read from files since construction.

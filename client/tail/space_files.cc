@@ -28,8 +28,8 @@ Task<Status> Collect(Runtime* runtime, std::string directory, int depth,
   const Result<std::vector<DirectoryEntry>> entries = co_await runtime->files->List(directory);
   if (!entries.ok()) {
     // A schema may be dropped meanwhile.
-    co_return entries.status().code() == StatusCode::kNotFound && depth > 0 ? Status::Ok()
-                                                                            : entries.status();
+    co_return entries.status().code() == StatusCode::kNotFound&& depth > 0 ? Status::Ok()
+                                                                           : entries.status();
   }
   for (const DirectoryEntry& entry : *entries) {
     std::string path = directory + "/" + entry.name;
@@ -51,8 +51,7 @@ Task<Status> Collect(Runtime* runtime, std::string directory, int depth,
 
 Task<Result<std::optional<SpaceFile>>> LookAtSpaceFile(Runtime* runtime, std::string path,
                                                        uint32_t page_size) {
-  const Result<std::unique_ptr<File>> file =
-      co_await runtime->files->Open(path, OpenMode::kRead);
+  const Result<std::unique_ptr<File>> file = co_await runtime->files->Open(path, OpenMode::kRead);
   if (!file.ok()) {
     if (file.status().code() == StatusCode::kNotFound) {
       co_return std::optional<SpaceFile>();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The tablespace files of a server as they lie on disk at one moment, found by looking: names change under
-// the scan, so a space is known by the id in its page 0, never by its path.
+// The tablespace files of a server as they lie on disk at one moment, found by looking: names
+// change under the scan, so a space is known by the id in its page 0, never by its path.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ struct SpaceFile {
 Task<Result<std::optional<SpaceFile>>> LookAtSpaceFile(Runtime* runtime, std::string path,
                                                        uint32_t page_size);
 
-// Every persistent tablespace below the data directory, in the other directories and among `more` (paths
-// that the server named), ascending by space id. Of two files with one id the first found is kept.
+// Every persistent tablespace below the data directory, in the other directories and among `more`
+// (paths that the server named), ascending by space id. Of two files with one id the first found is
+// kept.
 Task<Result<std::vector<SpaceFile>>> ScanSpaceFiles(Runtime* runtime, SourceFacts facts,
                                                     std::vector<std::string> more);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// SQL to the server that is followed, as far as the tailer needs it: statements that return a small table
-// of text. MysqlConnector is the real one; tests have their own.
+// SQL to the server that is followed, as far as the tailer needs it: statements that return a small
+// table of text. MysqlConnector is the real one; tests have their own.
 #pragma once
 
 #include <memory>
@@ -23,9 +23,9 @@ class SqlSession {
  public:
   // Ends the session.
   virtual ~SqlSession() = default;
-  // One statement at a time. kUnavailable: the session is lost (server down, killed, timed out), make a
-  // new one. kUnauthenticated: a privilege is missing, named. kInvalidArgument: the server refused the
-  // statement otherwise; the session goes on.
+  // One statement at a time. kUnavailable: the session is lost (server down, killed, timed out),
+  // make a new one. kUnauthenticated: a privilege is missing, named. kInvalidArgument: the server
+  // refused the statement otherwise; the session goes on.
   virtual Task<Result<SqlRows>> Query(std::string statement) = 0;
 };
 

@@ -218,8 +218,8 @@ void StreamScan::BeginBatch() {
   spaces_with_barrier_.clear();
 }
 
-// A root is created in one mtr that writes both segment headers, creates the page and sets its index id; a page
-// that is split off has no segment headers.
+// A root is created in one mtr that writes both segment headers, creates the page and sets its
+// index id; a page that is split off has no segment headers.
 void StreamScan::WatchTree(const RedoRecord& record, LsnRange mtr) {
   switch (record.type) {
     case RedoType::kWrite2: {
@@ -290,8 +290,8 @@ Status StreamScan::TakeFileRecord(const RedoRecord& record, LsnRange mtr,
     KnownSpace space;
     space.path = create->path;
     space.created = mtr.start;
-    // The tables of a FULLTEXT index are filled without redo when the index is added to a table with rows, and no
-    // INDEX_LOAD says so when that allows no concurrent DML.
+    // The tables of a FULLTEXT index are filled without redo when the index is added to a table
+    // with rows, and no INDEX_LOAD says so when that allows no concurrent DML.
     space.rows_seen = IsFullTextIndexTable(create->path);
     spaces_[id] = std::move(space);
     sdi_roots_.erase(id);

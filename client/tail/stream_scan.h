@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// What the tailer must notice in the redo that it forwards: which tablespaces exist and where, and the
-// places where redo alone is not enough and something has to be sent before the stream goes on (barriers).
+// What the tailer must notice in the redo that it forwards: which tablespaces exist and where, and
+// the places where redo alone is not enough and something has to be sent before the stream goes on
+// (barriers).
 //
 //   kIndexLoad      an index was built with unlogged pages, which are in the data file now
 //   kFullTextLoad   the same for the auxiliary tables of a FULLTEXT index
 //   kSpaceAppeared  page changes of a tablespace that nothing announced: CREATE UNDO TABLESPACE, or
 //                   DISCARD + IMPORT TABLESPACE, which bring a deleted id back without a record
-//   kBuildSuspected rows change in a tablespace in which an index build began that has not been seen to end:
-//                   a build that allows no concurrent DML (LOCK=SHARED or EXCLUSIVE, functional and multi-valued
-//                   indexes) writes its pages without redo and logs no MLOG_INDEX_LOAD (seen on 9.7.4)
+//   kBuildSuspected rows change in a tablespace in which an index build began that has not been
+//   seen to end:
+//                   a build that allows no concurrent DML (LOCK=SHARED or EXCLUSIVE, functional and
+//                   multi-valued indexes) writes its pages without redo and logs no MLOG_INDEX_LOAD
+//                   (seen on 9.7.4)
 //   kUnsupported    the tablespace became, or is created as, one that cannot be followed
 //
-// Memory: one entry per tablespace, plus a bounded list of recent page creations (where unlogged index
-// builds began).
+// Memory: one entry per tablespace, plus a bounded list of recent page creations (where unlogged
+// index builds began).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,11 @@
 namespace redoubt::tail {
 
 enum class BarrierKind : uint8_t {
-  kIndexLoad, kFullTextLoad, kSpaceAppeared, kBuildSuspected, kUnsupported
+  kIndexLoad,
+  kFullTextLoad,
+  kSpaceAppeared,
+  kBuildSuspected,
+  kUnsupported
 };
 
 struct Barrier {
@@ -72,8 +79,8 @@ class StreamScan {
   void Ignore(SpaceId space) { Know(space, ""); }
   void Forget();
 
-  // What follows was read from the files after everything before was dealt with: a suspicion is raised at
-  // most once a batch and space.
+  // What follows was read from the files after everything before was dealt with: a suspicion is
+  // raised at most once a batch and space.
   void BeginBatch();
   // Takes the next mtr; appends what it demands to `barriers`. kCorruption: a record whose body is
   // senseless.
@@ -83,7 +90,8 @@ class StreamScan {
   const KnownSpace* Find(SpaceId space) const;
   // Live spaces of which the path contains `part`, ascending.
   std::vector<SpaceId> SpacesWithPath(const std::string& part) const;
-  // Deleted spaces of which the file could come back, with the path they had; at most a few hundred.
+  // Deleted spaces of which the file could come back, with the path they had; at most a few
+  // hundred.
   const std::map<SpaceId, KnownSpace>& recently_deleted() const { return recently_deleted_; }
 
   // By index id. Ended by an INDEX_LOAD, the end of the space, or EndBuild.
@@ -120,7 +128,8 @@ class StreamScan {
   std::deque<PageId> creation_order_;
   std::map<uint64_t, IndexBuild> builds_;
   std::vector<SpaceId> spaces_with_barrier_;
-  // Within the present mtr: pages that got a segment header as roots have, and the root just created.
+  // Within the present mtr: pages that got a segment header as roots have, and the root just
+  // created.
   std::vector<PageId> segment_pages_;
   PageId new_root_{SpaceId(0xFFFFFFFF), PageNo(0)};
   std::unordered_map<SpaceId, PageNo> sdi_roots_;

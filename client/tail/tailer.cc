@@ -107,7 +107,8 @@ Task<Status> Tailer::RunInside() {
     }
     Status status;
     if (*end == Lsn{}) {
-      status = co_await BeginImport("first import");
+      std::string reason = "first import";
+      status = co_await BeginImport(std::move(reason));
     } else {
       status = co_await Resume(*end);
     }

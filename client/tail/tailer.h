@@ -6,14 +6,16 @@
 //   RedoRegistration ◄──acknowledged LSN──┘                      │
 //   Importer (copy, while the redo is followed) ──images──► VolumeSink ◄── UnloggedPages
 //
-// Nothing is kept locally: where the log ends, whether the import was finished and whose server it is, the
-// volume knows. What may be sent:
-//   - only whole mtrs, and only below an LSN that the server reported as flushed; or, when the server is
-//     dead, below the end of its redo after that was synced here. So nothing sent can be used again for other
-//     changes by the server, whatever crashes.
-//   - a stream without gaps: redo that was recycled unread, recreated redo, redo that was switched off, and a
-//     volume whose last bytes are not the server's all end in a declared hole and a new import, or in a
-//     refusal, never in silence.
+// Nothing is kept locally: where the log ends, whether the import was finished and whose server it
+// is, the volume knows. What may be sent:
+//   - only whole mtrs, and only below an LSN that the server reported as flushed; or, when the
+//   server is
+//     dead, below the end of its redo after that was synced here. So nothing sent can be used again
+//     for other changes by the server, whatever crashes.
+//   - a stream without gaps: redo that was recycled unread, recreated redo, redo that was switched
+//   off, and a
+//     volume whose last bytes are not the server's all end in a declared hole and a new import, or
+//     in a refusal, never in silence.
 //
 // Crash: of this process, the page server or the server: the next run goes on at the volume's end.
 #pragma once
@@ -65,10 +67,10 @@ class Tailer {
   Tailer& operator=(const Tailer&) = delete;
   ~Tailer();
 
-  // OK: stopped as asked, everything flushed was sent. Otherwise what ended it: kUnauthenticated (user,
-  // password, privilege), kInvalidArgument (another server's volume, another data directory), kUnsupported,
-  // kCorruption (redo), kStaleEpoch (somebody else writes the volume), kDeadlineExceeded (stopped, but the
-  // page server did not take everything in time).
+  // OK: stopped as asked, everything flushed was sent. Otherwise what ended it: kUnauthenticated
+  // (user, password, privilege), kInvalidArgument (another server's volume, another data
+  // directory), kUnsupported, kCorruption (redo), kStaleEpoch (somebody else writes the volume),
+  // kDeadlineExceeded (stopped, but the page server did not take everything in time).
   Task<Status> Run(Event* stop);
 
  private:
@@ -139,7 +141,7 @@ class Tailer {
   TaskGroup tasks_;         // watch, registration: run to the end
   TaskGroup volume_tasks_;  // volume, side files, progress
   TaskGroup import_tasks_;  // at most the import
-  Event abort_;             // ends copies outside of the import, when even a stop cannot wait for them
+  Event abort_;  // ends copies outside of the import, when even a stop cannot wait for them
   StreamScan scan_;
   SpaceCopier copier_;
   SpaceCopier import_copier_;
@@ -151,9 +153,9 @@ class Tailer {
   std::unique_ptr<RedoReader> reader_;
   innodb::MtrAssembler assembler_;
   std::vector<Barrier> barriers_;
-  Bytes pending_;            // payload that was read; from pending_sent_ on it was not sent yet
+  Bytes pending_;  // payload that was read; from pending_sent_ on it was not sent yet
   size_t pending_sent_ = 0;
-  uint64_t generation_ = 0;  // of the watch, that the position was checked against; 0: none
+  uint64_t generation_ = 0;     // of the watch, that the position was checked against; 0: none
   bool dead_end_read_ = false;  // the dead server's redo was read to its end
   bool import_needed_ = false;
   bool import_running_ = false;

@@ -75,8 +75,7 @@ Task<Status> Tailer::Follow() {
     const bool nothing_more = watch_.state() != SourceState::kUp &&
                               (watch_.state() != SourceState::kDown || dead_end_read_);
     if (stopping() && target != kMaxLsn && !progress &&
-        (assembler_.fed_lsn() >= target || nothing_more ||
-         runtime_->scheduler->Now() > give_up)) {
+        (assembler_.fed_lsn() >= target || nothing_more || runtime_->scheduler->Now() > give_up)) {
       if (watch_.state() == SourceState::kUp && !import_running_) {
         const Status fetched = co_await unlogged_.CheckBuilds();
         co_return fetched;
@@ -160,8 +159,7 @@ Task<Status> Tailer::NewGeneration() {
     co_return Status::Ok();  // being made; looked at again with the next step
   }
   if (reader_->log_uuid() != 0 && directory->log_uuid() != reader_->log_uuid()) {
-    status = co_await Recreated(
-        Lsn(directory->begin().value() + innodb::kLogBlockHeaderBytes));
+    status = co_await Recreated(Lsn(directory->begin().value() + innodb::kLogBlockHeaderBytes));
   } else {
     reader_->Expect(directory->log_uuid());
     status = co_await CompareTail(end);
@@ -205,35 +203,38 @@ Task<Status> Tailer::CompareTail(Lsn end) {
     if (read.status().code() != StatusCode::kCorruption) {
       co_return read.status();
     }
-    const Status status =
-        co_await BeginImport(where + " is not readable: " + read.status().message());
+    std::string reason = where + " is not readable: " + read.status().message();
+    const Status status = co_await BeginImport(std::move(reason));
     co_return status;
   }
   if (read->payload.size() != PayloadBytes(from, end)) {
-    co_return Status::Ok();  // in a file that is gone; whether the rest is there, reading on will tell
+    co_return Status::Ok();  // in a file that is gone; whether the rest is there, reading on will
+                             // tell
   }
   RedoAppend chunk;
   chunk.range = {from, end};
   chunk.payload = std::make_shared<const Bytes>(std::move(read->payload));
   const Status same = co_await sink_->Compare(std::move(chunk));
   if (same.code() == StatusCode::kCorruption) {
-    const Status status = co_await BeginImport(
-        where + " is not what the volume holds: the data directory was replaced by another state");
+    std::string reason =
+        where + " is not what the volume holds: the data directory was replaced by another state";
+    const Status status = co_await BeginImport(std::move(reason));
     co_return status;
   }
   co_return Status::Ok();
 }
 
-// Another log set. After a clean shutdown at our end it continues where the old one ended, at the next
-// block; then nothing was lost. What lies between is filled with dummy records, which mean nothing.
+// Another log set. After a clean shutdown at our end it continues where the old one ended, at the
+// next block; then nothing was lost. What lies between is filled with dummy records, which mean
+// nothing.
 Task<Status> Tailer::Recreated(Lsn oldest) {
   const Lsn end = sink_->next_lsn();
   const Lsn next_block(innodb::AlignToBlock(end).value() + innodb::kLogBlockBytes +
                        innodb::kLogBlockHeaderBytes);
   if (oldest != next_block) {
-    const Status status = co_await BeginImport(
-        "the redo log was made anew (it begins at LSN " + Text(oldest) + ", we were at " +
-        Text(end) + ")");
+    std::string reason = "the redo log was made anew (it begins at LSN " + Text(oldest) +
+                         ", we were at " + Text(end) + ")";
+    const Status status = co_await BeginImport(std::move(reason));
     co_return status;
   }
   runtime_->log->Info("the redo log was made anew after a clean shutdown at LSN " + Text(end) +
@@ -241,8 +242,8 @@ Task<Status> Tailer::Recreated(Lsn oldest) {
   RedoAppend filler;
   filler.range = {end, oldest};
   filler.first_mtr_lsn = end;
-  filler.payload = std::make_shared<const Bytes>(
-      PayloadBytes(end, oldest), static_cast<uint8_t>(innodb::RedoType::kDummy));
+  filler.payload = std::make_shared<const Bytes>(PayloadBytes(end, oldest),
+                                                 static_cast<uint8_t>(innodb::RedoType::kDummy));
   const Status status = co_await sink_->Append(std::move(filler));
   if (!status.ok()) {
     co_return status;
@@ -257,8 +258,9 @@ Task<Status> Tailer::WatchRedoSwitch() {
   const SourceSample sample = watch_.sample();
   if (!sample.redo_enabled && !redo_was_off_) {
     redo_was_off_ = true;
-    runtime_->log->Error("redo logging is DISABLED on the server: changes are not followed; all "
-                         "tablespaces are imported again when it is enabled");
+    runtime_->log->Error(
+        "redo logging is DISABLED on the server: changes are not followed; all "
+        "tablespaces are imported again when it is enabled");
   }
   if (sample.alter_instance_count != alter_instance_count_ && !redo_was_off_) {
     // It may have been off and on again between two looks.
@@ -271,8 +273,9 @@ Task<Status> Tailer::WatchRedoSwitch() {
   }
   alter_instance_count_ = sample.alter_instance_count;
   if (redo_was_off_ && sample.redo_enabled) {
-    const Status status = co_await BeginImport(
-        "redo logging was switched off for a while: what changed meanwhile is not in the redo");
+    std::string reason =
+        "redo logging was switched off for a while: what changed meanwhile is not in the redo";
+    const Status status = co_await BeginImport(std::move(reason));
     co_return status;
   }
   co_return Status::Ok();
@@ -289,9 +292,10 @@ Task<Status> Tailer::Pump(Lsn limit, bool* progress) {
   }
   switch (read->end) {
     case RedoReadEnd::kGap: {
-      const Status status = co_await BeginImport(
-          "redo from LSN " + Text(assembler_.fed_lsn()) +
-          " on was recycled before it was read (the oldest is " + Text(read->lsn) + ")");
+      std::string reason = "redo from LSN " + Text(assembler_.fed_lsn()) +
+                           " on was recycled before it was read (the oldest is " + Text(read->lsn) +
+                           ")";
+      const Status status = co_await BeginImport(std::move(reason));
       *progress = true;
       co_return status;
     }
@@ -309,8 +313,8 @@ Task<Status> Tailer::Pump(Lsn limit, bool* progress) {
 }
 
 Task<Status> Tailer::PumpDead(bool* progress) {
-  // What a dead server has written is all there will ever be below its end; made durable here it can be
-  // relied on like flushed redo.
+  // What a dead server has written is all there will ever be below its end; made durable here it
+  // can be relied on like flushed redo.
   const Status synced = co_await reader_->SyncFiles();
   if (!synced.ok()) {
     runtime_->log->Warning("cannot sync the redo of the stopped server: " + synced.message());
@@ -348,7 +352,8 @@ Task<Status> Tailer::PumpDead(bool* progress) {
   const bool clean = co_await WasShutDownCleanly();
   runtime_->log->Info(std::string("the server ") + (clean ? "was shut down cleanly" : "is down") +
                       "; its redo was read to the end, LSN " + Text(sink_->next_lsn()));
-  // After a crash the data files wait for recovery; what is missing is fetched when the server is back.
+  // After a crash the data files wait for recovery; what is missing is fetched when the server is
+  // back.
   Status status;
   if (clean && !import_running_) {
     status = co_await unlogged_.FinishBuilds();
@@ -377,9 +382,8 @@ Task<Status> Tailer::Consume(RedoRead read, bool dead) {
   REDOUBT_CHECK(read.start == assembler_.fed_lsn());
   pending_.insert(pending_.end(), read.payload.begin(), read.payload.end());
   scan_.BeginBatch();
-  const Status parsed = assembler_.Feed(read.payload, [this](const innodb::MtrView& mtr) {
-    return scan_.Take(mtr, &barriers_);
-  });
+  const Status parsed = assembler_.Feed(
+      read.payload, [this](const innodb::MtrView& mtr) { return scan_.Take(mtr, &barriers_); });
   if (!parsed.ok()) {
     co_return parsed;
   }

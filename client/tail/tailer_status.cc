@@ -46,10 +46,14 @@ const char* Bool(bool value) { return value ? "true" : "false"; }
 
 const char* Tailer::PhaseName() const {
   switch (phase_) {
-    case Phase::kStarting: return "starting";
-    case Phase::kImporting: return "importing";
-    case Phase::kFollowing: return "following";
-    case Phase::kStopping: return "stopping";
+    case Phase::kStarting:
+      return "starting";
+    case Phase::kImporting:
+      return "importing";
+    case Phase::kFollowing:
+      return "following";
+    case Phase::kStopping:
+      return "stopping";
   }
   return "unknown";
 }
@@ -134,10 +138,9 @@ void Tailer::LogProgress() {
   const ImportProgress& import = importer_.progress();
   std::string line;
   if (import_running_) {
-    const double share =
-        import.bytes_total == 0
-            ? 100.0
-            : 100.0 * static_cast<double>(import.bytes_done) / static_cast<double>(import.bytes_total);
+    const double share = import.bytes_total == 0 ? 100.0
+                                                 : 100.0 * static_cast<double>(import.bytes_done) /
+                                                       static_cast<double>(import.bytes_total);
     char text[96];
     std::snprintf(text, sizeof(text), "import %3.0f %%, %" PRIu64 " pages, %u of %u tablespaces; ",
                   std::min(share, 100.0), import.images, import.spaces_done, import.spaces_total);

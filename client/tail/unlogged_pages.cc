@@ -11,8 +11,8 @@ namespace {
 
 constexpr Duration kWantedPauseMin = std::chrono::seconds(2);
 constexpr Duration kWantedPauseMax = std::chrono::seconds(60);
-// Polls of FindRevived (about two seconds apart) before a file that is back counts: DROP TABLE removes
-// its file a moment after it has logged so.
+// Polls of FindRevived (about two seconds apart) before a file that is back counts: DROP TABLE
+// removes its file a moment after it has logged so.
 constexpr uint32_t kRevivedPolls = 2;
 
 std::string Hex16(uint64_t value) {
@@ -69,9 +69,10 @@ Task<Result<std::vector<SpaceFile>>> UnloggedPages::ScanFiles() {
           named.push_back(file.path);
         }
       } else {
-        runtime_->log->Warning("cannot ask the server for its data files (PROCESS privilege?); "
-                               "only its directories are searched: " +
-                               files.status().message());
+        runtime_->log->Warning(
+            "cannot ask the server for its data files (PROCESS privilege?); "
+            "only its directories are searched: " +
+            files.status().message());
       }
     }
   }
@@ -206,21 +207,21 @@ Task<Status> UnloggedPages::HandleIndexLoad(SpaceId space, Barrier barrier, Lsn 
     // Dropped or rebuilt since: what the build wrote existed from here until then, and is lost.
     const Lsn flushed = co_await FlushedNow();
     complete_at = std::max(complete_at, flushed);
-    runtime_->log->Info("space " + std::to_string(space.value()) + " was dropped soon after index " +
-                        std::to_string(barrier.index_id) + " was built; its pages are unknown in [" +
-                        Text(hole_start) + ", " + Text(complete_at) + ")");
+    runtime_->log->Info("space " + std::to_string(space.value()) +
+                        " was dropped soon after index " + std::to_string(barrier.index_id) +
+                        " was built; its pages are unknown in [" + Text(hole_start) + ", " +
+                        Text(complete_at) + ")");
   } else if (!reading->copy.unsupported_reason.empty()) {
-    const Status status =
-        co_await Unsupported(space, barrier.mtr.start,
-                             PathInVolume(watch_->facts().datadir, reading->file.path),
-                             reading->copy.unsupported_reason);
+    std::string path = PathInVolume(watch_->facts().datadir, reading->file.path);
+    const Status status = co_await Unsupported(space, barrier.mtr.start, std::move(path),
+                                               reading->copy.unsupported_reason);
     if (!status.ok()) {
       co_return status;
     }
   } else {
     complete_at = std::max(complete_at, reading->copy.page_lsn_max);
-    runtime_->log->Info("index " + std::to_string(barrier.index_id) + " was built without redo at LSN " +
-                        Text(barrier.mtr.start) + ": sent " +
+    runtime_->log->Info("index " + std::to_string(barrier.index_id) +
+                        " was built without redo at LSN " + Text(barrier.mtr.start) + ": sent " +
                         std::to_string(reading->copy.image_count) + " pages of " +
                         reading->file.path);
   }
@@ -229,8 +230,8 @@ Task<Status> UnloggedPages::HandleIndexLoad(SpaceId space, Barrier barrier, Lsn 
 }
 
 Task<Status> UnloggedPages::HandleFullTextLoad(Barrier barrier, Lsn hole_floor) {
-  // The auxiliary tables' trees are built unlogged, too, and have no INDEX_LOAD of their own. Their files are
-  // called fts_<table id>_<index id>_index_<n>.ibd.
+  // The auxiliary tables' trees are built unlogged, too, and have no INDEX_LOAD of their own. Their
+  // files are called fts_<table id>_<index id>_index_<n>.ibd.
   const std::vector<SpaceId> auxiliary =
       scan_->SpacesWithPath("_" + Hex16(barrier.index_id) + "_index_");
   for (const SpaceId space : auxiliary) {
@@ -282,8 +283,8 @@ Task<Status> UnloggedPages::HandleAppeared(Barrier barrier) {
   if (!reading->found) {
     // Dropped since: its FILE_DELETE is still to come.
     const Lsn flushed = co_await FlushedNow();
-    const Status status = co_await Complete(
-        barrier.space, std::max(barrier.mtr.end, flushed), barrier.hole_start);
+    const Status status =
+        co_await Complete(barrier.space, std::max(barrier.mtr.end, flushed), barrier.hole_start);
     co_return status;
   }
   std::string path = PathInVolume(watch_->facts().datadir, reading->file.path);
@@ -302,8 +303,7 @@ Task<Status> UnloggedPages::HandleAppeared(Barrier barrier) {
                                   reading->copy.unsupported_reason);
   }
   if (status.ok()) {
-    status = co_await Complete(barrier.space,
-                               std::max(barrier.mtr.end, reading->copy.page_lsn_max),
+    status = co_await Complete(barrier.space, std::max(barrier.mtr.end, reading->copy.page_lsn_max),
                                barrier.hole_start);
   }
   if (status.ok()) {
@@ -380,9 +380,9 @@ Task<Status> UnloggedPages::FetchBuilds(SpaceId space, std::vector<uint64_t> ind
     co_return Status::Ok();  // dropped since; its record is on the way
   }
   if (!reading->copy.unsupported_reason.empty()) {
-    const Status status = co_await Unsupported(
-        space, lsn, PathInVolume(watch_->facts().datadir, reading->file.path),
-        reading->copy.unsupported_reason);
+    std::string path = PathInVolume(watch_->facts().datadir, reading->file.path);
+    const Status status =
+        co_await Unsupported(space, lsn, std::move(path), reading->copy.unsupported_reason);
     co_return status;
   }
   runtime_->log->Info("index " + std::to_string(index_ids.front()) +
@@ -399,8 +399,8 @@ Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
   if (committed.empty()) {
     co_return Status::Ok();  // still being built; an online build says when it ends
   }
-  const Status status = co_await FetchBuilds(barrier.space, std::move(committed),
-                                             barrier.mtr.start, barrier.hole_start);
+  const Status status = co_await FetchBuilds(barrier.space, std::move(committed), barrier.mtr.start,
+                                             barrier.hole_start);
   co_return status;
 }
 

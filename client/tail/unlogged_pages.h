@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Fetches from the data files what redo does not say: pages of index builds, imported tablespaces, and
-// any space of which the page server misses a base.
+// Fetches from the data files what redo does not say: pages of index builds, imported tablespaces,
+// and any space of which the page server misses a base.
 //
 // For an index build the order is the proof: the server flushed the built pages before it logged
-// MLOG_INDEX_LOAD; the caller has sent the redo below that record and sends the record itself only after
-// Handle returned OK. So whoever dies in between, the record is met again and the pages are read again.
+// MLOG_INDEX_LOAD; the caller has sent the redo below that record and sends the record itself only
+// after Handle returned OK. So whoever dies in between, the record is met again and the pages are
+// read again.
 //
-// A page that changed after the build may be read in a later state. Its image carries its own LSN; until
-// there the page is a hole, which IMAGES_COMPLETE says.
+// A page that changed after the build may be read in a later state. Its image carries its own LSN;
+// until there the page is a hole, which IMAGES_COMPLETE says.
 #pragma once
 
 #include <cstdint>
@@ -40,14 +41,14 @@ class UnloggedPages {
   // `hole_floor`: where a hole begins at the earliest when the build's begin is not known.
   Task<Status> Handle(Barrier barrier, Lsn hole_floor);
 
-  // Index builds that nobody has seen end and that no row change pointed at: reads the spaces of those that
-  // are committed by now.
+  // Index builds that nobody has seen end and that no row change pointed at: reads the spaces of
+  // those that are committed by now.
   Task<Status> CheckBuilds();
   // The same for a server that was shut down cleanly: whatever was built is in its files.
   Task<Status> FinishBuilds();
 
-  // The page server misses bases in these spaces. Reads each again once the server's checkpoint has passed
-  // the LSN at which it was first asked for, and not too often.
+  // The page server misses bases in these spaces. Reads each again once the server's checkpoint has
+  // passed the LSN at which it was first asked for, and not too often.
   Task<Status> Satisfy(std::vector<SpaceId> spaces, Lsn hole_floor);
 
   // DISCARD + IMPORT of a table that nobody changed since: finds deleted spaces whose file is back.
@@ -82,11 +83,11 @@ class UnloggedPages {
   Task<Status> HandleUndoAppeared(Barrier barrier);
   Task<Status> HandleUnsupported(Barrier barrier);
   Task<Status> HandleBuildSuspected(Barrier barrier);
-  // The pending builds in `space` (all spaces: nullopt) that are committed; with no server to ask, all.
+  // The pending builds in `space` (all spaces: nullopt) that are committed; with no server to ask,
+  // all.
   Task<Status> FetchBySpace(std::vector<uint64_t> index_ids_all);
   Task<std::vector<uint64_t>> CommittedBuilds(std::optional<SpaceId> space);
-  Task<Status> FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn,
-                           Lsn hole_start);
+  Task<Status> FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn, Lsn hole_start);
   Task<SourceServer*> Server();
   Task<Status> Complete(SpaceId space, Lsn lsn, Lsn hole_start);
   Task<Status> Unsupported(SpaceId space, Lsn lsn, std::string path, std::string reason);
@@ -108,8 +109,8 @@ class UnloggedPages {
   std::map<SpaceId, Wanted> wanted_;
   std::map<SpaceId, uint32_t> seen_again_;  // deleted space -> polls in which its file was there
   uint64_t spaces_read_count_ = 0;
-  // For questions about the dictionary, which may be slow on a server with many tables: asked at most a
-  // twentieth of the time.
+  // For questions about the dictionary, which may be slow on a server with many tables: asked at
+  // most a twentieth of the time.
   std::unique_ptr<SourceServer> server_;
   uint64_t server_generation_ = 0;
   bool asking_ = false;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Where the tailer puts what it reads: a volume of a page server (RemoteSink), or nowhere (DryRunSink).
+// Where the tailer puts what it reads: a volume of a page server (RemoteSink), or nowhere
+// (DryRunSink).
 //
-// Every Put is idempotent; implementations try again while the page server is away, until they are closed.
-// So an error that comes back is final: kStaleEpoch (somebody else writes this volume now), kGap (the
-// volume's log ends elsewhere than thought: Open again), kCancelled (closing), or what the server refused.
+// Every Put is idempotent; implementations try again while the page server is away, until they are
+// closed. So an error that comes back is final: kStaleEpoch (somebody else writes this volume now),
+// kGap (the volume's log ends elsewhere than thought: Open again), kCancelled (closing), or what
+// the server refused.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +47,8 @@ class VolumeSink {
   virtual ~VolumeSink() = default;
 
   // Connects, creates the volume when it is missing, fences older writers. Says where the log ends
-  // (Lsn{0}: empty). May be called again after a final error. kInvalidArgument: the volume belongs to
-  // another server or has another page size. kUnavailable: no page server now.
+  // (Lsn{0}: empty). May be called again after a final error. kInvalidArgument: the volume belongs
+  // to another server or has another page size. kUnavailable: no page server now.
   virtual Task<Result<Lsn>> Open(SourceIdentity identity) = 0;
   // The volume as the page server sees it. kUnavailable, kDeadlineExceeded: not now.
   virtual Task<Result<proto::VolumeState>> Look() = 0;

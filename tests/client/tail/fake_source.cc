@@ -102,11 +102,11 @@ Bytes RootCreateMtr(uint32_t space, uint32_t page_no, uint64_t index_id) {
     out.insert(out.end(), head.begin(), head.end());
     out.insert(out.end(), body.begin(), body.end());
   };
-  add(59, {});                  // INIT_FILE_PAGE2
-  add(2, {0, 82, 50});          // offset in the leaf segment's header
-  add(2, {0, 92, 60});          // and in the top segment's
-  add(37, {});                  // COMP_PAGE_CREATE
-  Bytes id{0, 66, 0};           // 8 bytes at PAGE_INDEX_ID
+  add(59, {});          // INIT_FILE_PAGE2
+  add(2, {0, 82, 50});  // offset in the leaf segment's header
+  add(2, {0, 92, 60});  // and in the top segment's
+  add(37, {});          // COMP_PAGE_CREATE
+  Bytes id{0, 66, 0};   // 8 bytes at PAGE_INDEX_ID
   ByteWriter(&id).U32(static_cast<uint32_t>(index_id));
   add(8, id);
   out.push_back(31);
@@ -236,8 +236,7 @@ void FakeSource::WriteBlocks(Lsn from) {
        block = Lsn(block.value() + kLogBlockBytes)) {
     const Lsn data(block.value() + innodb::kLogBlockHeaderBytes);
     const uint64_t base = innodb::ToSn(first_lsn_).value();
-    const uint64_t begin =
-        std::max(innodb::ToSn(data).value(), base) - base;  // offset in history_
+    const uint64_t begin = std::max(innodb::ToSn(data).value(), base) - base;  // offset in history_
     const uint64_t end = std::min<uint64_t>(
         innodb::ToSn(data).value() + kLogBlockPayloadBytes - base, history_.size());
     Bytes content(innodb::ToSn(data).value() < base ? base - innodb::ToSn(data).value() : 0);
@@ -284,8 +283,7 @@ void FakeSource::RecycleOldestInPlace() {
   files_.pop_front();
   const std::string redo = std::string(kRedo) + "/";
   const std::string from = redo + innodb::FormatLogFileName(innodb::LogFileName{old.id, false});
-  files_.push_back(
-      {next_file_id_++, Lsn(files_.back().start.value() + kFileBytes - 2048)});
+  files_.push_back({next_file_id_++, Lsn(files_.back().start.value() + kFileBytes - 2048)});
   const std::string to =
       redo + innodb::FormatLogFileName(innodb::LogFileName{files_.back().id, false});
   ASSERT_TRUE(node_->Await(node_->runtime()->files->Rename(from, to)).ok());
@@ -369,22 +367,24 @@ Result<SqlRows> FakeSource::Answer(const std::string& statement, uint64_t sessio
   };
   const auto row = [](std::string name, std::string value) { return SqlRow{name, value}; };
   if (has("SHOW GLOBAL VARIABLES")) {
-    return SqlRows{row("version", "9.7.4"), row("server_uuid", server_uuid),
-                   row("datadir", std::string(kDatadir) + "/"), row("innodb_page_size", "16384"),
+    return SqlRows{row("version", "9.7.4"),
+                   row("server_uuid", server_uuid),
+                   row("datadir", std::string(kDatadir) + "/"),
+                   row("innodb_page_size", "16384"),
                    row("innodb_redo_log_capacity", std::to_string(redo_capacity)),
                    row("innodb_log_group_home_dir", "./"),
                    row("innodb_data_file_path", "ibdata1:12M:autoextend"),
-                   row("innodb_data_home_dir", ""), row("innodb_directories", ""),
+                   row("innodb_data_home_dir", ""),
+                   row("innodb_directories", ""),
                    row("innodb_undo_directory", "./")};
   }
   if (has("SHOW GLOBAL STATUS")) {
-    return SqlRows{
-        row("Innodb_redo_log_flushed_to_disk_lsn", std::to_string(flushed.value())),
-        row("Innodb_redo_log_current_lsn", std::to_string(current_.value())),
-        row("Innodb_redo_log_checkpoint_lsn", std::to_string(checkpoint.value())),
-        row("Innodb_redo_log_uuid", std::to_string(log_uuid)),
-        row("Innodb_redo_log_enabled", redo_enabled ? "ON" : "OFF"),
-        row("Com_alter_instance", std::to_string(alter_instance_count))};
+    return SqlRows{row("Innodb_redo_log_flushed_to_disk_lsn", std::to_string(flushed.value())),
+                   row("Innodb_redo_log_current_lsn", std::to_string(current_.value())),
+                   row("Innodb_redo_log_checkpoint_lsn", std::to_string(checkpoint.value())),
+                   row("Innodb_redo_log_uuid", std::to_string(log_uuid)),
+                   row("Innodb_redo_log_enabled", redo_enabled ? "ON" : "OFF"),
+                   row("Com_alter_instance", std::to_string(alter_instance_count))};
   }
   if (has("consumer_register")) {
     if (!refuse_register.ok()) {
@@ -489,8 +489,7 @@ Task<Status> FakeSink::Compare(RedoAppend chunk) {
   if (chunk.range.start < begin || chunk.range.end > end) {
     co_return Status(StatusCode::kGap, "not held");
   }
-  const uint64_t offset =
-      innodb::ToSn(chunk.range.start).value() - innodb::ToSn(begin).value();
+  const uint64_t offset = innodb::ToSn(chunk.range.start).value() - innodb::ToSn(begin).value();
   const bool same = std::equal(chunk.payload->begin(), chunk.payload->end(),
                                stream.begin() + static_cast<ptrdiff_t>(offset));
   co_return same ? Status::Ok() : Corruption("other bytes");

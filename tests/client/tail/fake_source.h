@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A server that exists only as far as the tailer can see it: redo files and tablespaces on a simulated
-// disk, SQL answers, and a lock. Tests make it log, switch and recycle files, crash and start again.
+// A server that exists only as far as the tailer can see it: redo files and tablespaces on a
+// simulated disk, SQL answers, and a lock. Tests make it log, switch and recycle files, crash and
+// start again.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,12 @@
 namespace redoubt::tail {
 
 // Whole mtrs as redo payload.
-Bytes WriteMtr(uint32_t space, uint32_t page_no, uint8_t value);             // one 1-byte write
-Bytes InsertMtr(uint32_t space, uint32_t page_no);                           // one row-level change
+Bytes WriteMtr(uint32_t space, uint32_t page_no, uint8_t value);  // one 1-byte write
+Bytes InsertMtr(uint32_t space, uint32_t page_no);                // one row-level change
 Bytes FileCreateMtr(uint32_t space, uint32_t flags, std::string_view path);
 Bytes FileDeleteMtr(uint32_t space, std::string_view path);
 Bytes IndexLoadMtr(uint32_t space, uint32_t page_no, uint64_t index_id);
-Bytes RootCreateMtr(uint32_t space, uint32_t page_no, uint64_t index_id);    // as btr_create logs it
+Bytes RootCreateMtr(uint32_t space, uint32_t page_no, uint64_t index_id);  // as btr_create logs it
 // An mtr of many records, `bytes` long or a little more.
 Bytes LongMtr(uint32_t space, size_t bytes);
 
@@ -89,8 +90,8 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   int64_t redo_enabled_again_s = 0;  // 0: never switched
   uint64_t redo_capacity = 1 << 20;
   std::string server_uuid = kUuid;
-  Status refuse;                // what Connect says
-  Status refuse_register;       // what the registration says
+  Status refuse;           // what Connect says
+  Status refuse_register;  // what the registration says
   uint64_t consumer_session = 0;
   Lsn consumer_lsn;
   std::vector<uint64_t> committed_indexes;
@@ -150,7 +151,8 @@ class FakeSink final : public VolumeSink {
   std::vector<proto::SpaceEvent> events;
   std::vector<std::pair<std::string, bool>> side_files;  // path, deleted
   std::vector<uint32_t> wanting;
-  // What happened, in order: "start 8204", "append 8204 8300", "images 5", "event 2 5" (kind, space).
+  // What happened, in order: "start 8204", "append 8204 8300", "images 5", "event 2 5" (kind,
+  // space).
   std::vector<std::string> order;
   std::string source_id;
 

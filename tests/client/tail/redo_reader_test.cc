@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: the reader returns exactly the payload that the server wrote and flushed, whatever happens to the
-// files meanwhile, and says gap, tail, other log or corruption where there is one.
-// Method: a fake server's files on the simulated disk.
+// Goal: the reader returns exactly the payload that the server wrote and flushed, whatever happens
+// to the files meanwhile, and says gap, tail, other log or corruption where there is one. Method: a
+// fake server's files on the simulated disk.
 #include "client/tail/redo_reader.h"
 
 #include <gmock/gmock.h>
@@ -95,8 +95,8 @@ TEST_F(RedoReaderTest, SeesAGapWhenTheFileIsGone) {
 }
 
 TEST_F(RedoReaderTest, SeesAGapWhenTheOpenFileIsRecycledInPlace) {
-  // The reader has the file open; the server gives the same inode a new name, a new start LSN and leaves
-  // the old blocks in it.
+  // The reader has the file open; the server gives the same inode a new name, a new start LSN and
+  // leaves the old blocks in it.
   source_.LogUntilSwitch();
   source_.LogUntilSwitch();
   const RedoRead first = Read(innodb::kFirstDataLsn, Lsn(9000));
@@ -179,8 +179,7 @@ TEST_F(RedoReaderTest, RefusesEncryptedRedo) {
   const std::string magic = "lCC";
   std::copy(magic.begin(), magic.end(), info.begin() + 48);
   source_.WriteAt("#innodb_redo/#ib_redo0", innodb::kLogEncryptionOffset, info);
-  const Result<RedoRead> read =
-      node_.Await(reader_.Read(innodb::kFirstDataLsn, source_.flushed));
+  const Result<RedoRead> read = node_.Await(reader_.Read(innodb::kFirstDataLsn, source_.flushed));
   ASSERT_EQ(read.status().code(), StatusCode::kUnsupported);
   EXPECT_THAT(read.status().message(), testing::HasSubstr("innodb_redo_log_encrypt"));
 }
@@ -193,8 +192,7 @@ TEST_F(RedoReaderTest, RefusesAnUnknownFormat) {
   header.start_lsn = Lsn(8192);
   innodb::WriteLogFileHeader(header, block);
   source_.WriteAt("#innodb_redo/#ib_redo0", 0, block);
-  const Result<RedoRead> read =
-      node_.Await(reader_.Read(innodb::kFirstDataLsn, source_.flushed));
+  const Result<RedoRead> read = node_.Await(reader_.Read(innodb::kFirstDataLsn, source_.flushed));
   EXPECT_EQ(read.status().code(), StatusCode::kUnsupported) << read.status().ToString();
 }
 

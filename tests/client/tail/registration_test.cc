@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: the registration holds redo back while we read, and never when we do not: bytes, seconds, a silent
-// session. Method: a fake server that knows one consumer, and the simulated clock.
-#include "client/tail/redo_registration.h"
-
+// Goal: the registration holds redo back while we read, and never when we do not: bytes, seconds, a
+// silent session. Method: a fake server that knows one consumer, and the simulated clock.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/tail/redo_registration.h"
 #include "tests/client/tail/fake_source.h"
 
 namespace redoubt::tail {

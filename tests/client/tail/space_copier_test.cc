@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: every page of a tablespace is sent once, whole, with its own LSN; what cannot be read is named.
-// Method: files on the simulated disk, torn, compressed, encrypted, foreign.
+// Goal: every page of a tablespace is sent once, whole, with its own LSN; what cannot be read is
+// named. Method: files on the simulated disk, torn, compressed, encrypted, foreign.
 #include "client/tail/space_copier.h"
 
 #include <gmock/gmock.h>
@@ -69,7 +69,8 @@ TEST_F(SpaceCopierTest, ATornPageIsReadUntilItIsWhole) {
   source_.WriteAt("db/t.ibd", 16384, torn);
   struct Copying {
     static Task<void> Run(SpaceCopier* copier, Result<SpaceCopy>* out, bool* done) {
-      *out = co_await copier->Copy({SpaceId(kSpace), "/data/db/t.ibd", 0, 4});
+      SpaceFile file{SpaceId(kSpace), "/data/db/t.ibd", 0, 4};
+      *out = co_await copier->Copy(std::move(file));
       *done = true;
     }
   };
@@ -148,7 +149,8 @@ TEST_F(SpaceCopierTest, SideFilesAreSentWhenTheyChange) {
   source_.WriteAt("db/t_1.sdi", 0, {4});
   ASSERT_TRUE(node_.Await(side_files.Update("/data", Lsn(9000))).ok());
   using Sent = std::pair<std::string, bool>;
-  EXPECT_THAT(sink_.side_files, testing::ElementsAre(Sent("auto.cnf", false), Sent("db/t_1.sdi", false)));
+  EXPECT_THAT(sink_.side_files,
+              testing::ElementsAre(Sent("auto.cnf", false), Sent("db/t_1.sdi", false)));
   ASSERT_TRUE(node_.Await(side_files.Update("/data", Lsn(9000))).ok());
   EXPECT_EQ(sink_.side_files.size(), 2U);
   source_.WriteAt("auto.cnf", 0, {9, 2, 3});

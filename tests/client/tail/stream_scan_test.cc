@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: everything that redo alone cannot tell becomes a barrier at the right mtr, and nothing else does.
-// Method: small streams of hand-made mtrs through a real assembler.
+// Goal: everything that redo alone cannot tell becomes a barrier at the right mtr, and nothing else
+// does. Method: small streams of hand-made mtrs through a real assembler.
 #include "client/tail/stream_scan.h"
 
 #include <gmock/gmock.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Goal: the volume gets the server's history, whole and nothing else, through everything that happens to a
-// server; and never a gap unnoticed. Method: the whole tailer against a fake server and a volume in memory.
+// Goal: the volume gets the server's history, whole and nothing else, through everything that
+// happens to a server; and never a gap unnoticed. Method: the whole tailer against a fake server
+// and a volume in memory.
 #include "client/tail/tailer.h"
 
 #include <gmock/gmock.h>
@@ -23,8 +24,8 @@ class TailerTest : public testing::Test {
  protected:
   void SetUp() override {
     source_.Create();
-    source_.PutSpace("db/t.ibd", {MakePage0(kSpace, 3, 0, Lsn(8050)), MakePage(kSpace, 1, Lsn(8060)),
-                                  MakePage(kSpace, 2, Lsn(8070))});
+    source_.PutSpace("db/t.ibd", {MakePage0(kSpace, 3, 0, Lsn(8050)),
+                                  MakePage(kSpace, 1, Lsn(8060)), MakePage(kSpace, 2, Lsn(8070))});
     source_.Log(WriteMtr(kSpace, 2, 1));
   }
   void TearDown() override {
