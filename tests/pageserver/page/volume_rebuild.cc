@@ -10,6 +10,7 @@
 //
 // --chunk BYTES   payload bytes per chunk of the feed (default 262144)
 // --volumes N     the same into N volumes of one store, one after the other: for measuring memory
+// --bench         also: parsing and grouping alone, and reads of pages that are in the cache
 // --trust-index-load   take unlogged index builds as covered (their pages may come out unequal)
 // --cache BYTES   page cache (default 64 MiB)      --no-compare   rates only
 #include <malloc.h>
@@ -31,6 +32,7 @@
 #include "common/runtime/asio/asio_world.h"
 #include "pageserver/page/page_cache.h"
 #include "pageserver/page/page_volume.h"
+#include "pageserver/page/redo_grouper.h"
 #include "pageserver/storage/memory_kv_store.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
 #include "tests/tools/page_store.h"
@@ -49,6 +51,7 @@ struct Flags {
   bool compare = true;
   bool trust_index_load = false;
   uint32_t volumes = 1;
+  bool bench = false;
 };
 
 // tidy: allow(clock): a measurement of real time
@@ -127,6 +130,7 @@ class DirectoryFeed final : public RedoFeed {
   }
   void Persisted(Lsn) override {}
   void Rewind() { next_ = 0; }
+  const std::vector<RedoChunk>& chunks() const { return chunks_; }
   Lsn end() const { return end_; }
   size_t bytes() const { return bytes_; }
 
@@ -158,6 +162,8 @@ class Run {
   Task<Status> PutSpace(PageVolume* volume, const PageStore* base, const Space* space, Lsn lsn);
   static void Print(const char* what, const Status& status);
   static unsigned long long U(uint64_t number) { return number; }
+  static void BenchGrouping(const DirectoryFeed& feed, Lsn start);
+  static Task<void> BenchHotReads(PageVolume* volume);
   Task<bool> Ingest(PageVolume* volume, const DirectoryFeed* feed);
   Task<int> OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageStore* base,
                       Lsn checkpoint);
@@ -311,6 +317,47 @@ void Run::Print(const char* what, const Status& status) {
   std::fprintf(stderr, "volume_rebuild: %s: %s\n", what, status.ToString().c_str());
 }
 
+// Parsing and grouping alone, on one core.
+void Run::BenchGrouping(const DirectoryFeed& feed, Lsn start) {
+  const double cpu_before = CpuSeconds();
+  RedoGrouper grouper(start);
+  uint64_t records = 0;
+  uint64_t encoded = 0;
+  for (const RedoChunk& chunk : feed.chunks()) {
+    RedoPiece piece;
+    const ByteView payload(*chunk.payload);
+    const Status status = grouper.Take({&payload, 1}, &piece);
+    REDOUBT_CHECK(status.ok());
+    encoded += piece.body.size();
+    records += piece.runs.size();
+  }
+  const double seconds = CpuSeconds() - cpu_before;
+  const double megabytes = static_cast<double>(feed.bytes()) / 1e6;
+  std::printf("parse and group: %.1f MB in %.2f s = %.0f MB/s, %llu runs, %.2f bytes per byte\n",
+              megabytes, seconds, megabytes / seconds, U(records),
+              static_cast<double>(encoded) / static_cast<double>(feed.bytes()));
+}
+
+// Reads of the same 16 pages, all in the cache.
+Task<void> Run::BenchHotReads(PageVolume* volume) {
+  constexpr int kRounds = 100'000;
+  std::vector<PageId> pages;
+  for (uint32_t i = 0; i < 16; ++i) {
+    pages.push_back({SpaceId(0), PageNo(i % 8)});
+  }
+  const double cpu_before = CpuSeconds();
+  uint64_t found = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<PageId> asked = pages;
+    const Result<std::vector<PageRead>> reads =
+        co_await volume->GetPages(std::move(asked), Lsn{}, Lsn{}, kNever);
+    found += reads.ok() && reads->front().image != nullptr ? 1 : 0;
+  }
+  const double seconds = CpuSeconds() - cpu_before;
+  std::printf("hot reads of 16 pages: %.0f ns per page, %llu found\n", seconds * 1e9 / kRounds / 16,
+              U(found));
+}
+
 // Pulls the feed's redo into the volume; false when it could not.
 Task<bool> Run::Ingest(PageVolume* volume, const DirectoryFeed* feed) {
   const size_t resident_before = ResidentBytes();
@@ -385,6 +432,9 @@ Task<int> Run::OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageS
         U(counts.compared), U(counts.unequal), U(counts.holes), U(counts.free), U(counts.missing),
         Seconds(begin), CpuSeconds() - cpu_before);
   }
+  if (flags_->bench) {
+    co_await BenchHotReads(&volume);
+  }
   begin = Clock::now();
   const uint64_t images = volume.status().materialized_images;
   co_await volume.Stop();
@@ -409,6 +459,9 @@ Task<int> Run::Main() {
   if (!loaded.ok()) {
     Print("redo", loaded);
     co_return 2;
+  }
+  if (flags_->bench) {
+    BenchGrouping(feed, *redo->FirstMtr(checkpoint));
   }
   const RocksdbKvStoreOptions rocksdb;
   Task<Result<std::unique_ptr<KvStore>>> open =
@@ -453,6 +506,8 @@ int Main(int argc, char** argv) {
       flags.cache_bytes = std::strtoull(argv[++i], nullptr, 10);
     } else if (arg == "--volumes" && more) {
       flags.volumes = static_cast<uint32_t>(std::strtoul(argv[++i], nullptr, 10));
+    } else if (arg == "--bench") {
+      flags.bench = true;
     } else if (arg == "--trust-index-load") {
       flags.trust_index_load = true;
     } else if (arg == "--no-compare") {
