@@ -370,6 +370,7 @@ Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint de
 
 void LogVolume::Persisted(Lsn lsn) {
   trim_to_ = std::max(trim_to_, lsn);
+  tail_.DropBelow(lsn);
   work_.NotifyAll();
 }
 

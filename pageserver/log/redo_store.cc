@@ -216,6 +216,7 @@ Task<Status> RedoStore::Seal() {
   EncodeRecord(seal, segments_.back().sequence, end());
   const Status status = co_await WriteAndSync(false);
   sealed_ = status.ok();
+  buffer_ = Bytes();  // an idle log holds no memory
   co_return status;
 }
 

@@ -29,10 +29,20 @@ void RedoTail::Push(RedoChunk chunk) {
   bytes_ += CostOf(chunk);
   chunks_.push_back(std::move(chunk));
   while (bytes_ > bytes_max_ && chunks_.size() > 1) {
-    bytes_ -= CostOf(chunks_.front());
-    from_ = chunks_.front().range.end;
-    chunks_.pop_front();
+    DropFirst();
   }
+}
+
+void RedoTail::DropBelow(Lsn lsn) {
+  while (!chunks_.empty() && chunks_.front().range.end <= lsn) {
+    DropFirst();
+  }
+}
+
+void RedoTail::DropFirst() {
+  bytes_ -= CostOf(chunks_.front());
+  from_ = chunks_.front().range.end;
+  chunks_.pop_front();
 }
 
 std::deque<RedoChunk>::const_iterator RedoTail::FirstEndingAbove(Lsn lsn) const {

@@ -23,6 +23,8 @@ class RedoTail {
   // Empty, holding everything from `lsn` on.
   void Reset(Lsn lsn);
   void Push(RedoChunk chunk);
+  // Forgets chunks that end at or below `lsn`: nobody will ask for them again.
+  void DropBelow(Lsn lsn);
   // Everything from this LSN on is here.
   Lsn from() const { return from_; }
   // Chunks with end > lsn, at most about bytes_max but one if there is one. Requires lsn >= from().
@@ -32,6 +34,7 @@ class RedoTail {
   size_t bytes() const { return bytes_; }
 
  private:
+  void DropFirst();
   std::deque<RedoChunk>::const_iterator FirstEndingAbove(Lsn lsn) const;
 
   size_t bytes_max_;
