@@ -91,15 +91,20 @@ Task<Status> Materializer::MaterializeSome() {
   for (const PageChainRequest& request : requests) {
     pages.push_back(request.page);
   }
+  std::vector<PageWatch> watches(pages.size());
+  for (size_t i = 0; i < pages.size(); ++i) {
+    state_->Watch(pages[i], &watches[i]);
+  }
   std::vector<PageChainResult> results = co_await reader_->Build(std::move(requests));
   KvBatch batch;
   for (size_t i = 0; i < results.size(); ++i) {
+    state_->Unwatch(pages[i], &watches[i]);
     // While a first import runs, bases are still on their way.
     if (results[i].wants_image && state_->ranges.horizon() != Lsn{}) {
       state_->wanting_images.insert(pages[i].space);
     }
     if (results[i].status.ok() && results[i].image != nullptr && results[i].delta_bytes > 0 &&
-        !results[i].unlogged) {
+        !results[i].unlogged && !watches[i].invalidated) {
       batch.Put(KvFamily::kImage, ImageKey(state_->options.volume, pages[i], results[i].page_lsn),
                 EncodeImage(ImageOrigin::kMaterialized, *results[i].image));
       ++image_count_;

@@ -77,8 +77,10 @@ Status WithMemory(const PageChainRequest& request, PageChainReader* reader,
 // One page's whole history.
 class PageVerifier {
  public:
-  PageVerifier(const PageChainReader::Context& context, innodb::PageApplier* applier)
-      : context_(context), applier_(applier), reader_(context, applier) {}
+  // `holes`: where pages of the space may have changed without redo.
+  PageVerifier(const PageChainReader::Context& context, innodb::PageApplier* applier,
+               std::vector<LsnRange> holes)
+      : context_(context), applier_(applier), reader_(context, applier), holes_(std::move(holes)) {}
 
   Status Check(const PageChainRequest& request, uint64_t* versions) {
     REDOUBT_ASSIGN_OR_RETURN(
@@ -107,10 +109,29 @@ class PageVerifier {
       REDOUBT_RETURN_IF_ERROR(TakeImage(images[next_image], request.page));
       ++*versions;
     }
-    return Status::Ok();
+    return CheckNewest(request);
   }
 
  private:
+  bool InHole(Lsn lsn) const {
+    return std::any_of(holes_.begin(), holes_.end(),
+                       [lsn](const LsnRange& hole) { return hole.Contains(lsn); });
+  }
+
+  // What a reader gets now, by another way: it must be there, and be the same.
+  Status CheckNewest(const PageChainRequest& request) {
+    const PageChainResult newest = reader_.Read(request);
+    if (!newest.status.ok() && InHole(request.read_lsn)) {
+      return Status::Ok();
+    }
+    REDOUBT_RETURN_IF_ERROR(newest.status);
+    if (newest.image != nullptr && have_base_ && newest.page_lsn == page_lsn_ &&
+        !innodb::ComparePages(page_, *newest.image, request.page).equal()) {
+      return Corruption("the newest image is not what the whole history gives");
+    }
+    return Status::Ok();
+  }
+
   Status TakeImage(const ImageVersion& image, PageId page) {
     const innodb::PageState state = innodb::VerifyPage(image.bytes);
     if (state != innodb::PageState::kOk && state != innodb::PageState::kZero) {
@@ -118,7 +139,7 @@ class PageVerifier {
                         std::string(innodb::PageStateName(state)));
     }
     if (image.origin == ImageOrigin::kMaterialized && have_base_ && page_lsn_ == image.lsn &&
-        !innodb::ComparePages(page_, image.bytes, page).equal()) {
+        !InHole(image.lsn) && !innodb::ComparePages(page_, image.bytes, page).equal()) {
       return Corruption("the stored image at LSN " + std::to_string(image.lsn.value()) +
                         " is not what the redo before it gives");
     }
@@ -145,6 +166,11 @@ class PageVerifier {
     }
     const Result<innodb::ApplyOutcome> outcome =
         applier_->ApplyMtr(records, innodb::MtrLsns{entry.start, entry.end}, page_);
+    if (!outcome.ok() && InHole(entry.end)) {
+      have_base_ =
+          false;  // it changed without redo: unknown until its next image, and reads say so
+      return Status::Ok();
+    }
     REDOUBT_RETURN_IF_ERROR(outcome.status());
     page_lsn_ = std::max(page_lsn_, entry.end);
     return Status::Ok();
@@ -154,6 +180,7 @@ class PageVerifier {
   innodb::PageApplier* applier_;
   PageChainReader reader_;
   Bytes page_;
+  std::vector<LsnRange> holes_;
   Lsn page_lsn_;
   bool have_base_ = false;
 };
@@ -218,8 +245,8 @@ Task<Result<VerifyOutcome>> PageHistory::Verify(SpaceId space, PageNo first, uin
   }
   const std::shared_ptr<innodb::PageApplier> applier = state_->TakeApplier();
   auto work = [requests, applier, context = state_->ChainContext(),
-               keep_alive = state_->KeepAlive()]() {
-    PageVerifier verifier(context, applier.get());
+               holes = state_->spaces.Holes(space), keep_alive = state_->KeepAlive()]() {
+    PageVerifier verifier(context, applier.get(), holes);
     VerifyOutcome checked;
     for (const PageChainRequest& request : *requests) {
       Status status = verifier.Check(request, &checked.versions_checked);

@@ -26,9 +26,9 @@ class RedoGrouper {
   // `group_start`: a data LSN at which an mtr starts.
   explicit RedoGrouper(Lsn group_start) : assembler_(group_start) {}
 
-  // Parses the payloads that follow what was taken before. *piece gets the mtrs that became whole, also
-  // when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it are
-  // good.
+  // Parses the payloads that follow what was taken before. *piece gets the mtrs that became whole,
+  // also when an error ends the parsing (kCorruption, naming type, LSN and offset): those before it
+  // are good.
   Status Take(std::span<const ByteView> payloads, RedoPiece* piece);
   // Forgets a partial mtr and goes on at `group_start`.
   void Reset(Lsn group_start) { assembler_.Reset(group_start); }

@@ -320,6 +320,19 @@ std::optional<LsnRange> SpaceMap::HoleAt(SpaceId space, Lsn read_lsn) const {
   return around;
 }
 
+std::vector<LsnRange> SpaceMap::Holes(SpaceId space) const {
+  std::vector<LsnRange> holes;
+  const auto found = spaces_.find(space);
+  if (found != spaces_.end()) {
+    for (const SpaceEvent& event : found->second.events) {
+      if (event.kind == Kind::kImagesComplete) {
+        holes.push_back({event.hole_start, event.lsn});
+      }
+    }
+  }
+  return holes;
+}
+
 uint32_t SpaceMap::UnsupportedCount(Lsn read_lsn) {
   uint32_t count = 0;
   for (const SpaceId space : Spaces()) {

@@ -65,6 +65,8 @@ class SpaceMap {
   std::vector<SpaceId> Spaces() const;
   // [hole_start, lsn) of unlogged builds that contain `read_lsn`: a page without a base is unknown.
   std::optional<LsnRange> HoleAt(SpaceId space, Lsn read_lsn) const;
+  // All of them.
+  std::vector<LsnRange> Holes(SpaceId space) const;
   uint32_t UnsupportedCount(Lsn read_lsn);
 
   static void Store(VolumeId volume, const std::vector<NewSpaceEvent>& events, KvBatch* batch);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pageserver/page/volume_import.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -121,6 +122,41 @@ Status VolumeImport::CheckImage(const PageImageIn& image) const {
   return Status::Ok();
 }
 
+Task<Status> VolumeImport::DropDerived(const std::vector<PageImageIn>* images, KvBatch* batch) {
+  std::vector<std::pair<PageId, Lsn>> pages;
+  for (const PageImageIn& image : *images) {
+    pages.emplace_back(image.page, image.lsn);
+  }
+  std::sort(pages.begin(), pages.end());
+  auto work = [store = state_->store, volume = state_->options.volume,
+               pages = std::move(pages)]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> derived;
+    const std::unique_ptr<KvIterator> at = store->NewIterator(KvFamily::kImage);
+    for (const auto& [page, lsn] : pages) {
+      const std::string prefix = PagePrefix(volume, page);
+      for (at->Seek(prefix);
+           at->Valid() && at->key().starts_with(prefix) && DecodeImageKey(at->key())->lsn > lsn;
+           at->Next()) {
+        if (!at->value().empty() &&
+            at->value()[0] == static_cast<char>(ImageOrigin::kMaterialized)) {
+          derived.emplace_back(at->key());
+        }
+      }
+    }
+    REDOUBT_RETURN_IF_ERROR(at->status());
+    return derived;
+  };
+  Result<std::vector<std::string>> derived =
+      co_await RunBlocking(state_->runtime->blocking, std::move(work));
+  if (!derived.ok()) {
+    co_return derived.status();
+  }
+  for (std::string& key : *derived) {
+    batch->Delete(KvFamily::kImage, std::move(key));
+  }
+  co_return Status::Ok();
+}
+
 Task<Status> VolumeImport::PutImages(std::vector<PageImageIn> images) {
   const VolumeId volume = state_->options.volume;
   KvBatch batch;
@@ -145,10 +181,15 @@ Task<Status> VolumeImport::PutImages(std::vector<PageImageIn> images) {
     }
   }
   SpaceMap::Store(volume, events, &batch);
+  // Before anything is looked up: what is being built now from older bases is neither kept nor
+  // cached.
   for (const PageImageIn& image : images) {
     state_->Invalidate(image.page);
   }
-  Status status = co_await WriteDurably(std::move(batch));
+  Status status = co_await DropDerived(&images, &batch);
+  if (status.ok()) {
+    status = co_await WriteDurably(std::move(batch));
+  }
   // Again: what was read while the write was under way may not have seen it.
   for (const PageImageIn& image : images) {
     state_->Invalidate(image.page);

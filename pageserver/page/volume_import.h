@@ -40,6 +40,9 @@ class VolumeImport {
     bool deleted = false;
   };
   Status CheckImage(const PageImageIn& image) const;
+  // Deletes images that were made from older bases than `images`: an image is put because what was
+  // there could not be relied on.
+  Task<Status> DropDerived(const std::vector<PageImageIn>* images, KvBatch* batch);
   Task<Status> WriteDurably(KvBatch batch);
 
   VolumeState* state_;

@@ -263,6 +263,10 @@ TEST_F(PageVolumeTest, AChainWithoutABaseIsAHoleAndAsksForImages) {
   SendAndApply();
   const PageRead read = world.GetOne(kPage, Lsn{});
   EXPECT_EQ(read.status.code(), StatusCode::kHole);
+  const Result<VerifyOutcome> verified =
+      world.node.Await(world.volume->Verify(kSpace, PageNo(0), 100));
+  ASSERT_TRUE(verified.ok());
+  EXPECT_EQ(verified->problems.size(), 1U);
   EXPECT_THAT(read.status.message(), HasSubstr("11:3"));
   EXPECT_THAT(read.status.message(), HasSubstr(std::to_string(wrote.start.value())));
   EXPECT_THAT(world.volume->status().spaces_wanting_images, testing::ElementsAre(kSpace));
@@ -318,6 +322,10 @@ TEST_F(PageVolumeTest, UnloggedChangesAreHolesUntilTheirImages) {
   EXPECT_TRUE(world.GetOne(built, before.start).status.ok());
   EXPECT_EQ(ValueAt(filled, before.start), 0U);
   EXPECT_EQ(world.volume->status().unsupported_space_count, 0U);
+  const Result<VerifyOutcome> verified =
+      world.node.Await(world.volume->Verify(kSpace, PageNo(0), 100));
+  ASSERT_TRUE(verified.ok());
+  EXPECT_TRUE(verified->problems.empty()) << verified->problems.front().second.ToString();
 }
 
 TEST_F(PageVolumeTest, AnUnknownRecordStopsIngestLoudlyAndReadsGoOn) {
@@ -500,6 +508,29 @@ TEST_F(PageVolumeTest, RefusesBadImages) {
   torn[3000] ^= 1;
   EXPECT_EQ(world.PutImage(kPage, kStart, torn).code(), StatusCode::kCorruption);
   EXPECT_EQ(world.PutImage(kPage, kStart, Bytes(512)).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(PageVolumeTest, AnImportedImageReplacesWhatWasMadeFromOlderOnes) {
+  Create(kSpace, "./db/t.ibd");
+  Init(kPage);
+  const LsnRange unlogged_at = Write(kPage, 1);
+  for (uint16_t i = 0; i < 600; ++i) {
+    mtr.WriteNumber(kPage, static_cast<uint16_t>(200 + 4 * i), 4, i);
+    redo.Add(&mtr);
+  }
+  SendAndApply();
+  world.node.RunFor(std::chrono::seconds(3));
+  ASSERT_GT(world.volume->status().materialized_images, 0U);
+  // Bytes 3000.. were changed without redo before all that; the image says so only now.
+  Bytes image = *world.GetOne(kPage, unlogged_at.end).image;
+  image[3000] = 0x77;
+  innodb::StampPage(image, unlogged_at.end);
+  EXPECT_EQ((*world.GetOne(kPage, Lsn{}).image)[3000], 0);
+  ASSERT_TRUE(world.PutImage(kPage, unlogged_at.end, image).ok());
+  const PageRead read = world.GetOne(kPage, Lsn{});
+  ASSERT_TRUE(read.status.ok());
+  EXPECT_EQ((*read.image)[3000], 0x77);
+  EXPECT_EQ(LoadBe32(read.image->data() + 200 + 4 * 599), 599U);
 }
 
 TEST_F(PageVolumeTest, ListsTheVersionsOfAPage) {
