@@ -34,7 +34,7 @@ proto::Scenario Small() {
   return *scenario;
 }
 
-RunReport Run(uint64_t seed, Plant plant) {
+RunReport RunSmall(uint64_t seed, Plant plant) {
   RunOptions options;
   options.seed = seed;
   options.plant = plant;
@@ -43,15 +43,15 @@ RunReport Run(uint64_t seed, Plant plant) {
 
 // The same seed twice in one process: nothing of the first run may be left in the second.
 TEST(ScenarioRun, SameSeedSameTrace) {
-  const RunReport first = Run(7, Plant::kNone);
-  const RunReport second = Run(7, Plant::kNone);
+  const RunReport first = RunSmall(7, Plant::kNone);
+  const RunReport second = RunSmall(7, Plant::kNone);
   EXPECT_EQ(first.trace_hash, second.trace_hash);
   EXPECT_EQ(first.draw_count, second.draw_count);
-  EXPECT_NE(first.trace_hash, Run(8, Plant::kNone).trace_hash);
+  EXPECT_NE(first.trace_hash, RunSmall(8, Plant::kNone).trace_hash);
 }
 
 TEST(ScenarioRun, PassesAndDoesItsWork) {
-  const RunReport report = Run(1, Plant::kNone);
+  const RunReport report = RunSmall(1, Plant::kNone);
   EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
   EXPECT_EQ(report.work.faults_fired, 3U);
   EXPECT_GE(report.server_starts, 4U);
@@ -62,7 +62,7 @@ TEST(ScenarioRun, PassesAndDoesItsWork) {
 // No bug, no trust: a planted bug has to be found, as a safety failure, within a few seeds.
 void ExpectFound(Plant plant, uint64_t seeds_max) {
   for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
-    const RunReport report = Run(seed, plant);
+    const RunReport report = RunSmall(seed, plant);
     if (report.outcome == Outcome::kSafety) {
       return;
     }
