@@ -20,13 +20,30 @@ constexpr size_t kChainsMax = 2 << 20;
 Materializer::Materializer(VolumeState* state, PageReader* reader, TaskGroup* group)
     : state_(state), reader_(reader), group_(group), work_(state->runtime->scheduler) {}
 
+uint32_t Materializer::SlotOf(PageId page) {
+  uint32_t& slot = table_.FindOrAdd(page);
+  if (slot == PageTable::kNone) {
+    slot = static_cast<uint32_t>(chains_.size());
+    chains_.push_back({page});
+  }
+  return slot;
+}
+
+void Materializer::TakeLongChains() {
+  for (const PageId page : state_->long_chains) {
+    const uint32_t slot = SlotOf(page);
+    if (!chains_[slot].queued) {
+      chains_[slot].queued = true;
+      backlog_bytes_ += chains_[slot].bytes;
+      queue_.push_back(slot);
+    }
+  }
+  state_->long_chains.clear();
+}
+
 void Materializer::OnWritten(const std::vector<BatchWriter::PageBytes>& pages) {
   for (const BatchWriter::PageBytes& written : pages) {
-    uint32_t& slot = table_.FindOrAdd(written.page);
-    if (slot == PageTable::kNone) {
-      slot = static_cast<uint32_t>(chains_.size());
-      chains_.push_back({written.page});
-    }
+    const uint32_t slot = SlotOf(written.page);
     Chain& chain = chains_[slot];
     backlog_bytes_ -= chain.queued ? chain.bytes : 0;
     chain.bytes = written.initializes ? written.bytes : chain.bytes + written.bytes;
@@ -53,6 +70,7 @@ void Materializer::ForgetShort() {
 
 Task<void> Materializer::Run() {
   while (!group_->stopping()) {
+    TakeLongChains();
     if (queue_.empty()) {
       co_await work_.Wait(state_->runtime->scheduler->Now() + kTick);
       continue;

@@ -41,6 +41,8 @@ class Materializer {
     bool queued = false;
   };
   Task<Status> MaterializeSome();
+  uint32_t SlotOf(PageId page);
+  void TakeLongChains();
   void ForgetShort();
 
   VolumeState* state_;

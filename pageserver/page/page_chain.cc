@@ -154,8 +154,8 @@ Status PageChainReader::CheckLost(const PageChainRequest& request, size_t first)
 }
 
 Status PageChainReader::Apply(const PageChainRequest& request, size_t first, bool initialized,
-                              Lsn* page_lsn, size_t* bytes) {
-  innodb::SetPageLsn(*page_, *page_lsn);
+                              PageChainResult* result) {
+  innodb::SetPageLsn(*page_, result->page_lsn);
   for (size_t i = first; i < entries_.size(); ++i) {
     const DeltaEntry& entry = entries_[i];
     records_.clear();
@@ -171,9 +171,10 @@ Status PageChainReader::Apply(const PageChainRequest& request, size_t first, boo
         applier_->ApplyMtr(records_, innodb::MtrLsns{entry.start, entry.end}, *page_);
     REDOUBT_RETURN_IF_ERROR(outcome.status());
     if (*outcome != innodb::ApplyOutcome::kAlreadyApplied) {
-      *page_lsn = entry.end;
+      result->page_lsn = entry.end;
     }
-    *bytes += entry.records.size();
+    result->delta_bytes += entry.records.size();
+    result->stored_delta_bytes += i < stored_count_ ? entry.records.size() : 0;
   }
   return Status::Ok();
 }
@@ -240,6 +241,7 @@ PageChainResult PageChainReader::Build(const PageChainRequest& request) {
     const Lsn memory_start = request.memory.empty() ? kMaxLsn : request.memory.front().base;
     result.status = LoadDeltas(request.page, from, request.read_lsn, memory_start, &newer);
   }
+  stored_count_ = entries_.size();
   for (const MemoryRun& run : request.memory) {
     if (result.status.ok() && run.last_end > from) {
       result.status = AddEntries(run.base, run.value, from, request.read_lsn, kMaxLsn, &newer);
@@ -277,7 +279,7 @@ PageChainResult PageChainReader::Build(const PageChainRequest& request) {
   if (first == entries_.size() && innodb::IsZero(*page_)) {
     return result;  // an image of a page that was never written
   }
-  result.status = Apply(request, first, initialized, &result.page_lsn, &result.delta_bytes);
+  result.status = Apply(request, first, initialized, &result);
   if (!result.status.ok()) {
     return result;
   }

@@ -46,6 +46,7 @@ struct PageChainResult {
   Lsn page_lsn;                        // 0: never written
   std::shared_ptr<const Bytes> image;  // null: never written, or not OK
   size_t delta_bytes = 0;              // redo that was applied
+  size_t stored_delta_bytes = 0;       // of it, from the store
   bool newest = false;                 // nothing newer than read_lsn was seen
   bool wants_image = false;            // kHole for want of a base
   bool unlogged = false;               // redo does not lead from here to the next imported image
@@ -91,8 +92,8 @@ class PageChainReader {
   // Whether redo leads from `result` to the next imported image at or below request.hole_end.
   Result<bool> ReachesNextImage(const PageChainRequest& request, const PageChainResult& result);
   Status CheckLost(const PageChainRequest& request, size_t first) const;
-  Status Apply(const PageChainRequest& request, size_t first, bool initialized, Lsn* page_lsn,
-               size_t* bytes);
+  Status Apply(const PageChainRequest& request, size_t first, bool initialized,
+               PageChainResult* result);
 
   Context context_;
   innodb::PageApplier* applier_;
@@ -100,6 +101,7 @@ class PageChainReader {
   std::unique_ptr<KvIterator> deltas_;
   std::vector<std::string> values_;  // what entries_ borrow from
   std::vector<DeltaEntry> entries_;
+  size_t stored_count_ = 0;  // entries_ before it came from the store
   std::vector<innodb::RedoRecord> records_;
   std::shared_ptr<Bytes> page_;
 };

@@ -136,6 +136,10 @@ Task<void> PageReader::ReadMisses(const std::vector<PageId>* pages, std::vector<
       PageChainResult& result = results[i - begin];
       const bool cacheable = result.status.ok() && result.image != nullptr && result.newest &&
                              !miss.watch.invalidated && !in_hole;
+      if (cacheable && result.stored_delta_bytes > 2 * state_->options.chain_bytes_max &&
+          state_->long_chains.size() < VolumeState::kLongChainsMax) {
+        state_->long_chains.push_back(page);
+      }
       PageRead read = Judge(page, read_lsn, &result);
       if (cacheable && read.status.ok()) {
         state_->cache->Insert(state_->options.volume, page,

@@ -88,6 +88,10 @@ class VolumeState {
   int64_t newest_time_unix_ns = 0;
   TimeSample newest_sample;  // not in any batch yet
   std::set<SpaceId> wanting_images;
+  // Chains that a read found too long although nobody had counted them (after a restart, or an
+  // image that replaced derived ones). At most kLongChainsMax; the materializer empties it.
+  static constexpr size_t kLongChainsMax = 4096;
+  std::vector<PageId> long_chains;
 
  private:
   std::unordered_multimap<PageId, PageWatch*> watches_;  // never iterated as a whole

@@ -514,23 +514,29 @@ TEST_F(PageVolumeTest, AnImportedImageReplacesWhatWasMadeFromOlderOnes) {
   Create(kSpace, "./db/t.ibd");
   Init(kPage);
   const LsnRange unlogged_at = Write(kPage, 1);
-  for (uint16_t i = 0; i < 600; ++i) {
+  for (uint16_t i = 0; i < 900; ++i) {
     mtr.WriteNumber(kPage, static_cast<uint16_t>(200 + 4 * i), 4, i);
     redo.Add(&mtr);
   }
   SendAndApply();
   world.node.RunFor(std::chrono::seconds(3));
   ASSERT_GT(world.volume->status().materialized_images, 0U);
-  // Bytes 3000.. were changed without redo before all that; the image says so only now.
+  // Byte 3900 was changed without redo before all that; the image says so only now.
   Bytes image = *world.GetOne(kPage, unlogged_at.end).image;
-  image[3000] = 0x77;
+  image[3900] = 0x77;
   innodb::StampPage(image, unlogged_at.end);
-  EXPECT_EQ((*world.GetOne(kPage, Lsn{}).image)[3000], 0);
+  EXPECT_EQ((*world.GetOne(kPage, Lsn{}).image)[3900], 0);
   ASSERT_TRUE(world.PutImage(kPage, unlogged_at.end, image).ok());
   const PageRead read = world.GetOne(kPage, Lsn{});
   ASSERT_TRUE(read.status.ok());
-  EXPECT_EQ((*read.image)[3000], 0x77);
-  EXPECT_EQ(LoadBe32(read.image->data() + 200 + 4 * 599), 599U);
+  EXPECT_EQ((*read.image)[3900], 0x77);
+  EXPECT_EQ(LoadBe32(read.image->data() + 200 + 4 * 899), 899U);
+  // The chain is long again; the read that met it had it shortened.
+  const uint64_t images = world.volume->status().materialized_images;
+  world.node.RunFor(std::chrono::seconds(2));
+  EXPECT_EQ(world.volume->status().materialized_images, images + 1);
+  world.cache->Remove(world.options.volume, kPage);
+  EXPECT_EQ((*world.GetOne(kPage, Lsn{}).image)[3900], 0x77);
 }
 
 TEST_F(PageVolumeTest, ListsTheVersionsOfAPage) {
