@@ -52,7 +52,7 @@ class RpcServer::Peer {
   struct Outgoing {
     uint64_t request_id = 0;
     uint16_t type = 0;
-    size_t request_bytes = 0;
+    size_t bytes = 0;  // counted in in_flight_bytes_
     std::array<uint8_t, kFrameFixedBytes> fixed{};
     RpcReply reply;
   };
@@ -146,7 +146,13 @@ void RpcServer::Peer::Queue(uint16_t type, uint64_t request_id, size_t request_b
   Outgoing& outgoing = outgoing_.emplace_back();
   outgoing.request_id = request_id;
   outgoing.type = static_cast<uint16_t>(type | kResponseBit);
-  outgoing.request_bytes = request_bytes;
+  // From here on the answer is what takes memory, until it is written.
+  size_t reply_bytes = reply.header.size();
+  for (const ReplyPart& part : reply.payload) {
+    reply_bytes += part.bytes->size();
+  }
+  in_flight_bytes_ += reply_bytes;
+  outgoing.bytes = request_bytes + reply_bytes;
   outgoing.reply = std::move(reply);
   EncodeReplyFixed(outgoing.type, request_id, outgoing.reply, MutableByteView(outgoing.fixed));
   outgoing_changed_.NotifyAll();
@@ -195,7 +201,7 @@ Task<void> RpcServer::Peer::WriteLoop() {
     }
     for (size_t i = 0; i < count; ++i) {
       --in_flight_;
-      in_flight_bytes_ -= outgoing_.front().request_bytes;
+      in_flight_bytes_ -= outgoing_.front().bytes;
       outgoing_.pop_front();
     }
     for (const ByteView part : parts) {

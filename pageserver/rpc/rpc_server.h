@@ -6,10 +6,10 @@
 // writes whatever answers are ready with one gather write; payloads are sent from where they lie.
 //
 // Bounds: connections; requests in flight per connection (their slot is held until the answer is
-// written, so a peer that does not read stops being read from); request bytes in flight per
-// connection; frame lengths. At the bound of connections a new one takes the place of one that has
-// sent nothing valid, or else of the longest idle one, so half-open connections cannot lock others
-// out.
+// written, so a peer that does not read stops being read from); bytes of requests and answers in
+// flight per connection; frame lengths. At the bound of connections a new one takes the place of
+// one that has sent nothing valid, or else of the longest idle one, so half-open connections cannot
+// lock others out.
 //
 // A frame that is no frame of ours, is damaged or oversized ends its own connection only, after an
 // answer with request id 0 (type: the response bit alone, header: StatusProto) that says why.
