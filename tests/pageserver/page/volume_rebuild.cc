@@ -10,6 +10,7 @@
 //
 // --chunk BYTES   payload bytes per chunk of the feed (default 262144)
 // --volumes N     the same into N volumes of one store, one after the other: for measuring memory
+// --verify        also: checks every version of every page
 // --bench         also: parsing and grouping alone, and reads of pages that are in the cache
 // --trust-index-load   take unlogged index builds as covered (their pages may come out unequal)
 // --cache BYTES   page cache (default 64 MiB)      --no-compare   rates only
@@ -52,6 +53,7 @@ struct Flags {
   bool trust_index_load = false;
   uint32_t volumes = 1;
   bool bench = false;
+  bool verify = false;
 };
 
 // tidy: allow(clock): a measurement of real time
@@ -164,6 +166,7 @@ class Run {
   static unsigned long long U(uint64_t number) { return number; }
   static void BenchGrouping(const DirectoryFeed& feed, Lsn start);
   static Task<void> BenchHotReads(PageVolume* volume);
+  static Task<void> Verify(PageVolume* volume);
   Task<bool> Ingest(PageVolume* volume, const DirectoryFeed* feed);
   Task<int> OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageStore* base,
                       Lsn checkpoint);
@@ -392,6 +395,34 @@ Task<bool> Run::Ingest(PageVolume* volume, const DirectoryFeed* feed) {
   co_return true;
 }
 
+Task<void> Run::Verify(PageVolume* volume) {
+  const double cpu_before = CpuSeconds();
+  uint64_t pages = 0;
+  uint64_t versions = 0;
+  uint64_t problems = 0;
+  const Result<std::vector<SpaceState>> spaces = co_await volume->ListSpaces(Lsn{});
+  REDOUBT_CHECK(spaces.ok());
+  for (const SpaceState& space : *spaces) {
+    PageNo next;
+    for (bool done = !space.unsupported_reason.empty(); !done;) {
+      const Result<VerifyOutcome> outcome = co_await volume->Verify(space.space, next, 1000);
+      REDOUBT_CHECK(outcome.ok());
+      pages += outcome->pages_checked;
+      versions += outcome->versions_checked;
+      for (const auto& [page_no, status] : outcome->problems) {
+        if (++problems <= 5) {
+          std::printf("problem: %s page %u: %s\n", space.path.c_str(), page_no.value(),
+                      status.ToString().c_str());
+        }
+      }
+      next = outcome->next_page_no;
+      done = outcome->done;
+    }
+  }
+  std::printf("verified %llu pages, %llu versions, %llu problems, cpu %.2f s\n", U(pages),
+              U(versions), U(problems), CpuSeconds() - cpu_before);
+}
+
 Task<int> Run::OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageStore* base,
                          Lsn checkpoint) {
   PageCache cache(flags_->cache_bytes);
@@ -434,6 +465,9 @@ Task<int> Run::OneVolume(KvStore* store, VolumeId id, DirectoryFeed* feed, PageS
   }
   if (flags_->bench) {
     co_await BenchHotReads(&volume);
+  }
+  if (flags_->verify) {
+    co_await Verify(&volume);
   }
   begin = Clock::now();
   const uint64_t images = volume.status().materialized_images;
@@ -506,6 +540,8 @@ int Main(int argc, char** argv) {
       flags.cache_bytes = std::strtoull(argv[++i], nullptr, 10);
     } else if (arg == "--volumes" && more) {
       flags.volumes = static_cast<uint32_t>(std::strtoul(argv[++i], nullptr, 10));
+    } else if (arg == "--verify") {
+      flags.verify = true;
     } else if (arg == "--bench") {
       flags.bench = true;
     } else if (arg == "--trust-index-load") {
