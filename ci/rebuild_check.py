@@ -205,10 +205,11 @@ def choose(arguments: argparse.Namespace) -> list[workloads.Workload]:
 
 
 def group_by_options(chosen: list[workloads.Workload]) -> list[tuple[str, list[workloads.Workload]]]:
-    """Those that want the same server settings share a server."""
+    """Those that want the same server settings share a server, but for those that want one of their own."""
     groups: dict[str, list[workloads.Workload]] = {}
     for workload in chosen:
-        groups.setdefault(repr(sorted(workload.options.items())), []).append(workload)
+        key = workload.name if workload.alone else repr(sorted(workload.options.items()))
+        groups.setdefault(key, []).append(workload)
     return [("+".join(w.name for w in group), group) for group in groups.values()]
 
 

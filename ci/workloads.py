@@ -42,6 +42,7 @@ class Workload:
     sysbench: tuple[str, ...] = ()
     options: dict[str, object] = dataclasses.field(default_factory=dict)
     quick: bool = False  # part of the short list
+    alone: bool = False  # wants a server of its own: it waits for purge, or leaves a transaction open
     unlogged: bool = False  # writes pages without redo: an offline rebuild from redo alone cannot have them
 
     def server_options(self, base: mysql.Options) -> mysql.Options:
@@ -69,8 +70,8 @@ ALL: dict[str, Workload] = {
         _sql("fulltext", unlogged=True),
         _sql("spatial"),
         _sql("foreign_keys"),
-        _sql("transactions"),
-        _sql("undo_spaces"),
+        _sql("transactions", alone=True),
+        _sql("undo_spaces", alone=True),
         _sql("change_buffering", options={"buffer_pool": "24M", "change_buffering": "all"}),
         _sql("index_builds", unlogged=True, quick=True),
         _sql("locked_builds", unlogged=True, quick=True),
