@@ -434,7 +434,6 @@ Task<void> RunOutOfDescriptors(Runtime* runtime) {
   const size_t client_count = clients.size();
   clients.clear();
   co_await group.Join();
-  // Only now: the sanitizers need descriptors to check a matcher.
   EXPECT_TRUE(still_waits);
   EXPECT_GT(client_count, 5U);
   EXPECT_EQ(last.code(), StatusCode::kUnavailable);
@@ -454,6 +453,9 @@ int ServeWithFewDescriptors() {
 
 // The accept loop waits until descriptors are free instead of ending or spinning.
 TEST(AsioNetworkDeathTest, AcceptOutlivesAShortageOfDescriptors) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "UndefinedBehaviorSanitizer, in the same preset, needs descriptors itself";
+#endif
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(_exit(ServeWithFewDescriptors()), ::testing::ExitedWithCode(0), "");
 }
