@@ -3,6 +3,9 @@
 // Goal: a client gets through the whole server what the services promise: redo in, pages out,
 // durable over a restart, and clear refusals. Method: a real server on loopback with the in-memory
 // store.
+#include <filesystem>
+#include <fstream>
+
 #include "client/log_writer.h"
 #include "common/base/crc32c.h"
 #include "tests/pageserver/rpc/server_fixture.h"
@@ -246,6 +249,50 @@ Task<void> WriterBody(ServerWorld* world) {
   co_await writer.Stop();
 }
 TEST_F(ServerTest, LogWriterStreamsAndNoticesThatItWasFenced) { RunWith(&WriterBody); }
+
+Task<void> DamagedVolumeBody(ServerWorld* world) {
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  const Bytes init = redo.InitPage(7);
+  uint32_t ids[2] = {};
+  Epoch epochs[2];
+  for (int i = 0; i < 2; ++i) {
+    const std::string name = i == 0 ? "damaged" : "good";
+    ids[i] = co_await world->CreateVolume(name);
+    epochs[i] = co_await BeginLog(world, name, ids[i]);
+    const Status status =
+        co_await Append(world, AppendOf(ids[i], epochs[i], start, redo.end()), init);
+    EXPECT_TRUE(status.ok()) << status.ToString();
+  }
+  co_await world->Stop();
+  // A clean stop marked the end, so this byte is known to have been durable.
+  const std::string directory = world->options.data_dir + "/log/" + std::to_string(ids[0]);
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".redo") {
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(512 + 72);
+      file.put('\x55');
+    }
+  }
+  co_await world->Start();
+  const Status refused =
+      co_await Append(world, AppendOf(ids[0], epochs[0], start, redo.end()), init);
+  EXPECT_EQ(refused.code(), StatusCode::kCorruption) << refused.ToString();
+  EXPECT_NE(refused.message().find(directory), std::string::npos) << refused.ToString();
+  proto::VolumeStatusRequest request;
+  request.set_name("damaged");
+  const auto state = co_await world->client->VolumeStatus(std::move(request), world->In(10));
+  EXPECT_TRUE(state.ok());
+  EXPECT_NE(state->volume().ingest_error().find("damaged"), std::string::npos);
+  const uint64_t value = co_await ReadValue(world, ids[1], 7, redo.end());
+  EXPECT_EQ(value, 0U) << "the other volume is served";
+  proto::VolumeDeleteRequest remove;
+  remove.set_name("damaged");
+  remove.set_confirm("damaged");
+  const auto removed = co_await world->client->VolumeDelete(std::move(remove), world->In(10));
+  EXPECT_TRUE(removed.ok()) << "a damaged volume can be removed";
+}
+TEST_F(ServerTest, ADamagedVolumeIsRefusedAndTheOthersAreServed) { RunWith(&DamagedVolumeBody); }
 
 }  // namespace
 }  // namespace redoubt
