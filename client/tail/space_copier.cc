@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "client/tail/page_decompress.h"
+#include "client/page_decompress.h"
 #include "common/innodb/page_format.h"
 
 namespace redoubt::tail {

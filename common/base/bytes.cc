@@ -10,7 +10,10 @@ uint64_t ByteReader::Varint() {
     if (failed_) {
       return 0;
     }
-    value |= static_cast<uint64_t>(byte & 0x7F) << (shift < 64 ? shift : 63);
+    if (shift == 63 && byte > 1) {
+      break;  // more than 64 bits
+    }
+    value |= static_cast<uint64_t>(byte & 0x7F) << shift;
     if ((byte & 0x80) == 0) {
       return value;
     }

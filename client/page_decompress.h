@@ -11,10 +11,10 @@
 #include "common/base/bytes.h"
 #include "common/base/status.h"
 
-namespace redoubt::tail {
+namespace redoubt {
 
 // Replaces `page` (exactly one page of type 14) by its logical page. kCorruption: torn or
 // senseless, the page is unspecified then. kUnsupported: another algorithm.
 Status DecompressPage(MutableByteView page);
 
-}  // namespace redoubt::tail
+}  // namespace redoubt

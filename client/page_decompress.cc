@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/tail/page_decompress.h"
+#include "client/page_decompress.h"
 
 #include <lz4.h>
 #include <zlib.h>
@@ -9,7 +9,7 @@
 
 #include "common/innodb/page_format.h"
 
-namespace redoubt::tail {
+namespace redoubt {
 namespace {
 
 constexpr size_t kAlgorithmOffset = 27;
@@ -59,4 +59,4 @@ Status DecompressPage(MutableByteView page) {
   return Status::Ok();
 }
 
-}  // namespace redoubt::tail
+}  // namespace redoubt
