@@ -57,9 +57,9 @@ void BatchWriter::Restore(IngestPosition position, DynamicMetaTable dynamic) {
   last_flush_ = state_->runtime->scheduler->Now();
 }
 
-BatchWriter::Encoded BatchWriter::Encode(const VolumeState& state, const BatchSlot& slot,
+BatchWriter::Encoded BatchWriter::Encode(const PageVolumeOptions& options, const BatchSlot& slot,
                                          DynamicMetaTable* dynamic) {
-  const VolumeId volume = state.options.volume;
+  const VolumeId volume = options.volume;
   Encoded encoded;
   encoded.pages.reserve(slot.deltas.page_count());
   slot.deltas.ToStore(volume, &encoded.batch, [&](PageId page, size_t bytes, bool initializes) {
@@ -85,15 +85,15 @@ BatchWriter::Encoded BatchWriter::Encode(const VolumeState& state, const BatchSl
   }
   encoded.batch.Put(
       KvFamily::kMeta, MetaKey(volume, MetaKind::kIngest),
-      EncodeIngestPosition({slot.deltas.range().end, slot.pull_from, state.options.page_size}));
+      EncodeIngestPosition({slot.deltas.range().end, slot.pull_from, options.page_size}));
   return encoded;
 }
 
 Task<Status> BatchWriter::WriteOldest() {
   const std::shared_ptr<BatchSlot> slot = state_->frozen.front();
   REDOUBT_CHECK(slot->deltas.range().end > written_.persisted);
-  auto encode = [state = state_, slot, dynamic = dynamic_]() {
-    return Encode(*state, *slot, dynamic.get());
+  auto encode = [options = state_->options, slot, dynamic = dynamic_]() {
+    return Encode(options, *slot, dynamic.get());
   };
   Encoded encoded = co_await RunBlocking(state_->runtime->blocking, encode);
   Status status = co_await state_->store->Write(std::move(encoded.batch));

@@ -68,7 +68,8 @@ class BatchWriter {
   Task<Status> WriteOldest();
   Task<Status> Flush();
   bool FlushDue() const;
-  static Encoded Encode(const VolumeState& state, const BatchSlot& slot, DynamicMetaTable* dynamic);
+  static Encoded Encode(const PageVolumeOptions& options, const BatchSlot& slot,
+                        DynamicMetaTable* dynamic);
 
   VolumeState* state_;
   RedoFeed* feed_;

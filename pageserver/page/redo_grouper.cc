@@ -24,6 +24,7 @@ std::array<bool, 256> MakePageTypes() {
   return changes;
 }
 
+constexpr size_t kScratchBytesKept = 16 << 20;
 // Bytes of an item besides its body: type, body length, and an entry head of its own.
 constexpr size_t kItemOverheadMax = 1 + 5 + 3 * kVarintBytesMax;
 
@@ -255,6 +256,12 @@ void RedoGrouper::LayOut(RedoPiece* piece) {
   }
   REDOUBT_CHECK(at <= scratch_.data() + bytes_max);
   piece->body.assign(scratch_.data(), at);
+  if (scratch_.size() > kScratchBytesKept) {
+    // One huge mtr must not cost its size for ever.
+    scratch_ = Bytes();
+    items_ = std::vector<Item>();
+    order_ = std::vector<uint32_t>();
+  }
 }
 
 }  // namespace redoubt
