@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kCallTimeout = std::chrono::seconds(60);
 constexpr Duration kLookTimeout = std::chrono::seconds(5);
+constexpr size_t kEventsPerRequest = 500;
 constexpr Duration kRetryDelayMin = std::chrono::milliseconds(50);
 constexpr Duration kRetryDelayMax = std::chrono::seconds(2);
 
@@ -212,12 +213,26 @@ Task<Status> RemoteSink::PutImages(ImageBatch batch) {
 
 Task<Status> RemoteSink::PutSpaces(std::vector<proto::SpaceEvent> events) {
   REDOUBT_CHECK(position_.epoch != Epoch{});
+  // A server with many tables: the header of a frame is limited.
+  for (size_t begin = 0; begin < events.size(); begin += kEventsPerRequest) {
+    const size_t end = std::min(events.size(), begin + kEventsPerRequest);
+    const Status status = co_await PutSomeSpaces(&events, begin, end);
+    if (!status.ok()) {
+      co_return status;
+    }
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> RemoteSink::PutSomeSpaces(const std::vector<proto::SpaceEvent>* events, size_t begin,
+                                       size_t end) {
   for (int attempt = 0;; ++attempt) {
     const Epoch epoch = position_.epoch;
     proto::SpacePutRequest request;
     request.set_volume_id(position_.volume.value());
     request.set_epoch(epoch.value());
-    *request.mutable_events() = {events.begin(), events.end()};
+    *request.mutable_events() = {events->begin() + static_cast<ptrdiff_t>(begin),
+                                 events->begin() + static_cast<ptrdiff_t>(end)};
     const Result<proto::SpacePutResponse> answer =
         co_await client_.SpacePut(std::move(request), Deadline());
     const bool again =

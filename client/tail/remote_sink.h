@@ -46,6 +46,8 @@ class RemoteSink final : public VolumeSink {
 
  private:
   Task<Status> CheckVolume(SourceIdentity identity);
+  Task<Status> PutSomeSpaces(const std::vector<proto::SpaceEvent>* events, size_t begin,
+                             size_t end);
   Task<void> CloseWriter();
   TimePoint Deadline() const;
   // Whether the error of a request sent under `epoch` may pass by itself; waits before the next

@@ -27,9 +27,8 @@ Task<Status> Collect(Runtime* runtime, std::string directory, int depth,
                      std::vector<std::string>* paths) {
   const Result<std::vector<DirectoryEntry>> entries = co_await runtime->files->List(directory);
   if (!entries.ok()) {
-    // A schema may be dropped meanwhile.
-    co_return entries.status().code() == StatusCode::kNotFound&& depth > 0 ? Status::Ok()
-                                                                           : entries.status();
+    // A schema may be dropped meanwhile, and innodb_directories may name what is not there.
+    co_return entries.status().code() == StatusCode::kNotFound ? Status::Ok() : entries.status();
   }
   for (const DirectoryEntry& entry : *entries) {
     std::string path = directory + "/" + entry.name;

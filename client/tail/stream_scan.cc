@@ -240,6 +240,7 @@ void StreamScan::WatchTree(const RedoRecord& record, LsnRange mtr) {
       if (reader.AtEnd() && rows && index_id != 0 && builds_.size() < kBuildsMax &&
           builds_.try_emplace(index_id, IndexBuild{record.page.space, mtr.start}).second) {
         ++spaces_[record.page.space].build_count;
+        ++builds_begun_;
       }
       return;
     }

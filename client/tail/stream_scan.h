@@ -96,6 +96,7 @@ class StreamScan {
 
   // By index id. Ended by an INDEX_LOAD, the end of the space, or EndBuild.
   const std::map<uint64_t, IndexBuild>& builds() const { return builds_; }
+  uint64_t builds_begun() const { return builds_begun_; }
   void EndBuild(uint64_t index_id);
   void EndBuildsIn(SpaceId space);
 
@@ -127,6 +128,7 @@ class StreamScan {
   std::unordered_map<PageId, Lsn> creations_;
   std::deque<PageId> creation_order_;
   std::map<uint64_t, IndexBuild> builds_;
+  uint64_t builds_begun_ = 0;
   std::vector<SpaceId> spaces_with_barrier_;
   // Within the present mtr: pages that got a segment header as roots have, and the root just
   // created.

@@ -53,7 +53,7 @@ struct TailerOptions {
   Duration volume_interval = std::chrono::seconds(1);
   Duration progress_interval = std::chrono::seconds(10);
   // After a stop was asked for: how long to wait for the rest to be acknowledged.
-  Duration stop_patience = std::chrono::seconds(60);
+  Duration stop_patience = std::chrono::seconds(30);
   bool quiet = false;
   std::string json_status_path;  // empty: none
 };

@@ -17,7 +17,7 @@ constexpr size_t kPendingMax = 28 << 20;
 constexpr Duration kIdleWait = std::chrono::milliseconds(500);
 // How far back ALTER INSTANCE is looked for in the server's error log when its counter moved.
 constexpr int64_t kSwitchMemoryNs = 60'000'000'000;
-constexpr Duration kStopProbe = std::chrono::seconds(30);
+constexpr Duration kStopProbe = std::chrono::seconds(15);
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
@@ -77,7 +77,7 @@ Task<Status> Tailer::Follow() {
     if (stopping() && target != kMaxLsn && !progress &&
         (assembler_.fed_lsn() >= target || nothing_more || runtime_->scheduler->Now() > give_up)) {
       if (watch_.state() == SourceState::kUp && !import_running_) {
-        const Status fetched = co_await unlogged_.CheckBuilds();
+        const Status fetched = co_await unlogged_.CheckBuilds(/*now=*/true);
         co_return fetched;
       }
       co_return Status::Ok();

@@ -89,7 +89,7 @@ Task<void> Tailer::LookAtVolume(uint64_t round) {
   }
   Status status = co_await unlogged_.Satisfy(std::move(wanting), HoleFloor());
   if (status.ok()) {
-    status = co_await unlogged_.CheckBuilds();
+    status = co_await unlogged_.CheckBuilds(/*now=*/false);
   }
   if (status.ok() && round % kRevivedRounds == 0 && watch_.state() == SourceState::kUp) {
     status = co_await unlogged_.FindRevived();

@@ -10,6 +10,8 @@ namespace redoubt::tail {
 namespace {
 
 constexpr Duration kWantedPauseMin = std::chrono::seconds(2);
+constexpr Duration kCheckPauseMin = std::chrono::milliseconds(500);
+constexpr Duration kCheckPauseMax = std::chrono::seconds(30);
 constexpr Duration kWantedPauseMax = std::chrono::seconds(60);
 // Polls of FindRevived (about two seconds apart) before a file that is back counts: DROP TABLE
 // removes its file a moment after it has logged so.
@@ -404,8 +406,18 @@ Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
   co_return status;
 }
 
-Task<Status> UnloggedPages::CheckBuilds() {
+Task<Status> UnloggedPages::CheckBuilds(bool now) {
+  if (builds_seen_ != scan_->builds_begun()) {
+    builds_seen_ = scan_->builds_begun();
+    check_pause_ = kCheckPauseMin;
+    check_not_before_ = TimePoint{};
+  }
+  if (!now && runtime_->scheduler->Now() < check_not_before_) {
+    co_return Status::Ok();
+  }
   std::vector<uint64_t> committed = co_await CommittedBuilds(std::nullopt);
+  check_not_before_ = runtime_->scheduler->Now() + check_pause_;
+  check_pause_ = std::min(check_pause_ * 2, kCheckPauseMax);
   const Status status = co_await FetchBySpace(std::move(committed));
   co_return status;
 }

@@ -43,7 +43,9 @@ class UnloggedPages {
 
   // Index builds that nobody has seen end and that no row change pointed at: reads the spaces of
   // those that are committed by now.
-  Task<Status> CheckBuilds();
+  // Without `now` it asks less and less often about builds that do not come to an end (failed ones
+  // never do).
+  Task<Status> CheckBuilds(bool now);
   // The same for a server that was shut down cleanly: whatever was built is in its files.
   Task<Status> FinishBuilds();
 
@@ -115,6 +117,9 @@ class UnloggedPages {
   uint64_t server_generation_ = 0;
   bool asking_ = false;
   TimePoint ask_not_before_{};
+  TimePoint check_not_before_{};
+  Duration check_pause_{};
+  uint64_t builds_seen_ = 0;
 };
 
 }  // namespace redoubt::tail
