@@ -34,24 +34,23 @@ proto::Scenario Small() {
   return *scenario;
 }
 
-RunReport RunSmall(uint64_t seed, Plant plant) {
+RunReport RunSmall(uint64_t seed) {
   RunOptions options;
   options.seed = seed;
-  options.plant = plant;
   return RunScenario(Small(), options);
 }
 
 // The same seed twice in one process: nothing of the first run may be left in the second.
 TEST(ScenarioRun, SameSeedSameTrace) {
-  const RunReport first = RunSmall(7, Plant::kNone);
-  const RunReport second = RunSmall(7, Plant::kNone);
+  const RunReport first = RunSmall(7);
+  const RunReport second = RunSmall(7);
   EXPECT_EQ(first.trace_hash, second.trace_hash);
   EXPECT_EQ(first.draw_count, second.draw_count);
-  EXPECT_NE(first.trace_hash, RunSmall(8, Plant::kNone).trace_hash);
+  EXPECT_NE(first.trace_hash, RunSmall(8).trace_hash);
 }
 
 TEST(ScenarioRun, PassesAndDoesItsWork) {
-  const RunReport report = RunSmall(1, Plant::kNone);
+  const RunReport report = RunSmall(1);
   EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
   EXPECT_EQ(report.work.faults_fired, 3U);
   EXPECT_GE(report.server_starts, 4U);
@@ -61,8 +60,19 @@ TEST(ScenarioRun, PassesAndDoesItsWork) {
 
 // No bug, no trust: a planted bug has to be found, as a safety failure, within a few seeds.
 void ExpectFound(Plant plant, uint64_t seeds_max) {
+  proto::Scenario scenario = Small();
+  for (uint64_t i = 0; i < 12; ++i) {
+    proto::ScheduledFault* fault = scenario.add_schedule();
+    fault->set_kind(proto::SERVER_POWER_AT_OP);
+    fault->set_at_ms(1500 + 200 * i);
+    fault->set_duration_ms(20);
+    fault->set_size(1 + 7 * i % 40);
+  }
   for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
-    const RunReport report = RunSmall(seed, plant);
+    RunOptions options;
+    options.seed = seed;
+    options.plant = plant;
+    const RunReport report = RunScenario(scenario, options);
     if (report.outcome == Outcome::kSafety) {
       return;
     }
@@ -85,7 +95,7 @@ TEST(ScenarioRun, CallsAnIdleSeedIdle) {
 // A server that never comes back in the calm phase is a liveness failure that says where it hangs.
 TEST(ScenarioRun, CallsAHangALivenessFailure) {
   proto::Scenario scenario = Small();
-  scenario.mutable_limits()->set_events(20'000);
+  scenario.mutable_limits()->set_events(2'000);
   const RunReport report = RunScenario(scenario, RunOptions());
   EXPECT_EQ(report.outcome, Outcome::kLiveness);
   EXPECT_NE(report.reason.find("event limit"), std::string::npos) << report.reason;
