@@ -229,6 +229,9 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
   // Segments are looked up anew after each suspension: trimming may have removed some.
   while (bytes < bytes_max) {
     const Lsn next = std::max(from, chunks.empty() ? from : chunks.back().range.end);
+    if (next >= up_to) {
+      break;  // what is written beyond is not committed yet
+    }
     const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
       return s.end > next && s.start < up_to;
     });
