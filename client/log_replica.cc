@@ -270,7 +270,8 @@ Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadli
     request.set_epoch(position_.epoch.value());
     request.set_start_lsn(start.value());
     request.set_reason(reason);
-    VolumeClient client(channel_.get());
+    const std::shared_ptr<RpcChannel> channel = channel_;
+    VolumeClient client(channel.get());
     const Result<proto::StartAtResponse> answer =
         co_await client.StartAt(std::move(request), deadline);
     if (answer.ok()) {
@@ -294,7 +295,7 @@ Task<void> LogReplica::Stop() {
   tasks_.Stop();
   changed_.NotifyAll();
   if (channel_ != nullptr) {
-    co_await channel_->Close();
+    channel_->Shutdown();  // the main loop closes it
   }
   co_await tasks_.Join();
   co_await Disconnect();

@@ -64,7 +64,8 @@ class LogReplica {
   LogWindow* window_;
   const LogWriterOptions* options_;
   LogPosition position_;
-  std::unique_ptr<RpcChannel> channel_;
+  // Closed by the main loop only. Shared with a StartAt that waits on it and may wake after that.
+  std::shared_ptr<RpcChannel> channel_;
   bool streaming_ = false;
   Lsn sent_;  // end of the last chunk given to channel_
   std::deque<InFlight> in_flight_;

@@ -181,8 +181,10 @@ void RpcChannel::Fail(Status status) {
   }
 }
 
+void RpcChannel::Shutdown() { Fail(Unavailable("channel to " + peer() + " was closed")); }
+
 Task<void> RpcChannel::Close() {
-  Fail(Unavailable("channel to " + peer() + " was closed"));
+  Shutdown();
   tasks_.Stop();
   co_await tasks_.Join();
 }

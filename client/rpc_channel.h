@@ -61,6 +61,8 @@ class RpcChannel final : public Channel {
   std::string peer() const { return connection_->peer(); }
   // Fails what is pending, closes the connection and waits until nothing of the channel runs.
   Task<void> Close();
+  // The first half of Close: fails what is pending and everything later. Never suspends.
+  void Shutdown();
 
  private:
   struct Slot {
