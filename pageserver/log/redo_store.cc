@@ -238,6 +238,11 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
     if (found == segments_.end()) {
       break;
     }
+    if (found->start == found->end) {
+      // Begun, and lost its first records with a crash: the log goes on in the next segment.
+      from = found->end;
+      continue;
+    }
     if (next < found->previous_end) {
       // Trimmed meanwhile.
       if (chunks.empty()) {

@@ -108,7 +108,8 @@ Result<Lsn> PageVolume::Impl::Readable(Lsn read_lsn) const {
 
 Task<Result<Lsn>> PageVolume::Impl::WaitReadable(Lsn read_lsn, Lsn not_modified_since,
                                                  TimePoint deadline) {
-  Lsn wanted = read_lsn;
+  // The newest is readable only once redo up to the horizon has been applied again after a start.
+  Lsn wanted = read_lsn == Lsn{} ? state.ranges.horizon() : read_lsn;
   if (not_modified_since != Lsn{} && not_modified_since < wanted) {
     wanted = not_modified_since;
   }
