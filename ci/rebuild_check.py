@@ -198,7 +198,7 @@ def choose(arguments: argparse.Namespace) -> list[workloads.Workload]:
     chosen += [workloads.from_sysbench_spec(spec) for spec in arguments.sysbench]
     chosen += [workloads.ALL[name] for name in arguments.name]
     if arguments.all:
-        chosen += list(workloads.ALL.values())
+        chosen += [workload for workload in workloads.ALL.values() if workload.name not in arguments.left_out]
     if arguments.quick or not chosen:
         chosen += [workload for workload in workloads.ALL.values() if workload.quick]
     return list({workload.name: workload for workload in chosen}.values()) if arguments.all else chosen
@@ -222,6 +222,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--sysbench", action="append", default=[], metavar="SPEC", help="SCRIPT[,key=value]...")
     parser.add_argument("--name", action="append", default=[], choices=list(workloads.ALL), help="a known workload")
     parser.add_argument("--all", action="store_true", help="every known workload")
+    parser.add_argument("--except", dest="left_out", action="append", default=[], choices=list(workloads.ALL), help="not this one of --all")
     parser.add_argument("--quick", action="store_true", help="the short list (default when nothing is named)")
     parser.add_argument("--page-size", type=int, default=16384, choices=[4096, 8192, 16384, 32768, 65536])
     parser.add_argument("--fast-shutdown", type=int, default=1, choices=[0, 1])
