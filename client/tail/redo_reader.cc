@@ -2,6 +2,7 @@
 #include "client/tail/redo_reader.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "common/base/check.h"
@@ -83,8 +84,8 @@ Blocks Decode(ByteView bytes, Lsn from, Lsn limit) {
 
 }  // namespace
 
-RedoReader::RedoReader(Runtime* runtime, std::string directory)
-    : runtime_(runtime), directory_(std::move(directory)) {}
+RedoReader::RedoReader(Runtime* runtime, std::string directory, const RedoHold* hold)
+    : runtime_(runtime), directory_(std::move(directory)), hold_(hold) {}
 
 void RedoReader::Expect(uint32_t log_uuid) {
   log_uuid_ = log_uuid;
@@ -106,11 +107,19 @@ Task<Result<RedoReader::Found>> RedoReader::Locate(Lsn block_lsn, Lsn* oldest) {
     co_return Found::kTail;
   }
   *oldest = Lsn(directory->begin().value() + kLogBlockHeaderBytes);
-  if (log_uuid_ != 0 && directory->log_uuid() != log_uuid_) {
-    co_return Found::kOtherLog;
-  }
-  const RedoFile* const found = directory->Find(block_lsn);
+  const bool other_log = log_uuid_ != 0 && directory->log_uuid() != log_uuid_;
+  const RedoFile* const found = other_log ? nullptr : directory->Find(block_lsn);
   if (found == nullptr) {
+    const Result<bool> held = co_await LocateHeld(block_lsn);
+    if (!held.ok()) {
+      co_return held.status();
+    }
+    if (*held) {
+      co_return Found::kFile;
+    }
+    if (other_log) {
+      co_return Found::kOtherLog;
+    }
     co_return block_lsn >= directory->end() ? Found::kTail : Found::kGap;
   }
   if (found->encrypted) {
@@ -129,6 +138,30 @@ Task<Result<RedoReader::Found>> RedoReader::Locate(Lsn block_lsn, Lsn* oldest) {
   open_ = *found;
   log_uuid_ = open_.log_uuid;
   co_return Found::kFile;
+}
+
+// Opens a file that the server has given up, unless it was used again since.
+Task<Result<bool>> RedoReader::LocateHeld(Lsn block_lsn) {
+  std::optional<HeldRedoFile> held =
+      hold_ == nullptr ? std::nullopt : hold_->Find(block_lsn, log_uuid_);
+  if (!held.has_value() || held->file.encrypted) {
+    co_return false;
+  }
+  file_ = std::move(held->handle);
+  open_ = std::move(held->file);
+  const Result<uint64_t> size = co_await file_->Size();
+  const Result<bool> unchanged = co_await HeaderUnchanged();
+  const Status status = size.ok() ? unchanged.status() : size.status();
+  if (!status.ok() || !*unchanged || innodb::LogFileEndLsn(open_.range.start, *size) <= block_lsn) {
+    file_ = nullptr;
+  }
+  if (!status.ok()) {
+    co_return status;
+  }
+  if (file_ != nullptr) {
+    log_uuid_ = open_.log_uuid;
+  }
+  co_return file_ != nullptr;
 }
 
 Task<Result<bool>> RedoReader::HeaderUnchanged() {

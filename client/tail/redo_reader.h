@@ -2,7 +2,8 @@
 //
 // Reads the redo payload of a running (or dead) server out of its files.
 //
-//   1. find the file that holds the block; keep it open while it does
+//   1. find the file that holds the block, in the directory or else among those that RedoHold keeps
+//      open; keep it open while it does
 //   2. read up to 1 MiB of blocks, then read the file's header again: the server recycles files in
 //   place
 //      (same inode), so what was read counts only if the header still names the same start LSN and
@@ -23,6 +24,7 @@
 #include <string>
 
 #include "client/tail/redo_directory.h"
+#include "client/tail/redo_hold.h"
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
@@ -53,8 +55,8 @@ class RedoReader {
  public:
   static constexpr size_t kBytesMax = 1 << 20;
 
-  // `directory`: the path of #innodb_redo.
-  RedoReader(Runtime* runtime, std::string directory);
+  // `directory`: the path of #innodb_redo. `hold`: outlives the reader; nullptr: none.
+  RedoReader(Runtime* runtime, std::string directory, const RedoHold* hold);
 
   // Reads from the data LSN `from`, at most kBytesMax, never beyond `limit` (kMaxLsn: none).
   // kCorruption: a block below the limit stays unreadable; names file, LSN and state. kUnsupported:
@@ -81,14 +83,16 @@ class RedoReader {
   struct Decoded;
 
   Task<Result<Found>> Locate(Lsn block_lsn, Lsn* oldest);
+  Task<Result<bool>> LocateHeld(Lsn block_lsn);
   Task<Result<bool>> HeaderUnchanged();
   Task<Result<RedoRead>> ReadHere(Lsn from, Lsn limit, bool* again);
   Status BadBlock(Lsn block_lsn, const char* state) const;
 
   Runtime* runtime_;
   std::string directory_;
+  const RedoHold* hold_;
   uint32_t log_uuid_ = 0;
-  std::unique_ptr<File> file_;
+  std::shared_ptr<File> file_;
   RedoFile open_;
   Bytes buffer_;
 };

@@ -16,6 +16,7 @@ constexpr Duration kRegistrationPatience = std::chrono::seconds(5);
 constexpr Duration kGroupStartPatience = std::chrono::seconds(5);
 constexpr uint64_t kLookBackBytes = 64 << 20;
 constexpr Duration kImportRetryInterval = std::chrono::seconds(5);
+constexpr Duration kHoldInterval = std::chrono::seconds(1);
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
@@ -92,7 +93,8 @@ Task<Status> Tailer::RunInside() {
   const auto can_give_up = [this] { return watch_.state() == SourceState::kUp; };
   copier_.set_can_give_up(can_give_up);
   import_copier_.set_can_give_up(can_give_up);
-  reader_ = std::make_unique<RedoReader>(runtime_, facts.redo_directory);
+  hold_ = std::make_unique<RedoHold>(runtime_, facts.redo_directory);
+  reader_ = std::make_unique<RedoReader>(runtime_, facts.redo_directory, hold_.get());
   bool begun = false;
   while (!stopping()) {
     const Result<Lsn> end = co_await OpenSink();
@@ -102,6 +104,7 @@ Task<Status> Tailer::RunInside() {
     if (!begun) {
       begun = true;
       tasks_.Spawn(registration_.Run(&tasks_));
+      volume_tasks_.Spawn(HoldLoop());
       volume_tasks_.Spawn(ProgressLoop());
       volume_tasks_.Spawn(AbortWhenStopDrags());
     }
@@ -457,6 +460,31 @@ Task<bool> Tailer::WaitForNews(Duration longest) {
   const TimePoint deadline = runtime_->scheduler->Now() + longest;
   const bool woken = co_await watch_.changed().Wait(deadline);
   co_return woken;
+}
+
+// Unread files stay open: a server that shuts down ends our registration and recycles them.
+Task<void> Tailer::HoldLoop() {
+  uint64_t let_go_count = 0;
+  while (!volume_tasks_.stopping()) {
+    const Lsn needed = std::max(sink_->acknowledged(), follow_start_);
+    if (registration_.let_go_count() != let_go_count) {
+      let_go_count = registration_.let_go_count();
+      hold_->Release(kMaxLsn);
+    }
+    hold_->Release(needed);
+    if (registration_.registered() || watch_.state() == SourceState::kUnreachable) {
+      const Status status = co_await hold_->Take(needed);
+      if (!status.ok()) {
+        runtime_->log->Debug("keeping unread redo files open: " + status.message());
+      }
+    }
+    const SourceState state = watch_.state();
+    const TimePoint next = runtime_->scheduler->Now() + kHoldInterval;
+    while (watch_.state() == state && runtime_->scheduler->Now() < next &&
+           !volume_tasks_.stopping()) {
+      co_await WaitForNews(next - runtime_->scheduler->Now());
+    }
+  }
 }
 
 // A tablespace that is being read must not hold up a stop for ever.

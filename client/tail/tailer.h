@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "client/tail/importer.h"
+#include "client/tail/redo_hold.h"
 #include "client/tail/redo_reader.h"
 #include "client/tail/redo_registration.h"
 #include "client/tail/server_watch.h"
@@ -117,6 +118,7 @@ class Tailer {
   Status FirstFailure() const;
 
   // Beside.
+  Task<void> HoldLoop();
   Task<void> AbortWhenStopDrags();
   Task<void> VolumeLoop();
   Task<void> SideFileLoop();
@@ -150,6 +152,7 @@ class Tailer {
   SideFiles side_files_;
 
   Phase phase_ = Phase::kStarting;
+  std::unique_ptr<RedoHold> hold_;  // outlives the reader
   std::unique_ptr<RedoReader> reader_;
   innodb::MtrAssembler assembler_;
   std::vector<Barrier> barriers_;

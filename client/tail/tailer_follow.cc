@@ -322,6 +322,7 @@ Task<Status> Tailer::PumpDead(bool* progress) {
     co_return Status::Ok();
   }
   Rewind(sink_->next_lsn());
+  bool whole = false;
   for (;;) {
     Result<RedoRead> read = co_await reader_->Read(assembler_.fed_lsn(), kMaxLsn);
     const Result<bool> open = co_await probe_->ServerHasFilesOpen();
@@ -336,7 +337,11 @@ Task<Status> Tailer::PumpDead(bool* progress) {
     const RedoReadEnd end = read->end;
     const bool empty = read->payload.empty();
     if (end == RedoReadEnd::kGap || end == RedoReadEnd::kOtherLog) {
-      break;  // dealt with when the server is back
+      // A hole and a new import, but those need the server.
+      runtime_->log->Warning("the stopped server's redo from LSN " + Text(assembler_.fed_lsn()) +
+                             " on was recycled before it was read (the oldest is " +
+                             Text(read->lsn) + "); this is seen to when the server is back");
+      break;
     }
     const Status status = co_await Consume(std::move(*read), true);
     if (!status.ok()) {
@@ -345,13 +350,16 @@ Task<Status> Tailer::PumpDead(bool* progress) {
     ReleaseAcknowledged();
     *progress = true;
     if (end == RedoReadEnd::kTail || empty) {
+      whole = true;
       break;
     }
   }
   Rewind(sink_->next_lsn());
   const bool clean = co_await WasShutDownCleanly();
-  runtime_->log->Info(std::string("the server ") + (clean ? "was shut down cleanly" : "is down") +
-                      "; its redo was read to the end, LSN " + Text(sink_->next_lsn()));
+  if (whole) {
+    runtime_->log->Info(std::string("the server ") + (clean ? "was shut down cleanly" : "is down") +
+                        "; its redo was read to the end, LSN " + Text(sink_->next_lsn()));
+  }
   // After a crash the data files wait for recovery; what is missing is fetched when the server is
   // back.
   Status status;

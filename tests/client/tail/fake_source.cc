@@ -265,10 +265,10 @@ void FakeSource::WriteBlocks(Lsn from) {
   }
 }
 
-void FakeSource::LogUntilSwitch() {
+void FakeSource::LogUntilSwitch(bool flush) {
   const uint64_t id = files_.back().id;
   while (files_.back().id == id) {
-    Log(LongMtr(5, 900));
+    Log(LongMtr(5, 900), flush);
   }
 }
 
@@ -298,7 +298,14 @@ void FakeSource::Damage(Lsn lsn, const Bytes& bytes) {
   }
 }
 
+void FakeSource::BeginShutdown() {
+  ++generation_;
+  consumer_session = 0;
+  refuse = Unavailable("Server shutdown in progress");
+}
+
 void FakeSource::StopCleanly() {
+  refuse = Status::Ok();
   flushed = current_;
   checkpoint = current_;
   up = false;

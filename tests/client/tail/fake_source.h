@@ -51,7 +51,7 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   // Logs `payload` and writes the blocks out; it is flushed, too, unless `flush` is false.
   void Log(const Bytes& payload, bool flush = true);
   // Logs whole mtrs until the current file changes once more.
-  void LogUntilSwitch();
+  void LogUntilSwitch(bool flush = true);
   // Removes the oldest file. In place: it becomes the next file to be used, with its old blocks.
   void DropOldest();
   void RecycleOldestInPlace();
@@ -64,6 +64,8 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   const Bytes& history() const { return history_; }
 
   // --- the process ---
+  // No SQL any more, but the process still writes.
+  void BeginShutdown();
   void StopCleanly();
   // Bytes behind `valid_end` are void: the next run logs there.
   void Crash(Lsn valid_end);

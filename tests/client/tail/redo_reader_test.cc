@@ -39,7 +39,8 @@ class RedoReaderTest : public testing::Test {
 
   NodeHarness node_;
   FakeSource source_{&node_};
-  RedoReader reader_{node_.runtime(), FakeSource::kRedo};
+  RedoHold hold_{node_.runtime(), FakeSource::kRedo};
+  RedoReader reader_{node_.runtime(), FakeSource::kRedo, &hold_};
 };
 
 TEST_F(RedoReaderTest, ReadsThePartialLastBlockAgainAsItFills) {
@@ -103,6 +104,31 @@ TEST_F(RedoReaderTest, SeesAGapWhenTheOpenFileIsRecycledInPlace) {
   EXPECT_FALSE(first.payload.empty());
   source_.RecycleOldestInPlace();
   const RedoRead read = Read(Lsn(9000), source_.flushed);
+  EXPECT_EQ(read.end, RedoReadEnd::kGap);
+  EXPECT_TRUE(read.payload.empty());
+}
+
+TEST_F(RedoReaderTest, ReadsAHeldFileThatTheServerHasRemoved) {
+  for (int i = 0; i < 3; ++i) {
+    source_.LogUntilSwitch();
+  }
+  ASSERT_TRUE(node_.Await(hold_.Take(innodb::kFirstDataLsn)).ok());
+  EXPECT_EQ(hold_.count(), 4U);
+  source_.DropOldest();
+  source_.DropOldest();
+  RedoReadEnd end{};
+  EXPECT_EQ(ReadAll(innodb::kFirstDataLsn, kMaxLsn, &end), source_.history());
+  EXPECT_EQ(end, RedoReadEnd::kTail);
+  hold_.Release(source_.current());
+  EXPECT_EQ(hold_.count(), 1U);  // the newest, which is not read to its end
+}
+
+TEST_F(RedoReaderTest, AHeldFileThatWasUsedAgainIsAGap) {
+  source_.LogUntilSwitch();
+  source_.LogUntilSwitch();
+  ASSERT_TRUE(node_.Await(hold_.Take(innodb::kFirstDataLsn)).ok());
+  source_.RecycleOldestInPlace();
+  const RedoRead read = Read(innodb::kFirstDataLsn, kMaxLsn);
   EXPECT_EQ(read.end, RedoReadEnd::kGap);
   EXPECT_TRUE(read.payload.empty());
 }

@@ -140,6 +140,30 @@ TEST_F(TailerTest, ReadsADeadServersRedoToItsEnd) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+TEST_F(TailerTest, ReadsWhatAShutdownRecyclesUnread) {
+  Begin();
+  // Redo that is not known as flushed yet; then a shutdown ends the registration, goes on writing,
+  // and recycles what its last checkpoint has left behind.
+  for (int i = 0; i < 2; ++i) {
+    source_.LogUntilSwitch(/*flush=*/false);
+  }
+  node_.RunFor(seconds(2));
+  source_.BeginShutdown();
+  source_.LogUntilSwitch(/*flush=*/false);
+  node_.RunFor(seconds(2));
+  for (int i = 0; i < 3; ++i) {
+    source_.DropOldest();
+  }
+  source_.StopCleanly();
+  node_.RunFor(seconds(2));
+  ExpectHistory(source_.current());
+  source_.StartAgain();
+  source_.Log(WriteMtr(kSpace, 1, 1));
+  node_.RunFor(seconds(2));
+  EXPECT_EQ(sink_.start_reasons.size(), 1U);
+  ExpectHistory(source_.current());
+}
+
 TEST_F(TailerTest, AStopCatchesUpFirst) {
   Begin();
   source_.Log(LongMtr(kSpace, 30'000));
