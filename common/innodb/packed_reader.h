@@ -87,7 +87,7 @@ class PackedReader {
       return Fits(2) ? LoadBe16(Advance(2)) & 0x3FFFU : 0U;
     }
     if (b < 0xE0) {
-      return Load24(b & 0x1F);
+      return Load24((b & 0x1F) << 16);
     }
     if (b < 0xF0) {
       return Fits(4) ? LoadBe32(Advance(4)) & 0x0FFFFFFFU : 0U;
@@ -99,16 +99,17 @@ class PackedReader {
       return Fits(2) ? 0xFFFFFC00U | (LoadBe16(Advance(2)) & 0x3FFU) : 0U;
     }
     if (b < 0xFE) {
-      return 0xFFFE0000U | Load24(b & 1);
+      return Load24(0xFFFE0000U | (b & 1) << 16);
     }
     return Fits(4) ? 0xFF000000U | (LoadBe32(Advance(4)) & 0xFFFFFFU) : 0U;
   }
+  // The low 16 bits are the second and third byte from here, the others are `high`.
   uint32_t Load24(uint32_t high) {
     if (!Fits(3)) {
       return 0;
     }
     const uint8_t* p = Advance(3);
-    return high << 16 | static_cast<uint32_t>(p[1]) << 8 | p[2];
+    return high | static_cast<uint32_t>(p[1]) << 8 | p[2];
   }
 
   const uint8_t* begin_;

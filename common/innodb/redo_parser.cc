@@ -76,7 +76,7 @@ void WalkSysValues(PackedReader* reader) {
 
 Problem WalkPath(PackedReader* reader) {
   const uint16_t length = reader->U16();
-  if (!reader->failed() && length < kMinPathBytes) {
+  if (length < kMinPathBytes) {
     return "file record: path too short";
   }
   reader->Skip(length);
@@ -87,9 +87,6 @@ Problem WalkDynamicMeta(PackedReader* reader) {
   reader->M64();
   reader->M64();
   const uint8_t kind = reader->U8();
-  if (reader->failed()) {
-    return kNoProblem;
-  }
   if (kind == static_cast<uint8_t>(TableDynamicMeta::Kind::kAutoIncrement)) {
     reader->M64();
     return kNoProblem;
@@ -98,7 +95,7 @@ Problem WalkDynamicMeta(PackedReader* reader) {
     return "dynamic metadata: unknown kind";
   }
   const uint8_t count = reader->U8();
-  if (!reader->failed() && count == 0) {
+  if (count == 0) {
     return "dynamic metadata: no corrupted index named";
   }
   reader->Skip(size_t{count} * 12);
@@ -274,11 +271,13 @@ ParsedRecord ParseRecord(ByteView bytes) {
     parsed.body_offset = reader.offset();
     problem = WalkBody(parsed.type, &reader);
   }
-  if (problem != kNoProblem) {
+  if (reader.failed()) {
+    parsed.outcome = ParseOutcome::kNeedMore;
+  } else if (problem != kNoProblem) {
     parsed.outcome = ParseOutcome::kCorrupt;
     parsed.problem = problem;
     parsed.problem_offset = reader.offset();
-  } else if (!reader.failed()) {
+  } else {
     parsed.outcome = ParseOutcome::kComplete;
     parsed.length = reader.offset();
     parsed.body_offset = parsed.body_offset == 0 ? parsed.length : parsed.body_offset;

@@ -21,7 +21,7 @@ namespace redoubt::innodb {
 
 enum class ParseOutcome : uint8_t {
   kComplete,
-  kNeedMore,  // a correct prefix; nothing can be said before more bytes come
+  kNeedMore,  // nothing can be said before more bytes come
   kCorrupt,   // no continuation makes this a record
 };
 
@@ -38,7 +38,8 @@ struct ParsedRecord {
   size_t problem_offset = 0;
 };
 
-// Parses the record at the start of `bytes`; never reads beyond it.
+// Parses the record at the start of `bytes`; never reads beyond it. An answer other than kNeedMore
+// is final: the same bytes with more behind them get the same one.
 ParsedRecord ParseRecord(ByteView bytes);
 
 // kCorruption "redo record type 67 (MLOG_REC_INSERT) of page 5:17 at LSN 123 is corrupt at byte 17:

@@ -160,6 +160,26 @@ TEST(MtrAssembler, StopsLoudlyAtCorruptionAndStaysStopped) {
   EXPECT_EQ(seen.mtrs.size(), 1U);
 }
 
+TEST(MtrAssembler, ACutInsideANumberIsNoVerdict) {
+  // Found by redo_record_fuzz, minimised: an update in place whose only field is NULL, the length
+  // 2^32 - 1 written in three bytes, where a server writes two (FB FF). While its first byte was
+  // alone it read as 0xFFFE0000, a field longer than any page.
+  const Bytes record = {0xC6, 0x00, 0x04, 0x01, 0x00, 0x29, 0x00, 0xFD, 0xFF,
+                        0xFF, 0xED, 0x25, 0x9E, 0x09, 0x09, 0x09, 0x09, 0x09,
+                        0xFD, 0xFF, 0xFF, 0xED, 0x01, 0x09, 0xFD, 0xFF, 0xFF};
+  for (size_t step = 1; step <= record.size(); ++step) {
+    Collector seen;
+    MtrAssembler assembler(Lsn(8204));
+    for (size_t at = 0; at < record.size(); at += step) {
+      const size_t length = std::min(step, record.size() - at);
+      ASSERT_TRUE(assembler.Feed(ByteView(record).subspan(at, length), seen).ok()) << step;
+    }
+    ASSERT_EQ(seen.mtrs.size(), 1U) << step;
+    EXPECT_EQ(seen.mtrs[0].records[0].type, RedoType::kUpdateInPlace);
+    EXPECT_EQ(seen.mtrs[0].bytes, AsText(record)) << step;
+  }
+}
+
 TEST(MtrAssembler, ASinkThatRefusesStopsTheFeed) {
   const Bytes record = Single(Record(RedoType::kWrite1, kTestPage, Body().U16(1).C32(1).bytes()));
   Bytes stream = record;

@@ -65,6 +65,25 @@ TEST(PackedReader, ReadsBackWhatWasWrittenAndFailsOnEveryPrefix) {
   });
 }
 
+TEST(PackedReader, ANumberThatIsCutReadsAsZero) {
+  // Whatever the first byte promises: a part of a number is no number. Every first byte, so that
+  // every form is cut at each of its lengths.
+  for (unsigned first = 0; first < 256; ++first) {
+    Bytes bytes(9, 0xFF);
+    bytes[0] = static_cast<uint8_t>(first);
+    PackedReader whole(bytes);
+    (void)whole.C32();
+    const size_t length = whole.offset();
+    ASSERT_TRUE(1 <= length && length <= 5) << first;
+    for (size_t cut = 0; cut < length; ++cut) {
+      const Bytes prefix(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(cut));
+      PackedReader reader(prefix);
+      EXPECT_EQ(reader.C32(), 0U) << first << " cut at " << cut;
+      EXPECT_TRUE(reader.failed()) << first << " cut at " << cut;
+    }
+  }
+}
+
 TEST(PackedReader, StaysFailedAfterReadingPastTheEnd) {
   const Bytes bytes = {1, 2, 3};
   PackedReader reader(bytes);

@@ -88,6 +88,36 @@ TEST(RedoParser, RefusesWhatNoByteCanCure) {
             ParseOutcome::kCorrupt);
 }
 
+TEST(RedoParser, ItsAnswerIsFinal) {
+  // Goal: bytes that come later never change what was said. Method: samples of every type with one
+  // byte replaced by the borders of the integers' forms, and every prefix of that.
+  constexpr uint8_t kBorders[] = {0x00, 0x01, 0x7F, 0x80, 0xBF, 0xC0, 0xDF, 0xE0, 0xEF,
+                                  0xF0, 0xF7, 0xF8, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF};
+  uint64_t corrupt = 0;
+  for (const Bytes& record : SampleRecords()) {
+    for (size_t at = 0; at < record.size(); ++at) {
+      for (const uint8_t border : kBorders) {
+        Bytes bytes = record;
+        bytes[at] = border;
+        bytes.insert(bytes.end(), 12, 0xFF);
+        const ParsedRecord whole = ParseRecord(bytes);
+        corrupt += whole.outcome == ParseOutcome::kCorrupt ? 1 : 0;
+        for (size_t cut = 0; cut < bytes.size(); ++cut) {
+          const ParsedRecord part = ParseRecord(ByteView(bytes).first(cut));
+          if (part.outcome == ParseOutcome::kNeedMore) {
+            continue;
+          }
+          ASSERT_EQ(part.outcome, whole.outcome) << ToHex(bytes) << " cut at " << cut;
+          ASSERT_EQ(part.length, whole.length) << ToHex(bytes) << " cut at " << cut;
+          ASSERT_EQ(part.problem, whole.problem) << ToHex(bytes) << " cut at " << cut;
+          ASSERT_EQ(part.problem_offset, whole.problem_offset) << ToHex(bytes);
+        }
+      }
+    }
+  }
+  EXPECT_GT(corrupt, 1000U);
+}
+
 TEST(RedoParser, NeverReadsBeyondItsBytes) {
   // Random bytes behind a valid type; run under a sanitizer this proves the bounds.
   CheckProperty([] {
