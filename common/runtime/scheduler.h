@@ -35,9 +35,8 @@ class Scheduler {
   virtual bool CancelTimer(TimerId id) = 0;
 
   // For the destructor of an awaiter whose resume is on its way (scheduled, or its timer has
-  // fired): `handle` will not be resumed, its frame is going. A world that only ever drops a node's
-  // frames together with its queue need not do anything.
-  virtual void Unschedule(std::coroutine_handle<> /*handle*/) {}
+  // fired): `handle` will not be resumed, its frame is going.
+  virtual void Unschedule(std::coroutine_handle<> handle) = 0;
 
   // co_await scheduler.SleepUntil(t). Destroying the waiting coroutine cancels the timer.
   class SleepAwaiter {

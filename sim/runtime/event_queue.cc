@@ -55,11 +55,27 @@ bool EventQueue::Cancel(EventId id) {
   if (!slots_[slot].used || slots_[slot].generation != generation) {
     return false;
   }
+  ReleaseCancelled(slot);
+  return true;
+}
+
+bool EventQueue::CancelResume(NodeId node, uint32_t incarnation, std::coroutine_handle<> handle) {
+  for (uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    const Event& event = slots_[slot].event;
+    if (slots_[slot].used && event.handle == handle && event.node == node &&
+        event.incarnation == incarnation) {
+      ReleaseCancelled(slot);
+      return true;
+    }
+  }
+  return false;
+}
+
+void EventQueue::ReleaseCancelled(uint32_t slot) {
   Release(slot);
   if (heap_.size() > 4096 && pending_count_ * 4 < heap_.size()) {
     DropCancelled();
   }
-  return true;
 }
 
 // Deadlines are mostly cancelled long before they come: without this the heap would fill with them.

@@ -39,6 +39,10 @@ class EventQueue {
   EventId Push(Event event, uint32_t tie);
   // True when the event was pending; it will not happen.
   bool Cancel(EventId id);
+  // The same for the pending resume of `handle` by this incarnation of the node, of which there is
+  // at most one. Looks at every pending event: for the rare end of a coroutine that is being
+  // resumed.
+  bool CancelResume(NodeId node, uint32_t incarnation, std::coroutine_handle<> handle);
   // The next event leaves the queue, and the time moves to it. False when there is none, or none at
   // or before `limit_ns` (then the time is left as it is).
   bool Pop(int64_t limit_ns, Event* event);
@@ -63,6 +67,7 @@ class EventQueue {
   };
   static bool Later(const Entry& a, const Entry& b);
   void Release(uint32_t slot);
+  void ReleaseCancelled(uint32_t slot);
   void DropCancelled();
 
   int64_t now_ns_ = 0;

@@ -36,6 +36,13 @@ bool SimScheduler::CancelTimer(TimerId id) {
   return id == 0 || self_.world->Cancel(id);
 }
 
+// The frames of a dying incarnation come by here as well: all its events are void already.
+void SimScheduler::Unschedule(std::coroutine_handle<> handle) {
+  if (self_.alive()) {
+    self_.world->CancelResume(self_.node, self_.incarnation, handle);
+  }
+}
+
 SimBlockingExecutor::SimBlockingExecutor(NodeIdentity self, Scheduler* scheduler)
     : self_(self), scheduler_(scheduler), cost_(&self.world->random(), "blocking", self.entity()) {}
 

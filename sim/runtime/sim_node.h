@@ -33,6 +33,7 @@ class SimScheduler : public Scheduler {
   void Schedule(std::coroutine_handle<> handle) override;
   TimerId ScheduleAt(TimePoint when, std::coroutine_handle<> handle) override;
   bool CancelTimer(TimerId id) override;
+  void Unschedule(std::coroutine_handle<> handle) override;
 
  private:
   NodeIdentity self_;

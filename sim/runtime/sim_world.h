@@ -107,6 +107,9 @@ class SimWorld {
   EventQueue::EventId PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,
                                  std::coroutine_handle<> handle);
   bool Cancel(EventQueue::EventId id) { return queue_.Cancel(id); }
+  bool CancelResume(NodeId node, uint32_t incarnation, std::coroutine_handle<> handle) {
+    return queue_.CancelResume(node, incarnation, handle);
+  }
   void Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::string text = {});
 
  private:
