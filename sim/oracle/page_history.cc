@@ -2,47 +2,49 @@
 #include "sim/oracle/page_history.h"
 
 #include <algorithm>
-#include <utility>
+#include <cstring>
 
 #include "common/base/check.h"
 #include "common/innodb/page_format.h"
 
 namespace redoubt::sim {
 
-std::vector<PageHistory::Patch> PageHistory::Difference(ByteView before, ByteView after) {
+void PageHistory::AddDifference(ByteView after, Page* page) {
   constexpr size_t kWord = 8;
   constexpr size_t kStride = 256;
-  std::vector<Patch> patches;
-  REDOUBT_CHECK(before.size() == after.size());
+  const uint8_t* before = page->newest.data();
+  const size_t first_patch = page->patches.size();
+  REDOUBT_CHECK(page->newest.size() == after.size());
   REDOUBT_CHECK(after.size() % kStride == 0);
-  for (size_t at = 0; at < after.size(); at += kWord) {
-    const auto same = [&](size_t bytes) {
-      return std::equal(after.begin() + static_cast<ptrdiff_t>(at),
-                        after.begin() + static_cast<ptrdiff_t>(at + bytes),
-                        before.begin() + static_cast<ptrdiff_t>(at));
-    };
-    while (at % kStride == 0 && at < after.size() && same(kStride)) {
-      at += kStride;
-    }
-    if (at == after.size()) {
-      break;
-    }
-    if (same(kWord)) {
+  for (size_t stride = 0; stride < after.size(); stride += kStride) {
+    if (std::memcmp(before + stride, after.data() + stride, kStride) == 0) {
       continue;
     }
-    if (patches.empty() || patches.back().offset + patches.back().bytes.size() != at) {
-      patches.push_back(Patch{static_cast<uint32_t>(at), {}});
+    for (size_t at = stride; at < stride + kStride; at += kWord) {
+      if (std::memcmp(before + at, after.data() + at, kWord) == 0) {
+        continue;
+      }
+      const bool continues = page->patches.size() > first_patch &&
+                             page->patches.back().offset + page->patches.back().size == at;
+      if (!continues) {
+        page->patches.push_back(Patch{static_cast<uint32_t>(at), 0});
+      }
+      page->patches.back().size += kWord;
+      const ByteView word = after.subspan(at, kWord);
+      page->patch_bytes.insert(page->patch_bytes.end(), word.begin(), word.end());
     }
-    Bytes& bytes = patches.back().bytes;
-    bytes.insert(bytes.end(), after.begin() + static_cast<ptrdiff_t>(at),
-                 after.begin() + static_cast<ptrdiff_t>(at + kWord));
   }
-  return patches;
 }
 
-void PageHistory::ApplyPatches(const Change& change, Bytes* image) {
-  for (const Patch& patch : change.patches) {
-    std::copy(patch.bytes.begin(), patch.bytes.end(), image->begin() + patch.offset);
+void PageHistory::ApplyChanges(const Page& page, size_t first, size_t last, Bytes* image) {
+  size_t patch = page.changes[first].first_patch;
+  size_t byte = page.changes[first].first_byte;
+  const bool newest = last + 1 == page.changes.size();
+  const size_t patch_end = newest ? page.patches.size() : page.changes[last + 1].first_patch;
+  for (; patch < patch_end; ++patch) {
+    const Patch& one = page.patches[patch];
+    std::memcpy(image->data() + one.offset, page.patch_bytes.data() + byte, one.size);
+    byte += one.size;
   }
 }
 
@@ -53,7 +55,8 @@ void PageHistory::Record(PageId id, Lsn mtr_end, ByteView image) {
     page.newest.resize(page_size_);
   }
   REDOUBT_CHECK(page.changes.empty() || page.changes.back().lsn < mtr_end);
-  page.changes.push_back(Change{mtr_end, Difference(page.newest, image)});
+  page.changes.push_back(Change{mtr_end, page.patches.size(), page.patch_bytes.size()});
+  AddDifference(image, &page);
   page.newest.assign(image.begin(), image.end());
   if ((page.changes.size() - 1) % kVersionsPerImage == 0) {
     page.images.push_back(page.newest);
@@ -62,23 +65,21 @@ void PageHistory::Record(PageId id, Lsn mtr_end, ByteView image) {
 }
 
 PageHistory::Version PageHistory::At(PageId id, Lsn lsn) const {
-  Version version{Lsn(), Bytes(page_size_)};
   const auto it = pages_.find(id);
   if (it == pages_.end()) {
-    return version;
+    return {Lsn(), Bytes(page_size_)};
   }
   const Page& page = it->second;
   const auto after = std::upper_bound(page.changes.begin(), page.changes.end(), lsn,
                                       [](Lsn at, const Change& change) { return at < change.lsn; });
   if (after == page.changes.begin()) {
-    return version;
+    return {Lsn(), Bytes(page_size_)};
   }
   const auto index = static_cast<size_t>(after - page.changes.begin()) - 1;
   const size_t base = index / kVersionsPerImage;
-  version.page_lsn = page.changes[index].lsn;
-  version.image = page.images[base];
-  for (size_t i = base * kVersionsPerImage + 1; i <= index; ++i) {
-    ApplyPatches(page.changes[i], &version.image);
+  Version version{page.changes[index].lsn, page.images[base]};
+  if (index > base * kVersionsPerImage) {
+    ApplyChanges(page, base * kVersionsPerImage + 1, index, &version.image);
   }
   innodb::StampPage(MutableByteView(version.image), version.page_lsn);
   return version;

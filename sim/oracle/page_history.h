@@ -3,7 +3,8 @@
 // Every version of every page, as the model of the database server had it in its buffer pool: the
 // truth that answers of the page server are compared with. Not derived from redo.
 //
-// A version is kept as the bytes that changed, with a full image every few versions.
+// A version is kept as the bytes that changed, with a full image every few versions. The changed
+// bytes of all versions of a page lie in one buffer.
 #pragma once
 
 #include <cstdint>
@@ -37,19 +38,25 @@ class PageHistory {
   static constexpr size_t kVersionsPerImage = 16;
   struct Patch {
     uint32_t offset = 0;
-    Bytes bytes;
+    uint32_t size = 0;
   };
+  // Its patches and their bytes begin here in the page's, and end where the next change's begin.
   struct Change {
     Lsn lsn;
-    std::vector<Patch> patches;
+    size_t first_patch = 0;
+    size_t first_byte = 0;
   };
   struct Page {
     std::vector<Change> changes;
+    std::vector<Patch> patches;
+    Bytes patch_bytes;
     std::vector<Bytes> images;  // images[i]: after changes[i * kVersionsPerImage]
     Bytes newest;
   };
-  static std::vector<Patch> Difference(ByteView before, ByteView after);
-  static void ApplyPatches(const Change& change, Bytes* image);
+  // Adds to the newest change what makes page->newest `after`.
+  static void AddDifference(ByteView after, Page* page);
+  // Changes [first, last] in order.
+  static void ApplyChanges(const Page& page, size_t first, size_t last, Bytes* image);
 
   uint32_t page_size_;
   uint64_t version_count_ = 0;

@@ -250,6 +250,10 @@ void SimDisk::ApplyData(const DataOp& op, Bytes* image) {
     image->resize(op.offset);
     return;
   }
+  if (image->size() == op.offset) {
+    image->insert(image->end(), op.bytes.begin(), op.bytes.end());
+    return;
+  }
   if (image->size() < op.offset + op.bytes.size()) {
     image->resize(op.offset + op.bytes.size());
   }
@@ -307,7 +311,10 @@ void SimDisk::PromoteAll() {
 }
 
 void SimDisk::DropPending(InodeId inode, uint64_t mark) {
-  std::erase_if(Get(inode).pending, [mark](const DataOp& op) { return op.seq < mark; });
+  Inode& node = Get(inode);
+  const size_t dropped =
+      std::erase_if(node.pending, [mark](const DataOp& op) { return op.seq < mark; });
+  node.lost_writes = node.lost_writes || dropped > 0;
 }
 
 void SimDisk::ApplyDurable(const NameOp& op) {

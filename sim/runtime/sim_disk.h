@@ -147,6 +147,8 @@ class SimDisk {
     Bytes content;  // files: as shown
     Bytes durable;
     std::vector<DataOp> pending;
+    // A failed sync: what is shown is not what the durable image and the pending operations make.
+    bool lost_writes = false;
     // Directories: as shown, and durable.
     std::map<std::string, InodeId, std::less<>> entries;
     std::map<std::string, InodeId, std::less<>> durable_entries;

@@ -104,8 +104,11 @@ void SimDisk::CrashData(CrashPolicy policy, uint64_t cut_seq, Inode* inode, Cras
       ApplyData(op, &inode->durable);
     }
   }
+  if (!inode->pending.empty() || inode->lost_writes) {
+    inode->content = inode->durable;
+  }
   inode->pending.clear();
-  inode->content = inode->durable;
+  inode->lost_writes = false;
 }
 
 void SimDisk::CrashNames(CrashPolicy policy, uint64_t cut_seq, CrashReport* report) {

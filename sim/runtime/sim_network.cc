@@ -44,10 +44,18 @@ class SimConnection : public Connection {
 
   Task<Status> Write(std::span<const ByteView> parts) override {
     const size_t segment_max = net_->options().segment_bytes_max;
+    size_t left = 0;
+    for (const ByteView part : parts) {
+      left += part.size();
+    }
     Bytes segment;
     for (ByteView part : parts) {
       while (!part.empty()) {
+        if (segment.empty()) {
+          segment.reserve(std::min(left, segment_max));
+        }
         const size_t count = std::min(part.size(), segment_max - segment.size());
+        left -= count;
         segment.insert(segment.end(), part.begin(), part.begin() + static_cast<ptrdiff_t>(count));
         part = part.subspan(count);
         if (segment.size() == segment_max) {
