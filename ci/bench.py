@@ -5,7 +5,8 @@
 python3 ci/bench.py [--only PART]... [--redo-mb N] [--json FILE]
 
 Parts: recovery (parse + apply beside mysqld's crash recovery), ingest, getpage (beside redis GET), restore (beside
-cp -r; stored bytes too), memory, tail (the cost of redotail to the server it follows).
+cp -r; stored bytes too), memory. What redotail costs the server that it follows is measured by ci/tail_cost.py, the
+single steps of the applier by build/release/bin/innodb_bench.
 """
 
 from __future__ import annotations
