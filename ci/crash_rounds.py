@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -88,16 +86,12 @@ class Load:
             thread.join()
 
 
-class Rounds:
+class Rounds(stack.Following):
     """The three processes and what one round does to them."""
 
     def __init__(self, work_dir: Path, seed: int) -> None:
-        self.work_dir = work_dir
+        super().__init__(work_dir, _VOLUME)
         self.random = random.Random(seed)
-        self.server = mysql.Server(work_dir / "mysql")
-        self.page_server = stack.PageServer(work_dir / "pageserver", work_dir)
-        self.tail = stack.RedoTail(self.server, self.page_server, _VOLUME, work_dir)
-        self.ctl = stack.PageCtl(self.page_server)
 
     def victims(self, rounds: int) -> list[tuple[str, ...]]:
         """Every kind equally often, in random order; the last of each ten rounds takes all three at once."""
@@ -134,10 +128,8 @@ class Rounds:
 
     def run(self, rounds: int) -> list[str]:
         """All rounds and the comparison; returns what was wrong."""
-        with self.server, self.page_server, self.tail:
-            self.server.initialize()
-            self.server.start()
-            self.page_server.start()
+        with self:
+            self.start_servers()
             with Load(self.server) as load:
                 self.tail.start()
                 stack.wait_for_import(self.ctl, self.tail, _WAIT_SECONDS)
@@ -179,18 +171,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and keep everything")
     arguments = parser.parse_args()
-    work_dir = arguments.keep or Path(tempfile.mkdtemp(prefix="redoubt-crash-"))
-    try:
-        problems = Rounds(work_dir, arguments.seed).run(arguments.rounds)
-    except (mysql.ServerError, mysql.SqlError, stack.StackError) as problem:
-        problems = [str(problem)]
-    finally:
-        if arguments.keep is None:
-            shutil.rmtree(work_dir, ignore_errors=True)
-    for text in problems:
-        print(f"    {text}")
-    print(f"\n{'BAD' if problems else 'GOOD'}: {arguments.rounds} rounds, seed {arguments.seed}, {len(problems)} problems")
-    return 1 if problems else 0
+    rounds, seed = arguments.rounds, arguments.seed
+    summary = f"{rounds} rounds, seed {seed}"
+    return stack.run_check("crash", arguments.keep, lambda work_dir: Rounds(work_dir, seed).run(rounds), summary)
 
 
 if __name__ == "__main__":

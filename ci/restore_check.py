@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,39 +156,43 @@ def differences(directory: Path, options: mysql.Options, moment: Moment) -> list
     return found
 
 
+def take_moments(world: stack.Following) -> list[Moment]:
+    """Runs the workloads, and notes what is true after each step."""
+    moments = []
+    for number, names in enumerate(_STEPS, start=1):
+        stack.progress(f"workload: {', '.join(names)}")
+        for name in names:
+            workloads.run(world.server, workloads.ALL[name])
+        moments.append(take_moment(world.server, number, world.tail, world.ctl))
+        stack.progress(f"moment {number}: LSN {moments[-1].lsn}, {len(moments[-1].checksums)} tables")
+    workloads.run(world.server, workloads.ALL["old_formats"])
+    return moments
+
+
+def restore_moment(world: stack.Following, number: int, moment: Moment) -> list[str]:
+    """Restores one moment and boots a stock server on it; returns what was wrong."""
+    target = world.work_dir / f"restored_{number}"
+    result = world.ctl.restore(world.volume, target, "--lsn", str(moment.lsn))
+    stack.progress(f"moment {number}: restored, {result.get('files')} files; booting a stock mysqld on it")
+    wrong = differences(target, world.server.options, moment)
+    stack.progress(f"moment {number}: {len(wrong)} differences in {len(moment.checksums)} tables")
+    return [f"LSN {moment.lsn}: {text}" for text in wrong]
+
+
 def check(work_dir: Path, page_size: int) -> list[str]:
     """Runs everything; returns what was wrong."""
     problems: list[str] = []
-    with mysql.Server(work_dir / "mysql", mysql.Options(page_size=page_size)) as server:
+    with stack.Following(work_dir, _VOLUME, mysql.Options(page_size=page_size)) as world:
         stack.progress("a fresh server, online import")
-        server.initialize()
-        server.start()
-        server.run_sql(_SETUP)
-        page_server = stack.PageServer(work_dir / "pageserver", work_dir)
-        tail = stack.RedoTail(server, page_server, _VOLUME, work_dir)
-        ctl = stack.PageCtl(page_server)
-        with page_server, tail:
-            page_server.start()
-            tail.start()
-            stack.wait_for_import(ctl, tail, _WAIT_SECONDS)
-            moments = []
-            for number, names in enumerate(_STEPS, start=1):
-                stack.progress(f"workload: {', '.join(names)}")
-                for name in names:
-                    workloads.run(server, workloads.ALL[name])
-                moments.append(take_moment(server, number, tail, ctl))
-                stack.progress(f"moment {number}: LSN {moments[-1].lsn}, {len(moments[-1].checksums)} tables")
-            workloads.run(server, workloads.ALL["old_formats"])
-            for number, moment in enumerate(moments, start=1):
-                target = work_dir / f"restored_{number}"
-                result = ctl.restore(_VOLUME, target, "--lsn", str(moment.lsn))
-                stack.progress(f"moment {number}: restored, {result.get('files')} files; booting a stock mysqld on it")
-                wrong = differences(target, server.options, moment)
-                stack.progress(f"moment {number}: {len(wrong)} differences in {len(moment.checksums)} tables")
-                problems += [f"LSN {moment.lsn}: {text}" for text in wrong]
-            server.stop()
-            tail.stop()
-            page_server.stop()
+        world.start_servers()
+        world.server.run_sql(_SETUP)
+        world.tail.start()
+        stack.wait_for_import(world.ctl, world.tail, _WAIT_SECONDS)
+        for number, moment in enumerate(take_moments(world), start=1):
+            problems += restore_moment(world, number, moment)
+        world.server.stop()
+        world.tail.stop()
+        world.page_server.stop()
     return problems
 
 
@@ -200,18 +202,10 @@ def main() -> int:
     parser.add_argument("--page-size", type=int, default=16384, choices=[4096, 8192, 16384, 32768, 65536])
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and keep everything")
     arguments = parser.parse_args()
-    work_dir = arguments.keep or Path(tempfile.mkdtemp(prefix="redoubt-restore-"))
-    try:
-        problems = check(work_dir, arguments.page_size)
-    except (mysql.ServerError, mysql.SqlError, stack.StackError) as problem:
-        problems = [str(problem)]
-    finally:
-        if arguments.keep is None:
-            shutil.rmtree(work_dir, ignore_errors=True)
-    for text in problems:
-        print(f"    {text}")
-    print(f"\n{'BAD' if problems else 'GOOD'}: {len(_STEPS)} restores, {len(problems)} problems")
-    return 1 if problems else 0
+    page_size = arguments.page_size
+    return stack.run_check(
+        "restore", arguments.keep, lambda work_dir: check(work_dir, page_size), f"{len(_STEPS)} restores"
+    )
 
 
 if __name__ == "__main__":

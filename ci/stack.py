@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -205,6 +209,57 @@ class PageCtl:
     def restore(self, volume: str, target: Path, *moment: str) -> dict[str, Any]:
         """Writes a data directory as of --lsn N, --time T or --latest."""
         return self.json("restore", volume, *moment, "--to", str(target))
+
+
+class Following:
+    """A MySQL server, a page server and the tailer between them, in one working directory.
+
+    A context in which they can run: nothing is started on entry, everything that runs is killed on exit.
+    """
+
+    def __init__(self, work_dir: Path, volume: str, options: mysql.Options | None = None) -> None:
+        self.work_dir = work_dir
+        self.volume = volume
+        self.server = mysql.Server(work_dir / "mysql", options)
+        self.page_server = PageServer(work_dir / "pageserver", work_dir)
+        self.tail = RedoTail(self.server, self.page_server, volume, work_dir)
+        self.ctl = PageCtl(self.page_server)
+        self._running = ExitStack()
+
+    def start_servers(self) -> None:
+        """A fresh MySQL server and the page server; the tailer is the caller's to start."""
+        self.server.initialize()
+        self.server.start()
+        self.page_server.start()
+
+    def __enter__(self: _Self) -> _Self:
+        """See the class."""
+        for program in (self.server, self.page_server, self.tail):
+            self._running.enter_context(program)
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        self._running.close()
+
+
+def run_check(name: str, keep: Path | None, check: Callable[[Path], list[str]], summary: str) -> int:
+    """Runs a check in a working directory and prints what it says was wrong; returns the exit code.
+
+    The directory goes away only when all was well and the caller does not want to keep it.
+    """
+    work_dir = keep or Path(tempfile.mkdtemp(prefix=f"redoubt-{name}-"))
+    try:
+        problems = check(work_dir)
+    except (mysql.ServerError, mysql.SqlError, StackError) as problem:
+        problems = [str(problem)]
+    for text in problems:
+        print(f"    {text}")
+    print(f"\n{'BAD' if problems else 'GOOD'}: {summary}, {len(problems)} problems")
+    if problems:
+        print(f"servers, volume and logs are left in {work_dir}")
+    elif keep is None:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    return 1 if problems else 0
 
 
 def wait_for_import(ctl: PageCtl, tail: RedoTail, seconds: float) -> dict[str, Any]:
