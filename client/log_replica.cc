@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/serialise.h"
 #include "common/base/check.h"
 
 namespace redoubt {
@@ -22,12 +23,6 @@ bool IsFinal(const Status& status) {
     default:
       return false;
   }
-}
-
-Bytes Serialise(const proto::AppendRequest& request) {
-  Bytes bytes(request.ByteSizeLong());
-  request.SerializeWithCachedSizesToArray(bytes.data());
-  return bytes;
 }
 
 }  // namespace

@@ -6,16 +6,11 @@
 #include <string>
 #include <utility>
 
+#include "client/serialise.h"
 #include "common/base/crc32c.h"
 
 namespace redoubt {
 namespace {
-
-Bytes Serialise(const google::protobuf::MessageLite& message) {
-  Bytes bytes(message.ByteSizeLong());
-  message.SerializeWithCachedSizesToArray(bytes.data());
-  return bytes;
-}
 
 template <typename Response>
 Result<Response> Decode(std::string_view method, ByteView header) {

@@ -5,7 +5,6 @@
 // files as they are at that moment, copied away from under the open database).
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -14,23 +13,10 @@
 #include "pageserver/storage/memory_kv_store.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
 #include "tests/contract/node_harness.h"
+#include "tests/support/temporary_directory.h"
 
 namespace redoubt {
 namespace {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "redoubt_kv_XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  std::filesystem::path path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // How a store is opened, and what a crash of its machine is.
 class StoreWorld {
@@ -98,7 +84,7 @@ class RocksdbWorld final : public StoreWorld {
 
  private:
   std::filesystem::path Path(int life) const {
-    return directory_.path() / ("life" + std::to_string(life));
+    return std::filesystem::path(directory_.path()) / ("life" + std::to_string(life));
   }
   TemporaryDirectory directory_;
   int life_ = 0;
@@ -364,8 +350,8 @@ TEST(MemoryKvStore, RefusesWritesAfterAnErrorAndKeepsWhatWasFlushed) {
 TEST(RocksdbKvStore, NamesAnUnusableDirectory) {
   NodeHarness node;
   TemporaryDirectory directory;
-  const std::string path = (directory.path() / "file").string();
-  std::filesystem::create_directory(directory.path() / "file");
+  const std::string path = directory.path() + "/file";
+  std::filesystem::create_directory(path);
   RocksdbKvStoreOptions options;
   Result<std::unique_ptr<KvStore>> first =
       node.Await(RocksdbKvStore::Open(node.runtime(), path, options));

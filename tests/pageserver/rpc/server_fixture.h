@@ -4,9 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,24 +15,9 @@
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"
+#include "tests/support/temporary_directory.h"
 
 namespace redoubt {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = std::filesystem::temp_directory_path() / "redoubt_test.XXXXXX";
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class SilentLog final : public EventLog {
  public:
