@@ -93,6 +93,7 @@ class Options:
     change_buffering: str | None = None
     flush_log_at_trx_commit: int = 1
     binlog: bool = False
+    directories: tuple[str, ...] = ()  # other places for tablespaces, relative to the data directory; made when absent
     extra: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
@@ -163,8 +164,12 @@ class Server:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
+    def _directories(self) -> list[Path]:
+        return [(self.datadir / directory).resolve() for directory in self.options.directories]
+
     def _command(self, *more: str) -> list[str]:
         share = install() / "usr/share/mysql"
+        known = ";".join(map(str, self._directories()))
         return [
             *program("mysqld"),
             "--no-defaults",
@@ -178,6 +183,7 @@ class Server:
             "--user=root",
             f"--log-error={self.error_log}",
             *self.options.arguments(),
+            *([f"--innodb-directories={known}"] if known else []),
             *more,
         ]
 
@@ -195,6 +201,8 @@ class Server:
         if self.pid is not None:
             raise ServerError(f"a server already runs on {self.datadir} (pid {self.pid})")
         self.run_dir.mkdir(parents=True, exist_ok=True)
+        for directory in self._directories():
+            directory.mkdir(parents=True, exist_ok=True)
         command = self._command(f"--socket={self.socket}", "--skip-networking", *more)
         with open(self.error_log, "ab") as log:
             self._process = subprocess.Popen(

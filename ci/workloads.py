@@ -82,6 +82,7 @@ ALL: dict[str, Workload] = {
         _sql("contention", unlogged=True, quick=True),
         _sql("types"),
         _sql("unfollowed", unlogged=True),
+        _sql("outside_files", options={"directories": ("../outside",)}, unlogged=True),
     )
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/ctl/restore_path.h"
 #include "client/page_decompress.h"
 #include "common/innodb/page_format.h"
 
@@ -76,7 +77,7 @@ Task<Status> Compare::FindFiles(std::string folder) {
 
 Task<Status> Compare::FindExternalFiles(const std::vector<SpaceFile>* listed) {
   for (const SpaceFile& space : *listed) {
-    if (!space.path.starts_with('/') || found_.contains(space.space.value())) {
+    if (!LiesOutside(space.path) || found_.contains(space.space.value())) {
       continue;
     }
     const Status added = co_await AddFile(space.path);

@@ -68,6 +68,11 @@ Result<std::string> PlaceTablespace(std::string_view recorded_path, SpaceKind ki
   return Join(components.last(std::min(kept, components.size())));
 }
 
+bool LiesOutside(std::string_view recorded_path) {
+  const Result<Normalised> path = Normalise(recorded_path);
+  return path.ok() && (path->absolute || path->ups > 0);
+}
+
 Result<std::string> PlaceSideFile(std::string_view recorded_path) {
   REDOUBT_ASSIGN_OR_RETURN(const Normalised path, Normalise(recorded_path));
   if (path.absolute || path.ups > 0) {

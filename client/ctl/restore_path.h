@@ -28,8 +28,11 @@ enum class SpaceKind {
 // file (empty, ends in "/", "." or ".."), or holds a NUL byte.
 Result<std::string> PlaceTablespace(std::string_view recorded_path, SpaceKind kind);
 
-// The same for side files, which live inside the data directory: kInvalidArgument also for absolute
-// paths and for those that lead out of it.
+// Whether a recorded path leads out of the data directory: an absolute path, or one that climbs.
+bool LiesOutside(std::string_view recorded_path);
+
+// The same as PlaceTablespace for side files, which live inside the data directory:
+// kInvalidArgument also for absolute paths and for those that lead out of it.
 Result<std::string> PlaceSideFile(std::string_view recorded_path);
 
 }  // namespace redoubt::ctl

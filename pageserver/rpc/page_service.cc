@@ -15,14 +15,39 @@ constexpr uint32_t kVerifyPagesMax = 4096;
 constexpr size_t kSideFileBytesMax = 16 << 20;
 constexpr size_t kSpaceEventsMax = 65536;
 
-// Paths are relative to a data directory and must stay in it.
-Status CheckPath(const std::string& path) {
+constexpr size_t kPathBytesMax = 4096;
+constexpr size_t kPathBytesShown = 100;
+
+Status CheckPathText(const std::string& path, const std::string& of_what) {
+  std::string problem;
+  if (path.empty()) {
+    problem = "is empty";
+  } else if (path.size() > kPathBytesMax) {
+    problem = "has " + std::to_string(path.size()) + " bytes, at most " +
+              std::to_string(kPathBytesMax) + " are allowed";
+  } else if (path.find('\0') != std::string::npos) {
+    problem = "holds a NUL byte";
+  } else {
+    return Status::Ok();
+  }
+  return InvalidArgument("the path of " + of_what + " " + problem);
+}
+
+// A tablespace may lie anywhere (DATA DIRECTORY, ADD DATAFILE): here its path is a name that is
+// never opened, and whoever writes a file for it decides where that goes.
+Status CheckTablespacePath(const proto::SpaceEvent& event) {
+  return CheckPathText(event.path(), "tablespace " + std::to_string(event.space()));
+}
+
+// A side file is written below a restored directory under this very name.
+Status CheckSideFilePath(const std::string& path) {
+  const std::string shown = "\"" + path.substr(0, kPathBytesShown) + "\"";
+  REDOUBT_RETURN_IF_ERROR(CheckPathText(path, "side file " + shown));
   const bool climbs = path == ".." || path.starts_with("../") || path.ends_with("/..") ||
                       path.find("/../") != std::string::npos;
-  if (path.empty() || path.size() > 4096 || path.front() == '/' || climbs ||
-      path.find('\0') != std::string::npos) {
-    return InvalidArgument("path \"" + path.substr(0, 100) +
-                           "\" is not relative to a data directory");
+  if (path.front() == '/' || climbs) {
+    return InvalidArgument("the path of side file " + shown +
+                           " leads out of the data directory; only files below it are kept");
   }
   return Status::Ok();
 }
@@ -224,7 +249,7 @@ Task<Status> PageService::DoSpacePut(SpacePutCall* call) {
       co_return InvalidArgument("space event of unknown kind " + std::to_string(event.kind()));
     }
     if (event.kind() == proto::SpaceEvent::PRESENT) {
-      const Status path = CheckPath(event.path());
+      const Status path = CheckTablespacePath(event);
       if (!path.ok()) {
         co_return path;
       }
@@ -252,7 +277,7 @@ Task<Status> PageService::DoSideFilePut(SideFilePutCall* call) {
   const proto::SideFilePutRequest& request = call->request;
   Status status = call->volume->log->CheckEpoch(Epoch(request.epoch()));
   if (status.ok()) {
-    status = CheckPath(request.path());
+    status = CheckSideFilePath(request.path());
   }
   if (status.ok() && call->payload.size() > kSideFileBytesMax) {
     status = ResourceExhausted("side file " + request.path() + " has " +

@@ -133,13 +133,18 @@ TEST_F(CompareTest, UnsupportedSpacesAreNamedAndTemporaryOnesSkipped) {
 }
 
 TEST_F(CompareTest, ExternalFilesAreFoundWhereTheyWereRecorded) {
-  const std::filesystem::path outside = directory_.string() + "_outside.ibd";
-  reader_.AddSpace(SpaceId(8), outside.string(), 1);
-  WriteWhole(outside, reader_.pages[8][0].image);
+  // A server records an absolute path for DATA DIRECTORY, and what it was told for ADD DATAFILE.
+  const std::filesystem::path absolute = directory_.string() + "_a.ibd";
+  const std::filesystem::path climbing = directory_.string() + "_b.ibd";
+  reader_.AddSpace(SpaceId(8), absolute.string(), 1);
+  reader_.AddSpace(SpaceId(9), "../" + climbing.filename().string(), 1);
+  WriteWhole(absolute, reader_.pages[8][0].image);
+  WriteWhole(climbing, reader_.pages[9][0].image);
   const CompareSummary& summary = Run();
-  std::filesystem::remove(outside);
+  std::filesystem::remove(absolute);
+  std::filesystem::remove(climbing);
   EXPECT_TRUE(summary.equal());
-  EXPECT_EQ(summary.pages_compared, kPages + 1);
+  EXPECT_EQ(summary.pages_compared, kPages + 2);
 }
 
 TEST_F(CompareTest, NothingComparedIsNotEqual) {

@@ -97,6 +97,20 @@ TEST_F(RedoDumpTest, EndsLoudlyAtADamagedBlock) {
   EXPECT_THAT(out_, HasSubstr("at LSN " + std::to_string(start_.value() + 512)));
 }
 
+TEST_F(RedoDumpTest, EndsLoudlyAtExchangedBlocks) {
+  const auto block = file_.begin() + innodb::kLogFileHeaderBytes + 512;
+  std::swap_ranges(block, block + 512, block + 512);
+  EXPECT_EQ(Run({}, true), kExitProblem);
+  EXPECT_THAT(out_, HasSubstr("\"problem\":true"));
+  EXPECT_THAT(out_, HasSubstr("at LSN " + std::to_string(start_.value() + 512)));
+}
+
+TEST_F(RedoDumpTest, EndsLoudlyWhereTheFileWasCut) {
+  file_.resize(innodb::kLogFileHeaderBytes + 512 + 300);
+  EXPECT_EQ(Run({}, true), kExitFiles);
+  EXPECT_THAT(out_, HasSubstr("#ib_redo0"));
+}
+
 TEST_F(RedoDumpTest, EndsQuietlyAtABlankBlock) {
   std::fill_n(file_.begin() + innodb::kLogFileHeaderBytes + 512, 512, uint8_t{0});
   EXPECT_EQ(Run(), kExitOk);

@@ -32,6 +32,15 @@ TEST(RestorePath, ExternalSharedTablespacesMoveToTheTop) {
   EXPECT_EQ(*PlaceTablespace("./gts.ibd", SpaceKind::kShared), "gts.ibd");
 }
 
+TEST(RestorePath, TellsWhatLiesOutsideTheDataDirectory) {
+  for (const std::string_view outside : {"/mnt/db/t.ibd", "../gts.ibd", "a/../../b/t.ibd"}) {
+    EXPECT_TRUE(LiesOutside(outside)) << outside;
+  }
+  for (const std::string_view inside : {"./db/t.ibd", "db/t.ibd", "a/../gts.ibd", "..", ""}) {
+    EXPECT_FALSE(LiesOutside(inside)) << inside;
+  }
+}
+
 TEST(RestorePath, PathsThatNameNoFileAreRefused) {
   using namespace std::string_view_literals;
   for (const std::string_view path :

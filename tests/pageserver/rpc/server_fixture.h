@@ -76,6 +76,68 @@ struct ServerWorld {
   }
 };
 
+// Starts the log at RedoMaker::kStart under a new epoch.
+inline Task<Epoch> BeginLog(ServerWorld* world, std::string volume, uint32_t volume_id) {
+  proto::PrepareRequest prepare;
+  prepare.set_volume(volume);
+  const Result<proto::PrepareResponse> prepared =
+      co_await world->client->Prepare(std::move(prepare), world->In(10));
+  EXPECT_TRUE(prepared.ok()) << prepared.status().ToString();
+  proto::StartAtRequest start;
+  start.set_volume_id(volume_id);
+  start.set_epoch(prepared->epoch());
+  start.set_start_lsn(RedoMaker::kStart.value());
+  start.set_reason("test");
+  const Result<proto::StartAtResponse> started =
+      co_await world->client->StartAt(std::move(start), world->In(10));
+  EXPECT_TRUE(started.ok()) << started.status().ToString();
+  proto::SetHorizonRequest horizon;
+  horizon.set_volume_id(volume_id);
+  horizon.set_epoch(prepared->epoch());
+  horizon.set_horizon_lsn(RedoMaker::kStart.value());
+  const Result<proto::SetHorizonResponse> set =
+      co_await world->client->SetHorizon(std::move(horizon), world->In(10));
+  EXPECT_TRUE(set.ok()) << set.status().ToString();
+  co_return Epoch(prepared->epoch());
+}
+
+inline proto::AppendRequest AppendOf(uint32_t volume_id, Epoch epoch, Lsn start, Lsn end) {
+  proto::AppendRequest request;
+  request.set_volume_id(volume_id);
+  request.set_epoch(epoch.value());
+  request.set_start_lsn(start.value());
+  request.set_end_lsn(end.value());
+  request.set_first_mtr_lsn(start.value());
+  return request;
+}
+
+inline Task<Status> Append(ServerWorld* world, proto::AppendRequest request, Bytes bytes) {
+  auto payload = std::make_shared<const Bytes>(std::move(bytes));
+  const Result<proto::AppendResponse> answer =
+      co_await world->client->Append(std::move(request), std::move(payload), world->In(10));
+  co_return answer.status();
+}
+
+inline Task<uint64_t> ReadValue(ServerWorld* world, uint32_t volume_id, uint32_t page_no,
+                                Lsn read_lsn) {
+  proto::GetPagesRequest request;
+  request.set_volume_id(volume_id);
+  request.set_read_lsn(read_lsn.value());
+  request.set_deadline_ms(5000);
+  proto::PageRef* ref = request.add_pages();
+  ref->set_space(5);
+  ref->set_page_no(page_no);
+  const Result<WithPayload<proto::GetPagesResponse>> answer =
+      co_await world->client->GetPages(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  if (!answer.ok() || answer->payload.size() != 16384) {
+    ADD_FAILURE() << "no page: "
+                  << (answer.ok() ? answer->message.ShortDebugString() : std::string());
+    co_return UINT64_MAX;
+  }
+  co_return LoadBe64(answer->payload.data() + 100);
+}
+
 // Runs `body(&world)`, a coroutine, in a server world of its own.
 class ServerTest : public testing::Test {
  protected:

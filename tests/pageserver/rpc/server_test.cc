@@ -13,67 +13,6 @@
 namespace redoubt {
 namespace {
 
-// Starts the log at RedoMaker::kStart under a new epoch.
-Task<Epoch> BeginLog(ServerWorld* world, std::string volume, uint32_t volume_id) {
-  proto::PrepareRequest prepare;
-  prepare.set_volume(volume);
-  const Result<proto::PrepareResponse> prepared =
-      co_await world->client->Prepare(std::move(prepare), world->In(10));
-  EXPECT_TRUE(prepared.ok()) << prepared.status().ToString();
-  proto::StartAtRequest start;
-  start.set_volume_id(volume_id);
-  start.set_epoch(prepared->epoch());
-  start.set_start_lsn(RedoMaker::kStart.value());
-  start.set_reason("test");
-  const Result<proto::StartAtResponse> started =
-      co_await world->client->StartAt(std::move(start), world->In(10));
-  EXPECT_TRUE(started.ok()) << started.status().ToString();
-  proto::SetHorizonRequest horizon;
-  horizon.set_volume_id(volume_id);
-  horizon.set_epoch(prepared->epoch());
-  horizon.set_horizon_lsn(RedoMaker::kStart.value());
-  const Result<proto::SetHorizonResponse> set =
-      co_await world->client->SetHorizon(std::move(horizon), world->In(10));
-  EXPECT_TRUE(set.ok()) << set.status().ToString();
-  co_return Epoch(prepared->epoch());
-}
-
-proto::AppendRequest AppendOf(uint32_t volume_id, Epoch epoch, Lsn start, Lsn end) {
-  proto::AppendRequest request;
-  request.set_volume_id(volume_id);
-  request.set_epoch(epoch.value());
-  request.set_start_lsn(start.value());
-  request.set_end_lsn(end.value());
-  request.set_first_mtr_lsn(start.value());
-  return request;
-}
-
-Task<Status> Append(ServerWorld* world, proto::AppendRequest request, Bytes bytes) {
-  auto payload = std::make_shared<const Bytes>(std::move(bytes));
-  const Result<proto::AppendResponse> answer =
-      co_await world->client->Append(std::move(request), std::move(payload), world->In(10));
-  co_return answer.status();
-}
-
-Task<uint64_t> ReadValue(ServerWorld* world, uint32_t volume_id, uint32_t page_no, Lsn read_lsn) {
-  proto::GetPagesRequest request;
-  request.set_volume_id(volume_id);
-  request.set_read_lsn(read_lsn.value());
-  request.set_deadline_ms(5000);
-  proto::PageRef* ref = request.add_pages();
-  ref->set_space(5);
-  ref->set_page_no(page_no);
-  const Result<WithPayload<proto::GetPagesResponse>> answer =
-      co_await world->client->GetPages(std::move(request), world->In(10));
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-  if (!answer.ok() || answer->payload.size() != 16384) {
-    ADD_FAILURE() << "no page: "
-                  << (answer.ok() ? answer->message.ShortDebugString() : std::string());
-    co_return UINT64_MAX;
-  }
-  co_return LoadBe64(answer->payload.data() + 100);
-}
-
 Task<void> AppendThenReadBody(ServerWorld* world) {
   const uint32_t id = co_await world->CreateVolume("v");
   const Epoch epoch = co_await BeginLog(world, "v", id);
@@ -249,6 +188,129 @@ Task<void> WriterBody(ServerWorld* world) {
   co_await writer.Stop();
 }
 TEST_F(ServerTest, LogWriterStreamsAndNoticesThatItWasFenced) { RunWith(&WriterBody); }
+
+Task<Status> PutSpace(ServerWorld* world, uint32_t volume_id, Epoch epoch, std::string path) {
+  proto::SpacePutRequest request;
+  request.set_volume_id(volume_id);
+  request.set_epoch(epoch.value());
+  proto::SpaceEvent* event = request.add_events();
+  event->set_kind(proto::SpaceEvent::PRESENT);
+  event->set_space(5);
+  event->set_lsn(RedoMaker::kStart.value());
+  event->set_page_count(8);
+  event->set_path(std::move(path));
+  const auto answer = co_await world->client->SpacePut(std::move(request), world->In(10));
+  co_return answer.status();
+}
+
+Task<Status> PutSideFile(ServerWorld* world, uint32_t volume_id, Epoch epoch, std::string path) {
+  proto::SideFilePutRequest request;
+  request.set_volume_id(volume_id);
+  request.set_epoch(epoch.value());
+  request.set_lsn(RedoMaker::kStart.value());
+  request.set_path(std::move(path));
+  auto bytes = std::make_shared<const Bytes>(Bytes{'x'});
+  const auto answer =
+      co_await world->client->SideFilePut(std::move(request), std::move(bytes), world->In(10));
+  co_return answer.status();
+}
+
+Task<void> PathsBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  Bytes bytes = redo.InitPage(7);
+  const Status appended =
+      co_await Append(world, AppendOf(id, epoch, RedoMaker::kStart, redo.end()), std::move(bytes));
+  EXPECT_TRUE(appended.ok()) << appended.ToString();
+  const uint64_t applied = co_await ReadValue(world, id, 7, redo.end());
+  EXPECT_EQ(applied, 0U);
+  // Later paths of the same space at the same LSN replace earlier ones.
+  for (const std::string path : {"./db/t.ibd", "../outside/gts.ibd", "/mnt/fast/db/t.ibd"}) {
+    const Status put = co_await PutSpace(world, id, epoch, path);
+    EXPECT_TRUE(put.ok()) << put.ToString();
+    proto::SpaceListRequest list;
+    list.set_volume_id(id);
+    list.set_read_lsn(RedoMaker::kStart.value());
+    const auto listed = co_await world->client->SpaceList(std::move(list), world->In(10));
+    EXPECT_TRUE(listed.ok()) << listed.status().ToString();
+    EXPECT_TRUE(listed.ok() && listed->spaces_size() == 1 && listed->spaces(0).path() == path)
+        << path;
+  }
+  for (const std::string& path : {std::string(), std::string(4097, 'x'), std::string("a\0b", 3)}) {
+    const Status put = co_await PutSpace(world, id, epoch, path);
+    EXPECT_EQ(put.code(), StatusCode::kInvalidArgument) << put.ToString();
+    EXPECT_NE(put.message().find("tablespace 5"), std::string::npos) << put.ToString();
+  }
+  const Status inside = co_await PutSideFile(world, id, epoch, "mysql/general_log.CSV");
+  EXPECT_TRUE(inside.ok()) << inside.ToString();
+  for (const std::string path : {"", "..", "../auto.cnf", "a/../../b", "a/..", "/etc/passwd"}) {
+    const Status put = co_await PutSideFile(world, id, epoch, path);
+    EXPECT_EQ(put.code(), StatusCode::kInvalidArgument) << path << ": " << put.ToString();
+    EXPECT_NE(put.message().find("side file"), std::string::npos) << put.ToString();
+  }
+}
+TEST_F(ServerTest, TablespacesMayLieAnywhereAndSideFilesMayNot) { RunWith(&PathsBody); }
+
+// The status of one page of a read: of the whole call, or of the page.
+Task<Status> ReadStatus(ServerWorld* world, uint32_t volume_id, Lsn read_lsn) {
+  proto::GetPagesRequest request;
+  request.set_volume_id(volume_id);
+  request.set_read_lsn(read_lsn.value());
+  request.set_deadline_ms(200);
+  proto::PageRef* ref = request.add_pages();
+  ref->set_space(5);
+  ref->set_page_no(7);
+  const auto answer = co_await world->client->GetPages(std::move(request), world->In(10));
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  EXPECT_EQ(answer->message.pages_size(), 1);
+  const proto::StatusProto& status = answer->message.pages(0).status();
+  co_return Status(static_cast<StatusCode>(status.code()), status.message());
+}
+
+Task<void> BadReadsBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(7);
+  Status status = co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+
+  status = co_await ReadStatus(world, id + 1, redo.end());
+  EXPECT_EQ(status.code(), StatusCode::kNotFound) << status.ToString();
+  EXPECT_NE(status.message().find(std::to_string(id + 1)), std::string::npos) << status.ToString();
+  const Lsn below(start.value() - 4);
+  status = co_await ReadStatus(world, id, below);
+  EXPECT_EQ(status.code(), StatusCode::kBelowHorizon) << status.ToString();
+  EXPECT_NE(status.message().find(std::to_string(start.value())), std::string::npos)
+      << status.ToString();
+  const Lsn beyond(redo.end().value() + 1000);
+  status = co_await ReadStatus(world, id, beyond);
+  EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded) << status.ToString();
+  EXPECT_NE(status.message().find(std::to_string(beyond.value())), std::string::npos)
+      << status.ToString();
+
+  // The volume's pages have 16 KiB, this image has 8.
+  proto::PutImagesRequest images;
+  images.set_volume_id(id);
+  images.set_epoch(epoch.value());
+  proto::PageImage* image = images.add_images();
+  image->set_space(5);
+  image->set_page_no(7);
+  image->set_lsn(redo.end().value());
+  auto half = std::make_shared<const Bytes>(Bytes(8192));
+  const auto put =
+      co_await world->client->PutImages(std::move(images), std::move(half), world->In(10));
+  EXPECT_EQ(put.status().code(), StatusCode::kInvalidArgument) << put.status().ToString();
+  EXPECT_NE(put.status().message().find("16384"), std::string::npos) << put.status().ToString();
+
+  const uint64_t value = co_await ReadValue(world, id, 7, redo.end());
+  EXPECT_EQ(value, 0U) << "what was accepted before is served";
+}
+TEST_F(ServerTest, ReadsThatCannotBeAnsweredSayWhy) { RunWith(&BadReadsBody); }
 
 Task<void> DamagedVolumeBody(ServerWorld* world) {
   RedoMaker redo;
