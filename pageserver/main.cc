@@ -4,6 +4,7 @@
 //
 // Exit codes: 0 stopped by a signal, 1 cannot serve (address, damaged data, disk), 2 wrong command
 // line, 3 the data directory cannot be used (missing rights, in use, other format).
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -104,6 +105,15 @@ void RaiseDescriptorLimit() {
   }
 }
 
+// Batches, chunks and answers of some MiB come and go on many threads. What is freed of them should
+// go back to the system instead of lying in an arena per thread: that was as much again as what is
+// in use. Setting a threshold also keeps glibc from raising it by itself.
+void TuneMalloc() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Redoubt page server: keeps every version of every InnoDB page");
@@ -152,4 +162,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace redoubt
 
-int main(int argc, char** argv) { return redoubt::Main(argc, argv); }
+int main(int argc, char** argv) {
+  redoubt::TuneMalloc();  // before anything is allocated
+  return redoubt::Main(argc, argv);
+}
