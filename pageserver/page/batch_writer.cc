@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint8_t kPositionFormat = 1;
 constexpr Duration kTick = std::chrono::milliseconds(500);
+constexpr Duration kFullRetryWait = std::chrono::seconds(1);
 
 std::string EncodeTimeValue(Lsn lsn) {
   std::string value;
@@ -92,16 +93,19 @@ BatchWriter::Encoded BatchWriter::Encode(const PageVolumeOptions& options, const
 Task<Status> BatchWriter::WriteOldest() {
   const std::shared_ptr<BatchSlot> slot = state_->frozen.front();
   REDOUBT_CHECK(slot->deltas.range().end > written_.persisted);
-  auto encode = [options = state_->options, slot, dynamic = dynamic_]() {
+  // Encoding changes the table; what could not be written will be encoded again from the same
+  // state.
+  const auto dynamic = std::make_shared<DynamicMetaTable>(*dynamic_);
+  auto encode = [options = state_->options, slot, dynamic]() {
     return Encode(options, *slot, dynamic.get());
   };
   Encoded encoded = co_await RunBlocking(state_->runtime->blocking, encode);
   Status status = co_await state_->store->Write(std::move(encoded.batch));
+  TakeOutcome(status, &write_full_);
   if (!status.ok()) {
-    failure_ = status;
-    progress_.NotifyAll();
     co_return status;
   }
+  dynamic_ = dynamic;
   REDOUBT_CHECK(state_->frozen.front() == slot);
   state_->frozen.pop_front();
   written_ = {slot->deltas.range().end, slot->pull_from, state_->options.page_size};
@@ -116,20 +120,37 @@ Task<Status> BatchWriter::WriteOldest() {
 
 Task<void> BatchWriter::RunWrites() {
   while (!group_->stopping() && failure_.ok()) {
-    if (state_->frozen.empty()) {
+    if (state_->frozen.empty() || flush_full_) {
       co_await work_.Wait(state_->runtime->scheduler->Now() + kTick);
       continue;
     }
     const Status status = co_await WriteOldest();
     if (!status.ok()) {
-      state_->runtime->log->Error("page store: " + status.ToString());
+      co_await group_->stop_event().Wait(state_->runtime->scheduler->Now() + kFullRetryWait);
     }
   }
 }
 
+void BatchWriter::TakeOutcome(const Status& status, bool* full) {
+  const bool was_full = write_full_ || flush_full_;
+  *full = status.code() == StatusCode::kNoSpace;
+  const bool is_full = write_full_ || flush_full_;
+  EventLog* const log = state_->runtime->log;
+  if (is_full && !was_full) {
+    log->Error("page store: " + status.ToString() +
+               "; nothing is lost, redo stays in the log and this is tried again");
+  } else if (was_full && !is_full && status.ok()) {
+    log->Info("page store: there is space again, writing goes on");
+  } else if (!is_full && !status.ok()) {
+    failure_ = status;
+    log->Error("page store: " + status.ToString());
+  }
+  progress_.NotifyAll();
+}
+
 bool BatchWriter::FlushDue() const {
   return written_.persisted > state_->persisted &&
-         (unflushed_bytes_ >= state_->options.flush_bytes ||
+         (flush_full_ || unflushed_bytes_ >= state_->options.flush_bytes ||
           state_->runtime->scheduler->Now() >= last_flush_ + state_->options.flush_interval);
 }
 
@@ -141,7 +162,7 @@ Task<void> BatchWriter::RunFlushes() {
     }
     const Status status = co_await Flush();
     if (!status.ok()) {
-      state_->runtime->log->Error("page store: " + status.ToString());
+      co_await group_->stop_event().Wait(state_->runtime->scheduler->Now() + kFullRetryWait);
     }
   }
 }
@@ -151,9 +172,8 @@ Task<Status> BatchWriter::Flush() {
   unflushed_bytes_ = 0;
   last_flush_ = state_->runtime->scheduler->Now();
   Status status = co_await state_->store->Flush();
+  TakeOutcome(status, &flush_full_);
   if (!status.ok()) {
-    failure_ = status;
-    progress_.NotifyAll();
     co_return status;
   }
   REDOUBT_CHECK(covered.persisted >= state_->persisted);

@@ -7,8 +7,9 @@
 // there.
 //
 // Invariants: persisted <= written <= applied; feed->Persisted is told only what a flush covered.
-// Suspends: on the blocking executor and the store. A write error ends it: nothing is written after
-// it.
+// Suspends: on the blocking executor and the store. A full disk is waited for: the batch stays
+// where it is, ingest is held back, and the log keeps the redo. Any other write error ends it:
+// nothing is written after it.
 #pragma once
 
 #include <functional>
@@ -65,9 +66,12 @@ class BatchWriter {
     std::vector<PageBytes> pages;
   };
 
+  // kNoSpace: the batch is still the oldest.
   Task<Status> WriteOldest();
   Task<Status> Flush();
   bool FlushDue() const;
+  // Remembers and logs how a write or a flush ended. `full`: what is known of that kind of call.
+  void TakeOutcome(const Status& status, bool* full);
   static Encoded Encode(const PageVolumeOptions& options, const BatchSlot& slot,
                         DynamicMetaTable* dynamic);
 
@@ -81,6 +85,9 @@ class BatchWriter {
   IngestPosition written_;
   uint64_t unflushed_bytes_ = 0;
   TimePoint last_flush_{};
+  // The disk was full at the last write, or flush.
+  bool write_full_ = false;
+  bool flush_full_ = false;
   Status failure_;
 };
 

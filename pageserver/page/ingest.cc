@@ -236,6 +236,10 @@ void Ingest::Merge(std::unique_ptr<RedoPiece> piece) {
   for (const SpaceNote& note : piece->spaces) {
     state_->spaces.TakeNote(note, &open->events);
   }
+  // Nobody can ever read it, so nobody has to keep it.
+  std::erase_if(piece->runs, [this](const PageRun& run) {
+    return state_->spaces.IsUnreadable(run.page.space, run.first_start, run.last_end);
+  });
   for (const PageRun& run : piece->runs) {
     state_->Superseded(run.page, run.first_end);
   }

@@ -11,6 +11,7 @@ namespace redoubt {
 namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(500);
+constexpr Duration kFullRetryWait = std::chrono::seconds(1);
 constexpr size_t kPagesPerRound = 64;
 // Above so many pages with chains the short ones are forgotten: bounds the memory of the count.
 constexpr size_t kChainsMax = 2 << 20;
@@ -76,6 +77,11 @@ Task<void> Materializer::Run() {
       continue;
     }
     const Status status = co_await MaterializeSome();
+    if (status.code() == StatusCode::kNoSpace) {
+      // The writer says so. What was built is built again when the chain has grown.
+      co_await group_->stop_event().Wait(state_->runtime->scheduler->Now() + kFullRetryWait);
+      continue;
+    }
     if (!status.ok()) {
       state_->runtime->log->Error("materializer: " + status.ToString());
       co_return;  // the store takes no more writes; the writer says so to ingest

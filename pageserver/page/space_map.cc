@@ -23,10 +23,11 @@ bool Before(const SpaceEvent& a, const SpaceEvent& b) {
 void FoldFlags(uint32_t raw, Lsn lsn, SpaceView* view) {
   view->flags = raw;
   const innodb::SpaceFlags flags{raw};
+  view->compressed = flags.zip_page_size() != 0;
   if (view->unsupported()) {
     return;
   }
-  if (flags.zip_page_size() != 0) {
+  if (view->compressed) {
     view->unsupported_reason = "ROW_FORMAT=COMPRESSED is not supported";
     view->unsupported_from = lsn;
   } else if (flags.encrypted()) {
@@ -124,6 +125,7 @@ bool SpaceMap::Insert(SpaceId space, SpaceEvent event) {
     history.largest_size = 0;
   }
   history.largest_size = std::max(history.largest_size, event.page_count);
+  any_compressed_ = any_compressed_ || innodb::SpaceFlags{event.flags}.zip_page_size() != 0;
   if (event.kind == Kind::kImagesComplete) {
     history.last_hole_end = std::max(history.last_hole_end, event.lsn);
   }
@@ -340,6 +342,15 @@ uint32_t SpaceMap::UnsupportedCount(Lsn read_lsn) {
     count += view.exists && view.unsupported() ? 1 : 0;
   }
   return count;
+}
+
+bool SpaceMap::IsUnreadable(SpaceId space, Lsn from, Lsn until) {
+  // At both ends: within the stretch the id may have been dropped and used again.
+  const auto unreadable = [this, space](Lsn lsn) {
+    const SpaceView& view = View(space, lsn);
+    return view.compressed && view.unsupported();
+  };
+  return any_compressed_ && unreadable(until) && unreadable(from);
 }
 
 void SpaceMap::Store(VolumeId volume, const std::vector<NewSpaceEvent>& events, KvBatch* batch) {

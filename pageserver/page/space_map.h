@@ -38,6 +38,9 @@ struct SpaceView {
   std::string unsupported_reason;
   Lsn unsupported_from;
   bool unsupported() const { return !unsupported_reason.empty(); }
+  // ROW_FORMAT=COMPRESSED, a property of the file from its creation: its pages are never readable,
+  // whereas every other unsupported space may be imported again and followed.
+  bool compressed = false;
 };
 
 struct NewSpaceEvent {
@@ -68,6 +71,8 @@ class SpaceMap {
   // All of them.
   std::vector<LsnRange> Holes(SpaceId space) const;
   uint32_t UnsupportedCount(Lsn read_lsn);
+  // Whether redo of the space in (from, until] can never be read.
+  bool IsUnreadable(SpaceId space, Lsn from, Lsn until);
 
   static void Store(VolumeId volume, const std::vector<NewSpaceEvent>& events, KvBatch* batch);
 
@@ -93,6 +98,7 @@ class SpaceMap {
   VolumeId volume_;
   uint32_t page_size_;
   std::map<SpaceId, History> spaces_;
+  bool any_compressed_ = false;
 };
 
 }  // namespace redoubt

@@ -71,7 +71,8 @@ class KvStore {
   virtual std::unique_ptr<KvIterator> NewIterator(KvFamily family) const = 0;
 
   // Visible to reads on return, durable only after Flush. Loop thread; writes are applied in call
-  // order. kNoSpace, kIoError: the store refuses further writes until reopened.
+  // order. kNoSpace: nothing of the batch was applied, what was written before stands, and both
+  // calls may be tried again. kIoError: the store refuses further writes until reopened.
   virtual Task<Status> Write(KvBatch batch) = 0;
   virtual Task<Status> Flush() = 0;
   // Ends background work. No call may be in progress or follow.

@@ -212,12 +212,21 @@ Task<Status> MemoryKvStore::Journal::Append(KvBatch batch) {
   co_await turnstile_.Enter();
   const Turnstile::Turn turn(&turnstile_);
   REDOUBT_CO_RETURN_IF_ERROR(failed_);
-  const Bytes record = EncodeRecord(++sequence_, batch);
-  const Status status = co_await file_->WriteAt(end_, record);
+  const Bytes record = EncodeRecord(sequence_ + 1, batch);
+  Status status = co_await file_->WriteAt(end_, record);
+  if (status.code() == StatusCode::kNoSpace) {
+    // What got through of the record is taken back: the next one goes to the same place.
+    const Status cut = co_await file_->Truncate(end_);
+    if (cut.ok()) {
+      co_return status.WithContext("the store took nothing of a write, " + path());
+    }
+    status = cut;
+  }
   if (!status.ok()) {
     failed_ = status.WithContext("the store is closed for writing after an error, " + path());
     co_return failed_;
   }
+  ++sequence_;
   end_ += record.size();
   map_->Apply(batch);
   co_return Status::Ok();
@@ -228,10 +237,12 @@ Task<Status> MemoryKvStore::Journal::Sync() {
   const Turnstile::Turn turn(&turnstile_);
   REDOUBT_CO_RETURN_IF_ERROR(failed_);
   Status status;
-  if (end_ > kRewriteBytesMin && end_ > 4 * map_->live_bytes()) {
+  const bool sparse = end_ > kRewriteBytesMin && end_ > 4 * map_->live_bytes();
+  if (sparse) {
     status = co_await WriteAnew();
-  } else {
-    status = co_await file_->Sync();
+  }
+  if (!sparse || status.code() == StatusCode::kNoSpace) {
+    status = co_await file_->Sync();  // a journal that cannot be made smaller is as good
   }
   if (!status.ok()) {
     failed_ = status.WithContext("the store is closed for writing after an error, " + path());

@@ -24,10 +24,7 @@ Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
   }
   const std::string text = what + ": " + status.ToString();
   if (status.IsNoSpace() || text.find("No space left") != std::string::npos) {
-    return Status(StatusCode::kNoSpace,
-                  text +
-                      "; free space on this disk and start the server again, nothing that was "
-                      "acknowledged is lost");
+    return Status(StatusCode::kNoSpace, text + "; free space on this disk");
   }
   if (status.IsCorruption()) {
     return Corruption(text);
@@ -132,7 +129,13 @@ class RocksdbKvStore::Database {
     return FromRocksdb(db_->Write(options, &native), "cannot write to the page store " + path_);
   }
 
-  Status Flush() {
+  // `was_full`: the disk was full, and RocksDB stands still until it has noticed that there is
+  // space. What a failed flush wanted to write is still in memory.
+  Status Flush(bool was_full) {
+    if (was_full) {
+      // Busy: RocksDB is at it by itself. Any other failure shows in the flush.
+      db_->Resume().PermitUncheckedError();
+    }
     std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin() + 1, handles_.end());
     return FromRocksdb(db_->Flush(rocksdb::FlushOptions(), families),
                        "cannot flush the page store " + path_);
@@ -186,7 +189,8 @@ class RocksdbKvStore::Iterator final : public KvIterator {
 };
 
 // Writes and flushes one after the other, and none after an error: what followed a lost write must
-// not survive it.
+// not survive it. A full disk loses nothing: RocksDB refuses a write as a whole, and keeps in
+// memory what it could not flush.
 class RocksdbKvStore::Queue {
  public:
   explicit Queue(Runtime* runtime)
@@ -203,8 +207,8 @@ class RocksdbKvStore::Queue {
     co_return Remember(status);
   }
 
-  // Runs `flush` after every write before this call, without holding up later writes. One run
-  // serves everybody who asked before it began.
+  // Runs `flush(was_full)` after every write before this call, without holding up later writes. One
+  // run serves everybody who asked before it began.
   template <typename Flush>
   Task<Status> RunFlush(Flush flush) {
     {
@@ -219,17 +223,24 @@ class RocksdbKvStore::Queue {
       }
       flushing_ = true;
       const uint64_t covers = flushes_asked_;
-      const Status status = co_await RunBlocking(blocking_, flush);
+      auto work = [flush, was_full = full_]() { return flush(was_full); };
+      const Status status = co_await RunBlocking(blocking_, work);
       flushing_ = false;
       flushes_covered_ = Remember(status).ok() ? covers : flushes_covered_;
+      full_ = status.ok() ? false : full_;
       flushed_.NotifyAll();
+      if (status.code() == StatusCode::kNoSpace) {
+        co_return status;
+      }
     }
     co_return failed_;
   }
 
  private:
   Status Remember(const Status& status) {
-    if (!status.ok()) {
+    if (status.code() == StatusCode::kNoSpace) {
+      full_ = true;
+    } else if (!status.ok()) {
       failed_ = status.WithContext("the store is closed for writing");
     }
     return status;
@@ -239,6 +250,7 @@ class RocksdbKvStore::Queue {
   Turnstile turnstile_;
   Condition flushed_;
   bool flushing_ = false;
+  bool full_ = false;  // since the last good flush the disk was full
   uint64_t flushes_asked_ = 0;
   uint64_t flushes_covered_ = 0;
   Status failed_;
@@ -289,13 +301,13 @@ Task<Status> RocksdbKvStore::Write(KvBatch batch) {
 }
 
 Task<Status> RocksdbKvStore::Flush() {
-  auto work = [database = database_]() { return database->Flush(); };
+  auto work = [database = database_](bool was_full) { return database->Flush(was_full); };
   co_return co_await queue_->RunFlush(work);
 }
 
 Task<Status> RocksdbKvStore::Close() {
   auto work = [database = database_]() {
-    const Status flushed = database->Flush();
+    const Status flushed = database->Flush(false);
     const Status closed =
         FromRocksdb(database->Close(), "cannot close the page store " + database->path());
     return flushed.ok() ? closed : flushed;

@@ -337,14 +337,33 @@ TEST(MemoryKvStore, RefusesWritesAfterAnErrorAndKeepsWhatWasFlushed) {
   world.Open();
   ASSERT_TRUE(world.Put(KvFamily::kMeta, "a", "1").ok());
   ASSERT_TRUE(world.node.Await(world.store->Flush()).ok());
-  world.node.disk().FailNext(sim::FileOp::kWrite, "journal", StatusCode::kNoSpace, 1);
-  const Status full = world.Put(KvFamily::kMeta, "b", "2");
-  EXPECT_EQ(full.code(), StatusCode::kNoSpace) << full.ToString();
+  world.node.disk().FailNext(sim::FileOp::kWrite, "journal", StatusCode::kIoError, 1);
+  const Status failed = world.Put(KvFamily::kMeta, "b", "2");
+  EXPECT_EQ(failed.code(), StatusCode::kIoError) << failed.ToString();
   EXPECT_FALSE(world.Put(KvFamily::kMeta, "c", "3").ok());
   EXPECT_EQ(world.Get(KvFamily::kMeta, "a"), "1");
   world.CrashAndOpen(sim::CrashPolicy::kAll);
   EXPECT_EQ(world.Get(KvFamily::kMeta, "a"), "1");
   EXPECT_EQ(world.Get(KvFamily::kMeta, "c"), std::nullopt);
+}
+
+TEST(MemoryKvStore, TakesNothingOfAWriteOnAFullDiskAndGoesOn) {
+  MemoryWorld world(3);
+  world.Open();
+  ASSERT_TRUE(world.Put(KvFamily::kMeta, "a", "1").ok());
+  const uint64_t capacity = world.node.disk().options().capacity_bytes;
+  world.node.disk().SetCapacity(world.node.disk().used_bytes() + 10);
+  const Status full = world.Put(KvFamily::kMeta, "b", std::string(1000, 'b'));
+  EXPECT_EQ(full.code(), StatusCode::kNoSpace) << full.ToString();
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "b"), std::nullopt);
+  EXPECT_TRUE(world.node.Await(world.store->Flush()).ok()) << "what was written before stands";
+  world.node.disk().SetCapacity(capacity);
+  ASSERT_TRUE(world.Put(KvFamily::kMeta, "c", "3").ok());
+  ASSERT_TRUE(world.node.Await(world.store->Flush()).ok());
+  world.CrashAndOpen(sim::CrashPolicy::kClean);
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "a"), "1");
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "b"), std::nullopt);
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "c"), "3");
 }
 
 TEST(RocksdbKvStore, NamesAnUnusableDirectory) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "common/innodb/redo_parser.h"
+#include "pageserver/storage/keys.h"
 #include "tests/pageserver/page/raw_records.h"
 #include "tests/pageserver/page/volume_world.h"
 
@@ -61,6 +62,17 @@ class PageVolumeTest : public testing::Test {
     event.path = "./db/t.ibd";
     event.page_count = 7;
     return event;
+  }
+  // Values of the delta family; what is still in memory does not count.
+  int StoredDeltas(SpaceId space) {
+    int count = 0;
+    const std::unique_ptr<KvIterator> at = world.store->NewIterator(KvFamily::kDelta);
+    for (at->Seek(VolumePrefix(world.options.volume)); at->Valid(); at->Next()) {
+      const auto key = DecodeDeltaKey(at->key());
+      EXPECT_TRUE(key.has_value());
+      count += key.has_value() && key->page.space == space ? 1 : 0;
+    }
+    return count;
   }
   std::vector<SpaceState> Spaces(Lsn lsn) {
     Result<std::vector<SpaceState>> spaces = world.node.Await(world.volume->ListSpaces(lsn));
@@ -238,6 +250,41 @@ TEST_F(PageVolumeTest, SpacesThatCannotBeFollowedSaySoAndHoldNobodyUp) {
   }
   EXPECT_EQ(ValueAt(kPage, Lsn{}), 5U);
   EXPECT_EQ(world.volume->status().unsupported_space_count, 2U);
+}
+
+TEST_F(PageVolumeTest, RedoThatNobodyCanEverReadIsNotStored) {
+  const SpaceId zip(20);
+  const SpaceId encrypted(21);
+  const PageId zip_page{zip, PageNo(3)};
+  const LsnRange created = Create(zip, "./db/zip.ibd", 4U << 1);
+  Create(encrypted, "./db/crypt.ibd", 1U << 13);
+  Create(kSpace, "./db/t.ibd");
+  for (const SpaceId space : {zip, encrypted, kSpace}) {
+    Init({space, PageNo(3)});
+    Write({space, PageNo(3)}, 5);
+  }
+  SendAndApply();
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(Spaces(Lsn{created.end}).front().unsupported_from, created.end);
+    EXPECT_EQ(world.GetOne(zip_page, Lsn{}).status.code(), StatusCode::kUnsupported);
+    EXPECT_EQ(ValueAt(kPage, Lsn{}), 5U);
+    world.Close();
+    world.Open();
+  }
+  EXPECT_EQ(StoredDeltas(zip), 0);
+  EXPECT_GT(StoredDeltas(encrypted), 0) << "it may be decrypted and imported again";
+  EXPECT_GT(StoredDeltas(kSpace), 0);
+  // The id comes back with another file (DISCARD and IMPORT TABLESPACE), which can be followed.
+  redo.AddBytes(FileDeleteMtr(zip, "./db/zip.ibd"));
+  Create(zip, "./db/zip.ibd");
+  Init(zip_page);
+  Write(zip_page, 6);
+  SendAndApply();
+  EXPECT_EQ(ValueAt(zip_page, Lsn{}), 6U);
+  world.Close();
+  world.Open();
+  EXPECT_GT(StoredDeltas(zip), 0);
+  EXPECT_EQ(ValueAt(zip_page, Lsn{}), 6U);
 }
 
 TEST_F(PageVolumeTest, UnsupportedHoldsFromItsLsnUntilSupported) {
@@ -556,13 +603,50 @@ TEST_F(PageVolumeTest, ListsTheVersionsOfAPage) {
   EXPECT_TRUE((*versions)[2].is_image);
 }
 
-TEST_F(PageVolumeTest, AFullDiskStopsIngestAndLosesNothing) {
+TEST_F(PageVolumeTest, AFullDiskHoldsIngestUpAndLosesNothing) {
+  Create(kSpace, "./db/t.ibd");
+  Init(kPage);
+  Write(kPage, 1);
+  redo.AddBytes(AutoIncrementMtr(77, 1, 10));
+  SendAndApply();
+  world.node.RunFor(std::chrono::seconds(2));
+  const Lsn persisted = world.feed.persisted();
+  world.node.disk().FailNext(sim::FileOp::kWrite, "journal", StatusCode::kNoSpace, 8);
+  for (uint32_t i = 0; i < 6000; ++i) {
+    Write(kPage, 100 + i);
+    if (i % 1000 == 0) {
+      redo.AddBytes(AutoIncrementMtr(77, 1, 100 + i));
+      redo.Send();
+    }
+  }
+  redo.Send();
+  world.node.RunFor(std::chrono::seconds(4));
+  EXPECT_EQ(world.volume->status().ingest_error, "");
+  EXPECT_EQ(world.feed.persisted(), persisted) << "the log must keep what is not stored";
+  const Lsn applied = world.volume->status().applied;
+  EXPECT_TRUE(world.GetOne(kPage, applied).status.ok());
+  // There is space again.
+  world.WaitApplied(redo.end());
+  EXPECT_EQ(ValueAt(kPage, Lsn{}), 100U + 5999U);
+  world.node.RunFor(std::chrono::seconds(5));
+  EXPECT_GT(world.feed.persisted(), persisted);
+  world.feed.Trim();
+  world.CrashAndOpen(sim::CrashPolicy::kClean);
+  world.WaitApplied(redo.end());
+  EXPECT_EQ(ValueAt(kPage, Lsn{}), 100U + 5999U);
+  uint32_t table_count = 0;
+  const Result<Bytes> records = world.node.Await(world.volume->DynamicMeta(Lsn{}, &table_count));
+  ASSERT_TRUE(records.ok()) << records.status().ToString();
+  EXPECT_EQ(*records, AutoIncrementMtr(77, 1, 5100)) << "written twice, counted once";
+}
+
+TEST_F(PageVolumeTest, AWriteErrorStopsIngestAndLosesNothing) {
   Create(kSpace, "./db/t.ibd");
   Init(kPage);
   Write(kPage, 1);
   SendAndApply();
   world.node.RunFor(std::chrono::seconds(2));
-  world.node.disk().FailNext(sim::FileOp::kWrite, "journal", StatusCode::kNoSpace, 1);
+  world.node.disk().FailNext(sim::FileOp::kWrite, "journal", StatusCode::kIoError, 1);
   for (uint32_t i = 0; i < 6000; ++i) {
     Write(kPage, 100 + i);
     if (i % 1000 == 0) {
@@ -571,7 +655,7 @@ TEST_F(PageVolumeTest, AFullDiskStopsIngestAndLosesNothing) {
   }
   redo.Send();
   world.node.RunFor(std::chrono::seconds(5));
-  EXPECT_THAT(world.volume->status().ingest_error, HasSubstr("no space"));
+  EXPECT_THAT(world.volume->status().ingest_error, HasSubstr("journal"));
   const Lsn applied = world.volume->status().applied;
   EXPECT_TRUE(world.GetOne(kPage, applied).status.ok());
   world.CrashAndOpen(sim::CrashPolicy::kClean);
