@@ -15,10 +15,6 @@ namespace {
 
 constexpr std::string_view kTemporarySuffix = ".tmp";
 
-std::string Place(const std::string& path, uint64_t offset) {
-  return path + " at offset " + std::to_string(offset);
-}
-
 }  // namespace
 
 // The last segment's records that nothing behind them claims to be durable.
@@ -216,7 +212,7 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
   if (!last) {
     if (segment.end != next->previous_end) {
       co_return Corruption("acknowledged redo is damaged: redo segment " +
-                           Place(path, problem_offset) + ", LSN " +
+                           PlaceInSegment(path, problem_offset) + ", LSN " +
                            std::to_string(segment.end.value()) + ": " +
                            (problem == nullptr ? "the file is cut short" : problem));
     }
@@ -229,10 +225,10 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
     }
     if (*lost) {
       co_return Corruption("acknowledged redo is damaged: redo segment " +
-                           Place(path, problem_offset) + ", LSN " +
+                           PlaceInSegment(path, problem_offset) + ", LSN " +
                            std::to_string(segment.end.value()) + ": " + problem);
     }
-    runtime_->log->Info("redo segment " + Place(path, problem_offset) + ": torn tail of " +
+    runtime_->log->Info("redo segment " + PlaceInSegment(path, problem_offset) + ": torn tail of " +
                         std::to_string(*size - problem_offset) + " bytes behind LSN " +
                         std::to_string(segment.end.value()) + " ignored (" + problem + ")");
   }

@@ -142,4 +142,8 @@ std::optional<SegmentName> ParseSegmentName(std::string_view file_name) {
   return FormatSegmentName(name) == file_name ? std::optional(name) : std::nullopt;
 }
 
+std::string PlaceInSegment(const std::string& path, uint64_t offset) {
+  return path + " at offset " + std::to_string(offset);
+}
+
 }  // namespace redoubt

@@ -79,5 +79,7 @@ struct SegmentName {
 };
 std::string FormatSegmentName(const SegmentName& name);
 std::optional<SegmentName> ParseSegmentName(std::string_view file_name);
+// "<path> at offset <offset>", for messages.
+std::string PlaceInSegment(const std::string& path, uint64_t offset);
 
 }  // namespace redoubt

@@ -17,10 +17,6 @@ constexpr uint64_t kIndexStrideBytes = 256 << 10;
 // What the buffer keeps between batches.
 constexpr size_t kBufferBytesKept = 5 << 20;
 
-std::string Place(const std::string& path, uint64_t offset) {
-  return path + " at offset " + std::to_string(offset);
-}
-
 }  // namespace
 
 RedoStore::RedoStore(Runtime* runtime, RedoStoreOptions options)
@@ -275,7 +271,7 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
         co_return item.status();
       }
       if (item->outcome != SegmentReader::Outcome::kRecord) {
-        co_return Corruption("redo segment " + Place(path, item->offset) +
+        co_return Corruption("redo segment " + PlaceInSegment(path, item->offset) +
                              " cannot be read any more: " + item->problem);
       }
       if (item->chunk.range.empty() || item->chunk.range.end <= next) {

@@ -135,6 +135,18 @@ class LogWorld {
     byte[0] ^= 0x40;
     ASSERT_TRUE(node.Await((*file)->WriteAt(offset, byte)).ok());
   }
+  // Exchanges [a, a + bytes) with [b, b + bytes) of a file; the volume must be closed.
+  void Exchange(const std::string& name, uint64_t a, uint64_t b, size_t bytes) {
+    auto file = node.Await(
+        node.runtime()->files->Open(std::string(kDirectory) + "/" + name, OpenMode::kReadWrite));
+    ASSERT_TRUE(file.ok());
+    Bytes at_a(bytes);
+    Bytes at_b(bytes);
+    ASSERT_EQ(*node.Await((*file)->ReadAt(a, MutableByteView(at_a))), bytes);
+    ASSERT_EQ(*node.Await((*file)->ReadAt(b, MutableByteView(at_b))), bytes);
+    ASSERT_TRUE(node.Await((*file)->WriteAt(a, at_b)).ok());
+    ASSERT_TRUE(node.Await((*file)->WriteAt(b, at_a)).ok());
+  }
 
   NodeHarness node;
   std::unique_ptr<LogVolume> log;
@@ -366,6 +378,45 @@ TEST(LogVolume, DamageInAnOlderSegmentIsRefused) {
   const std::string path = std::string(kDirectory) + "/" + files[1];
   ASSERT_TRUE(world.node.Await(world.node.runtime()->files->Remove(path)).ok());
   EXPECT_EQ(world.Open().code(), StatusCode::kCorruption) << "a segment is missing";
+}
+
+// Both records are sound in themselves; only their places are wrong.
+TEST(LogVolume, ExchangedRecordsAreRefusedWithFileAndOffset) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 5; ++i) {
+    ASSERT_TRUE(world.Append(400, i).status.ok());
+  }
+  world.Stop();
+  const std::string name = world.Files().front();
+  constexpr uint64_t kRecordBytes = kRecordHeaderBytes + 400;
+  const uint64_t second = kSegmentHeaderBytes + kRecordBytes;
+  world.Exchange(name, second, second + kRecordBytes, kRecordBytes);
+  const Status opened = world.Open();
+  EXPECT_EQ(opened.code(), StatusCode::kCorruption) << opened.ToString();
+  EXPECT_NE(opened.message().find(name), std::string::npos) << opened.ToString();
+  EXPECT_NE(opened.message().find(std::to_string(second)), std::string::npos) << opened.ToString();
+  world.Exchange(name, second, second + kRecordBytes, kRecordBytes);
+  EXPECT_TRUE(world.Open().ok()) << "put back, nothing is missing";
+}
+
+TEST(LogVolume, AnOlderSegmentThatWasCutIsRefused) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 60; ++i) {
+    ASSERT_TRUE(world.Append(400, i).status.ok());
+  }
+  world.Stop();
+  const std::vector<std::string> files = world.Files();
+  ASSERT_GE(files.size(), 4U);
+  const std::string path = std::string(kDirectory) + "/" + files[1];
+  auto file = world.node.Await(world.node.runtime()->files->Open(path, OpenMode::kReadWrite));
+  ASSERT_TRUE(file.ok());
+  const Result<uint64_t> size = world.node.Await((*file)->Size());
+  ASSERT_TRUE(world.node.Await((*file)->Truncate(*size - 10)).ok());
+  const Status opened = world.Open();
+  EXPECT_EQ(opened.code(), StatusCode::kCorruption) << opened.ToString();
+  EXPECT_NE(opened.message().find(files[1]), std::string::npos) << opened.ToString();
 }
 
 TEST(LogVolume, TheDiskOfAnotherServerIsRefused) {
