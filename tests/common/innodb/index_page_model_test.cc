@@ -180,9 +180,15 @@ class ModelPage {
     return compact_ ? Body().CompactIndex(kLengths, 1) : Body().RedundantIndex();
   }
   uint32_t Infimum() const { return compact_ ? 99 : 101; }
+  // As a server decides it: room for the longest directory that the rows may need must remain. A
+  // reorganized page has a slot for every four rows, where it may have had one for eight before.
   bool HasRoom(size_t bytes) {
     const IndexPage page(page_);
-    return page.Get(kHeapTopOffset) + bytes + 2 <= page.directory_start();
+    const size_t longest_slots = (rows_.size() + 1) / kMinOwned + 3;
+    const size_t slots = std::max<size_t>(page.slot_count() + 1, longest_slots);
+    const size_t directory_bytes = page_.size() - page.directory_start();
+    const size_t added_bytes = 2 * (slots - page.slot_count());
+    return page.Get(kHeapTopOffset) + bytes + added_bytes + directory_bytes <= page_.size();
   }
   std::vector<uint32_t> Origins() {
     const IndexPage page(page_);
