@@ -85,6 +85,27 @@ Task<Result<LogPosition>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
   co_return position;
 }
 
+Task<Result<Lsn>> LogReplica::BeginEpoch(const LogPosition* position, TimePoint deadline) {
+  REDOUBT_CHECK(channel_ != nullptr);
+  VolumeClient client(channel_.get());
+  proto::LogEpochStartRequest request;
+  request.set_volume_id(position->volume.value());
+  request.set_epoch(position->epoch.value());
+  request.set_start_lsn(position->end.value());
+  request.set_member_count(static_cast<uint32_t>(window_->member_count()));
+  for (const EpochStart& entry : position->epochs) {
+    proto::EpochStart* start = request.add_epochs();
+    start->set_epoch(entry.epoch.value());
+    start->set_start_lsn(entry.start.value());
+  }
+  const Result<proto::LogEpochStartResponse> answer =
+      co_await client.LogEpochStart(std::move(request), deadline);
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  co_return Lsn(answer->end_lsn());
+}
+
 void LogReplica::Run(LogPosition position) {
   REDOUBT_CHECK(position_.epoch == Epoch{});
   REDOUBT_CHECK(position.epoch != Epoch{});

@@ -35,6 +35,10 @@ class LogReplica {
 
   // Promise of the server; may be called again after an error. See LogWriter::Start.
   Task<Result<LogPosition>> Prepare(Epoch epoch, TimePoint deadline);
+  // The second half of an epoch's start, on the connection of a Prepare that succeeded: the log of
+  // position.epoch begins at position.end, behind position.epochs. Answers where the server's log
+  // ends then.
+  Task<Result<Lsn>> BeginEpoch(const LogPosition* position, TimePoint deadline);
   // Begins to stream under `position`. Once.
   void Run(LogPosition position);
   // Sends what is new in the window, if the connection stands. Never suspends.

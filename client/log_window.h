@@ -49,6 +49,7 @@ class LogWindow {
   Lsn next_lsn() const { return next_lsn_; }
   Lsn begin_lsn() const { return chunks_.empty() ? next_lsn_ : chunks_.front().append.range.start; }
   size_t bytes() const { return bytes_; }
+  size_t member_count() const { return member_ends_.size(); }
   Lsn member_end(size_t member) const { return member_ends_.at(member); }
   LsnWatermark& acknowledged() { return acknowledged_; }
   const LsnWatermark& acknowledged() const { return acknowledged_; }

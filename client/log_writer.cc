@@ -62,6 +62,19 @@ Task<Result<LogPosition>> LogWriter::Start(Epoch epoch, TimePoint deadline) {
   if (!position.ok()) {
     co_return position.status();
   }
+  // One member: its log is the log, whole, and the epoch goes on where it ends.
+  std::erase_if(position->epochs,
+                [end = position->end](const EpochStart& entry) { return entry.start > end; });
+  position->epochs.push_back({position->epoch, position->end});
+  const Result<Lsn> begun = co_await replicas_.front()->BeginEpoch(&*position, deadline);
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  if (*begun != position->end) {
+    co_return Corruption("the log server began epoch " + std::to_string(position->epoch.value()) +
+                         " at LSN " + std::to_string(begun->value()) + ", its log ended at LSN " +
+                         std::to_string(position->end.value()));
+  }
   position_ = *position;
   started_ = true;
   window_->BeginAt(position_.end);

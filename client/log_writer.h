@@ -3,7 +3,7 @@
 // The writing end of a volume's redo log: fences older writers, then streams chunks with many in
 // flight and says how far they are durable.
 //
-//   Start (Prepare) -> [StartAt] -> Append* ... -> Stop
+//   Start (Prepare, EpochStart) -> [StartAt] -> Append* ... -> Stop
 //
 // Each log server has a LogReplica (log_replica.h) that sends what the window holds from where that
 // server's log ends, and after a lost connection asks the server for its end and goes on from there
@@ -56,8 +56,8 @@ struct EpochStart {
 struct LogPosition {
   VolumeId volume;
   Epoch epoch;
-  Lsn end;  // the next append starts here; Lsn{0}: empty, StartAt first
-  std::vector<EpochStart> epochs;
+  Lsn end;                         // the next append starts here; Lsn{0}: empty, StartAt first
+  std::vector<EpochStart> epochs;  // of this log; after Start the last one is `epoch` itself
 };
 
 struct RedoAppend {

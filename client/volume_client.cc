@@ -96,6 +96,12 @@ Task<Result<proto::PrepareResponse>> VolumeClient::Prepare(proto::PrepareRequest
                                         nullptr, deadline);
 }
 
+Task<Result<proto::LogEpochStartResponse>> VolumeClient::LogEpochStart(
+    proto::LogEpochStartRequest request, TimePoint deadline) {
+  return Invoke<proto::LogEpochStartResponse>(channel_, "LogEpochStart", proto::LOG_EPOCH_START,
+                                              std::move(request), nullptr, deadline);
+}
+
 Task<Result<proto::StartAtResponse>> VolumeClient::StartAt(proto::StartAtRequest request,
                                                            TimePoint deadline) {
   return Invoke<proto::StartAtResponse>(channel_, "StartAt", proto::LOG_START_AT,

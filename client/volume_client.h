@@ -51,6 +51,8 @@ class VolumeClient {
 
   // log_service.proto
   Task<Result<proto::PrepareResponse>> Prepare(proto::PrepareRequest request, TimePoint deadline);
+  Task<Result<proto::LogEpochStartResponse>> LogEpochStart(proto::LogEpochStartRequest request,
+                                                           TimePoint deadline);
   // `payload`: the redo payload of [start_lsn, end_lsn); payload_crc32c is filled in here when
   // zero.
   Task<Result<proto::AppendResponse>> Append(proto::AppendRequest request, SharedPayload payload,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pageserver/log/epoch_fence.h"
 
-#include <algorithm>
-#include <memory>
+#include <cstddef>
 #include <utility>
 
 #include "common/base/check.h"
@@ -13,10 +12,9 @@ namespace redoubt {
 namespace {
 
 constexpr uint64_t kFenceMagic = 0x5244425445504F43;  // "RDBTEPOC"
-constexpr uint32_t kFenceVersion = 1;
+constexpr uint32_t kFenceVersion = 2;
 constexpr size_t kFenceBytesMax = 1 << 20;
-// Old epochs that no retained redo can belong to any more are forgotten beyond this many.
-constexpr size_t kHistoryMax = 1024;
+static_assert(64 + kEpochHistoryMax * 16 <= kFenceBytesMax);
 constexpr char kFenceName[] = "epoch";
 
 }  // namespace
@@ -37,35 +35,42 @@ Task<Status> EpochFence::Open() {
   co_return decoded.WithContext("epoch file " + path);
 }
 
-Task<Status> EpochFence::Promise(Epoch epoch, Lsn start) {
+Task<Status> EpochFence::Promise(Epoch epoch) {
   REDOUBT_CHECK(epoch > promised_);
-  REDOUBT_CHECK(history_.empty() || start >= history_.back().start);
   promised_ = epoch;
-  history_.push_back({epoch, start});
-  if (history_.size() > kHistoryMax) {
-    history_.erase(history_.begin());
-  }
-  Bytes bytes = Encode();
-  std::string name = kFenceName;
-  const Status replaced =
-      co_await ReplaceFile(runtime_->files, directory_, std::move(name), std::move(bytes));
-  co_return replaced;
+  return Write(&history_, member_count_);
 }
 
-Bytes EpochFence::Encode() const {
+Task<Status> EpochFence::Begin(EpochHistory history, uint32_t member_count) {
+  REDOUBT_CHECK(!history.empty() && history.back().epoch == promised_);
+  REDOUBT_CHECK(member_count > 0);
+  if (history.size() > kEpochHistoryMax) {
+    history.erase(history.begin(), history.end() - static_cast<ptrdiff_t>(kEpochHistoryMax));
+  }
+  const Status written = co_await Write(&history, member_count);
+  if (written.ok()) {
+    history_ = std::move(history);
+    member_count_ = member_count;
+  }
+  co_return written;
+}
+
+Task<Status> EpochFence::Write(const EpochHistory* history, uint32_t member_count) {
   Bytes bytes;
   ByteWriter writer(&bytes);
   writer.U64(kFenceMagic);
   writer.U32(kFenceVersion);
   writer.U64(volume_uid_);
   writer.U64(promised_.value());
-  writer.U32(static_cast<uint32_t>(history_.size()));
-  for (const EpochBegin& begin : history_) {
+  writer.U32(member_count);
+  writer.U32(static_cast<uint32_t>(history->size()));
+  for (const EpochBegin& begin : *history) {
     writer.U64(begin.epoch.value());
     writer.U64(begin.start.value());
   }
   writer.U32(Crc32c(bytes));
-  return bytes;
+  std::string name = kFenceName;
+  return ReplaceFile(runtime_->files, directory_, std::move(name), std::move(bytes));
 }
 
 Status EpochFence::Decode(ByteView bytes) {
@@ -76,19 +81,32 @@ Status EpochFence::Decode(ByteView bytes) {
   ByteReader reader(bytes.first(bytes.size() - 4));
   const uint64_t magic = reader.U64();
   const uint32_t version = reader.U32();
-  if (magic != kFenceMagic || version != kFenceVersion) {
-    return Unsupported("not an epoch file of version " + std::to_string(kFenceVersion));
+  if (magic != kFenceMagic) {
+    return Corruption("not an epoch file (wrong magic)");
+  }
+  if (version != kFenceVersion) {
+    return Unsupported("it has version " + std::to_string(version) +
+                       ", this server reads version " + std::to_string(kFenceVersion) +
+                       ": use the server version that wrote it");
   }
   if (reader.U64() != volume_uid_) {
     return Unsupported("it belongs to another volume: is this the disk of another server?");
   }
   promised_ = Epoch(reader.U64());
+  member_count_ = reader.U32();
   const uint32_t count = reader.U32();
   for (uint32_t i = 0; i < count && !reader.failed(); ++i) {
     const Epoch epoch(reader.U64());
     history_.push_back({epoch, Lsn(reader.U64())});
   }
-  return reader.AtEnd() ? Status::Ok() : Corruption("impossible length");
+  if (!reader.AtEnd()) {
+    return Corruption("impossible length");
+  }
+  const Status ascending = CheckHistory(history_);
+  if (!ascending.ok() || begun() > promised_ || (member_count_ == 0) != history_.empty()) {
+    return Corruption("impossible values: " + ascending.message());
+  }
+  return Status::Ok();
 }
 
 }  // namespace redoubt

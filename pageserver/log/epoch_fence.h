@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// The promise of a log replica: which writer generation it obeys, and where each one began. On disk
-// before it is answered (Rule 3), in a small file that is replaced as a whole:
-//   u64 magic 'RDBTEPOC', u32 version, u64 volume uid, u64 promised, u32 count, count x {u64 epoch,
-//   u64 start LSN}, u32 crc32c of everything before; big-endian.
+// What a log replica has promised and accepted of its writers, in a small file that is replaced as
+// a whole:
+//   u64 magic 'RDBTEPOC', u32 version, u64 volume uid, u64 promised, u32 member count, u32 count,
+//   count x {u64 epoch, u64 start LSN}, u32 crc32c of everything before; big-endian.
 //
-// Invariants: epochs in the history rise strictly, starts never fall, promised >= the last epoch.
-// Crash: the old or the new content, never a mix. Suspends: Open, Promise (one at a time).
+// An epoch begins in two steps. The promise makes the replica refuse everybody older (Rule 3); the
+// begin says which history the new epoch's log has, and only then its appends are taken.
+//
+// Invariants: the history is one of epoch_history.h; promised >= its last epoch. Crash: the old or
+// the new content, never a mix. Suspends: Open, Promise, Begin (one at a time).
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
 #include "common/runtime/runtime.h"
+#include "pageserver/log/epoch_history.h"
 
 namespace redoubt {
-
-struct EpochBegin {
-  Epoch epoch;
-  Lsn start;
-  friend bool operator==(const EpochBegin&, const EpochBegin&) = default;
-};
 
 class EpochFence {
  public:
@@ -36,23 +33,32 @@ class EpochFence {
   // volume's.
   Task<Status> Open();
 
-  // Promises `epoch` (above promised()) to a writer whose first byte will be at `start`. The new
-  // promise counts in memory from the call on and is durable on OK; after an error it still counts,
-  // so that nobody older writes, but the caller must not answer.
-  Task<Status> Promise(Epoch epoch, Lsn start);
+  // Promises `epoch` (above promised()). The new promise counts in memory from the call on and is
+  // durable on OK; after an error it still counts, so that nobody older writes, but the caller must
+  // not answer.
+  Task<Status> Promise(Epoch epoch);
+
+  // Takes over the history of the promised epoch, its last entry. Counts, and is durable, on OK;
+  // after an error the former history counts, and either may be on disk.
+  Task<Status> Begin(EpochHistory history, uint32_t member_count);
 
   Epoch promised() const { return promised_; }
-  const std::vector<EpochBegin>& history() const { return history_; }
+  const EpochHistory& history() const { return history_; }
+  // The newest epoch that was begun; 0: none.
+  Epoch begun() const { return history_.empty() ? Epoch{} : history_.back().epoch; }
+  // Log servers of the volume as the begun epoch has them; 0: none was begun.
+  uint32_t member_count() const { return member_count_; }
 
  private:
-  Bytes Encode() const;
+  Task<Status> Write(const EpochHistory* history, uint32_t member_count);
   Status Decode(ByteView bytes);
 
   Runtime* runtime_;
   std::string directory_;
   uint64_t volume_uid_;
   Epoch promised_;
-  std::vector<EpochBegin> history_;
+  uint32_t member_count_ = 0;
+  EpochHistory history_;
 };
 
 }  // namespace redoubt

@@ -12,6 +12,7 @@ namespace redoubt {
 namespace {
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
+std::string Text(Epoch epoch) { return std::to_string(epoch.value()); }
 
 uint64_t PayloadBytes(LsnRange range) {
   return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
@@ -52,11 +53,10 @@ Task<Status> LogVolume::Start() {
   if (!fenced.ok()) {
     co_return fenced;
   }
-  if (store_.recovered_epoch() > fence_.promised()) {
+  if (store_.recovered_epoch() > fence_.begun()) {
     co_return Corruption("the log in " + options_.store.directory + " holds redo of epoch " +
-                         std::to_string(store_.recovered_epoch().value()) +
-                         ", yet the epoch file promises only " +
-                         std::to_string(fence_.promised().value()) + ": the file was lost");
+                         Text(store_.recovered_epoch()) + ", yet the epoch file knows only epoch " +
+                         Text(fence_.begun()) + ": the file was lost");
   }
   accepted_end_ = store_.end();
   tail_.Reset(store_.end());
@@ -78,22 +78,29 @@ Task<void> LogVolume::Stop() {
   }
 }
 
-Status LogVolume::CheckEpoch(Epoch epoch) const {
+Status LogVolume::CheckPromise(Epoch epoch) const {
   if (stopping_) {
     return Unavailable("the server is stopping");
   }
   const Epoch fence = std::max(fence_.promised(), fencing_);
   if (epoch < fence) {
-    return {StatusCode::kStaleEpoch, "epoch " + std::to_string(epoch.value()) +
-                                         " is over, this server has promised epoch " +
-                                         std::to_string(fence.value())};
+    return {StatusCode::kStaleEpoch,
+            "epoch " + Text(epoch) + " is over, this server has promised epoch " + Text(fence)};
   }
+  if (epoch > fence_.promised() || epoch == Epoch{}) {
+    return InvalidArgument("epoch " + Text(epoch) + " was never prepared at this server");
+  }
+  return Status::Ok();
+}
+
+Status LogVolume::CheckEpoch(Epoch epoch) const {
+  REDOUBT_RETURN_IF_ERROR(CheckPromise(epoch));
   if (starting_) {
     return Unavailable("the log is being started at another LSN");
   }
-  if (epoch > fence_.promised() || epoch == Epoch{}) {
-    return InvalidArgument("epoch " + std::to_string(epoch.value()) +
-                           " was never prepared at this server");
+  if (epoch != fence_.begun()) {
+    return InvalidArgument("epoch " + Text(epoch) +
+                           " was not begun here: LOG_EPOCH_START comes after LOG_PREPARE");
   }
   return store_.stopped();
 }
@@ -122,7 +129,7 @@ Task<Result<PreparedEpoch>> LogVolume::Prepare(Epoch epoch) {
     status = co_await WaitIdle();
   }
   if (status.ok()) {
-    status = co_await fence_.Promise(wanted, store_.end());
+    status = co_await fence_.Promise(wanted);
   }
   order_.Release(1);
   if (!status.ok()) {
@@ -133,6 +140,71 @@ Task<Result<PreparedEpoch>> LogVolume::Prepare(Epoch epoch) {
   prepared.end = store_.end();
   prepared.history = fence_.history();
   co_return prepared;
+}
+
+Status LogVolume::CheckBegin(const EpochStartIn& begin) const {
+  REDOUBT_RETURN_IF_ERROR(CheckPromise(begin.epoch));
+  const EpochBegin last{begin.epoch, begin.start};
+  if (begin.history.empty() || begin.history.back() != last) {
+    return InvalidArgument("the history of epoch " + Text(begin.epoch) +
+                           " does not end with its start at LSN " + Text(begin.start));
+  }
+  if (begin.history.size() > kEpochHistoryMax + 1) {
+    return InvalidArgument("the history of epoch " + Text(begin.epoch) + " has " +
+                           std::to_string(begin.history.size()) + " entries, at most " +
+                           std::to_string(kEpochHistoryMax) + " are kept");
+  }
+  if (begin.member_count != 1 && begin.member_count != 3 && begin.member_count != 5) {
+    return InvalidArgument("a volume has 1, 3 or 5 log servers, not " +
+                           std::to_string(begin.member_count));
+  }
+  REDOUBT_RETURN_IF_ERROR(CheckHistory(begin.history));
+  const bool begun = fence_.begun() == begin.epoch;
+  if (begun && (fence_.history().back() != last || fence_.member_count() != begin.member_count)) {
+    return InvalidArgument("epoch " + Text(begin.epoch) + " was begun here at LSN " +
+                           Text(fence_.history().back().start) + " with " +
+                           std::to_string(fence_.member_count()) + " log servers already");
+  }
+  return store_.stopped();
+}
+
+Task<Result<Lsn>> LogVolume::BeginEpoch(EpochStartIn begin) {
+  co_await order_.Acquire(1);
+  Status status = CheckBegin(begin);
+  if (status.ok() && fence_.begun() != begin.epoch) {
+    status = co_await WaitIdle();
+    if (status.ok()) {
+      starting_ = true;
+      status = co_await DoBeginEpoch(&begin);
+      starting_ = false;
+      work_.NotifyAll();
+    }
+  }
+  order_.Release(1);
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_return store_.end();
+}
+
+// Cuts first, so that a crash in between leaves a shorter log under the former history: as if the
+// replica had never had the rest.
+Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
+  const Result<std::optional<Lsn>> agreed =
+      AgreedEnd(fence_.history(), store_.end(), begin->history);
+  if (!agreed.ok()) {
+    co_return agreed.status();
+  }
+  // What is committed belongs to every later log, also when both sides have forgotten why.
+  const Lsn keep = std::min(agreed->value_or(commit_.value()), begin->start);
+  if (keep < commit_.value()) {
+    co_return Corruption("epoch " + Text(begin->epoch) + " starts at LSN " + Text(begin->start) +
+                         " and shares this log only up to LSN " + Text(keep) +
+                         ", yet everything up to LSN " + Text(commit_.value()) +
+                         " is committed here: committed redo would be lost");
+  }
+  const Status begun = co_await fence_.Begin(std::move(begin->history), begin->member_count);
+  co_return begun;
 }
 
 Status LogVolume::CheckAppend(const RedoChunk& chunk) const {

@@ -10,7 +10,7 @@
 // Invariants:
 //   - begin <= commit = synced end <= accepted end (a quorum of one: what is synced here is
 //   committed)
-//   - no append of an epoch below the promise is accepted (Rule 3)
+//   - no append of an epoch below the promise is accepted (Rule 3), nor of one that was not begun
 // Crash: as RedoStore and EpochFence. Suspends: everything that returns a Task.
 #pragma once
 
@@ -46,7 +46,16 @@ struct LogVolumeOptions {
 struct PreparedEpoch {
   Epoch epoch;
   Lsn end;  // Lsn{0}: the log has not begun
-  std::vector<EpochBegin> history;
+  EpochHistory history;
+};
+
+// The second half of an epoch's start: which log the epoch goes on from.
+struct EpochStartIn {
+  Epoch epoch;
+  Lsn start;  // Lsn{0}: the log has not begun anywhere
+  // Ends with {epoch, start}.
+  EpochHistory history;
+  uint32_t member_count = 1;
 };
 
 struct AppendOutcome {
@@ -82,8 +91,17 @@ class LogVolume final : public RedoFeed {
 
   // Fences every writer below. `epoch` 0: promised + 1. kStaleEpoch: not above the promise.
   // kIoError, kNoSpace: the promise could not be made durable. Once OK is returned no append of an
-  // older epoch will be acknowledged, and `end` covers every one that was.
+  // older epoch will be acknowledged, and `end` covers every one that was. Appends of the new epoch
+  // are taken once it was begun.
   Task<Result<PreparedEpoch>> Prepare(Epoch epoch);
+  // Begins the promised epoch: cuts the log back to where it agrees with `begin.history`, at most
+  // to its start, takes the history over, and answers where the log ends now. Durable on OK;
+  // repeating it changes nothing.
+  //   kStaleEpoch: a newer epoch is promised
+  //   kInvalidArgument: the epoch was not promised, was begun otherwise, or the history is none
+  //   kCorruption: the histories contradict each other, or the cut would take away committed redo
+  //   kIoError, kNoSpace: not begun; the log may be cut already, which is harmless
+  Task<Result<Lsn>> BeginEpoch(EpochStartIn begin);
 
   // Checks the chunk and takes it into the order of appends.
   //   kStaleEpoch: not the promised epoch      kInvalidArgument: LSNs, length
@@ -103,12 +121,15 @@ class LogVolume final : public RedoFeed {
   void Persisted(Lsn lsn) override;
 
   // OK when `epoch` is the writer whom this log obeys and it still takes redo. kStaleEpoch,
-  // kInvalidArgument (never prepared), kIoError (disk failed).
+  // kInvalidArgument (never prepared, not begun), kIoError (disk failed).
   Status CheckEpoch(Epoch epoch) const;
 
   LogVolumeStatus status() const;
 
  private:
+  Status CheckPromise(Epoch epoch) const;
+  Status CheckBegin(const EpochStartIn& begin) const;
+  Task<Status> DoBeginEpoch(EpochStartIn* begin);
   Status CheckAppend(const RedoChunk& chunk) const;
   Task<void> FlushLoop();
   Task<void> FlushBatch();
@@ -126,7 +147,7 @@ class LogVolume final : public RedoFeed {
   LsnWatermark commit_;
   std::deque<std::shared_ptr<Ticket>> pending_;
   bool flushing_ = false;
-  // A StartAt writes; no append is taken meanwhile.
+  // A StartAt or BeginEpoch is under way; no append is taken meanwhile.
   bool starting_ = false;
   // A promise that is being made; as good as promised for everyone below it.
   Epoch fencing_;
@@ -135,7 +156,7 @@ class LogVolume final : public RedoFeed {
   Lsn trim_to_;
   Condition work_;  // pending_, trim_to_ or stopping_ changed
   Condition idle_;  // the flusher has nothing left
-  // One Prepare or StartAt at a time; they wait for the flusher.
+  // One Prepare, BeginEpoch or StartAt at a time; they wait for the flusher.
   Semaphore order_;
   TaskGroup tasks_;
 };

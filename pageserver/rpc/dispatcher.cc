@@ -10,6 +10,8 @@ Task<RpcReply> Dispatcher::Handle(Frame request) {
   switch (request.type) {
     case proto::LOG_PREPARE:
       return log_.Prepare(std::move(request));
+    case proto::LOG_EPOCH_START:
+      return log_.EpochStart(std::move(request));
     case proto::LOG_APPEND:
       return log_.Append(std::move(request));
     case proto::LOG_START_AT:

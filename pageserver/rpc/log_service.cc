@@ -33,6 +33,23 @@ Task<RpcReply> LogService::Prepare(Frame frame) {
   co_return MakeReply(response);
 }
 
+Task<RpcReply> LogService::EpochStart(Frame frame) {
+  return RunOnVolume(this, registry_, std::move(frame), &LogService::DoEpochStart);
+}
+
+Task<redoubt::Status> LogService::DoEpochStart(EpochStartCall* call) {
+  EpochStartIn begin;
+  begin.epoch = Epoch(call->request.epoch());
+  begin.start = Lsn(call->request.start_lsn());
+  begin.member_count = call->request.member_count();
+  for (const proto::EpochStart& entry : call->request.epochs()) {
+    begin.history.push_back({Epoch(entry.epoch()), Lsn(entry.start_lsn())});
+  }
+  const Result<Lsn> end = co_await call->volume->log->BeginEpoch(std::move(begin));
+  call->response.set_end_lsn(call->volume->log->status().end.value());
+  co_return end.status();
+}
+
 // Not a coroutine: the chunk is in the order of appends when this returns.
 Task<RpcReply> LogService::Append(Frame frame) {
   proto::AppendRequest request;

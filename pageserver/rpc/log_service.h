@@ -13,6 +13,7 @@ class LogService {
   LogService(Runtime* runtime, VolumeRegistry* registry) : runtime_(runtime), registry_(registry) {}
 
   Task<RpcReply> Prepare(Frame frame);
+  Task<RpcReply> EpochStart(Frame frame);
   // Takes its place in the order of appends before it returns.
   Task<RpcReply> Append(Frame frame);
   Task<RpcReply> StartAt(Frame frame);
@@ -20,12 +21,14 @@ class LogService {
   Task<RpcReply> Status(Frame frame);
 
  private:
+  using EpochStartCall = ServiceCall<proto::LogEpochStartRequest, proto::LogEpochStartResponse>;
   using StartAtCall = ServiceCall<proto::StartAtRequest, proto::StartAtResponse>;
   using ReadCall = ServiceCall<proto::LogReadRequest, proto::LogReadResponse>;
   using StatusCall = ServiceCall<proto::LogStatusRequest, proto::LogStatusResponse>;
 
   Task<RpcReply> FinishAppend(VolumeRef volume, std::shared_ptr<LogVolume::Ticket> ticket);
   Task<RpcReply> Refuse(redoubt::Status status);
+  Task<redoubt::Status> DoEpochStart(EpochStartCall* call);
   Task<redoubt::Status> DoStartAt(StartAtCall* call);
   Task<redoubt::Status> DoRead(ReadCall* call);
   Task<redoubt::Status> DoStatus(StatusCall* call);

@@ -313,6 +313,17 @@ class Bench {
     if (prepared->end_lsn() != 0) {
       co_return Status::Ok();
     }
+    proto::LogEpochStartRequest begin;
+    begin.set_volume_id(volume_.value());
+    begin.set_epoch(epoch.value());
+    begin.set_member_count(1);
+    begin.mutable_epochs()->CopyFrom(prepared->epochs());
+    begin.add_epochs()->set_epoch(epoch.value());
+    const Result<proto::LogEpochStartResponse> begun =
+        co_await client_.LogEpochStart(std::move(begin), Patience());
+    if (!begun.ok()) {
+      co_return begun.status();
+    }
     proto::StartAtRequest start;
     start.set_volume_id(volume_.value());
     start.set_epoch(epoch.value());

@@ -48,11 +48,23 @@ class LogWorld {
     }
     return status;
   }
+  // Both halves of an epoch's start, as the only log server of the volume.
   void Take() {
     const Result<PreparedEpoch> prepared = node.Await(log->Prepare(Epoch(0)));
     ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
     epoch = prepared->epoch;
     next = prepared->end;
+    const Result<Lsn> begun = node.Await(log->BeginEpoch(Continue(*prepared)));
+    ASSERT_TRUE(begun.ok()) << begun.status().ToString();
+    ASSERT_EQ(*begun, prepared->end);
+  }
+  static EpochStartIn Continue(const PreparedEpoch& prepared) {
+    EpochStartIn begin;
+    begin.epoch = prepared.epoch;
+    begin.start = prepared.end;
+    begin.history = prepared.history;
+    begin.history.push_back({prepared.epoch, prepared.end});
+    return begin;
   }
   void Begin() {
     ASSERT_TRUE(Open().ok());
@@ -474,8 +486,90 @@ TEST(EpochFence, HistorySaysWhereEachEpochBegan) {
   ASSERT_TRUE(world.Open().ok());
   const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
   ASSERT_TRUE(prepared.ok());
-  const std::vector<EpochBegin> wanted{{Epoch(1), Lsn(0)}, {Epoch(2), second}, {Epoch(3), second}};
-  EXPECT_EQ(prepared->history, wanted);
+  const EpochHistory wanted{{Epoch(1), Lsn(0)}, {Epoch(2), second}};
+  EXPECT_EQ(prepared->history, wanted) << "epoch 3 is promised, not begun";
+}
+
+TEST(EpochFence, APromisedEpochMustBeginBeforeItsAppends) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(100).status.ok());
+  const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
+  ASSERT_TRUE(prepared.ok());
+  world.epoch = prepared->epoch;
+  const AppendOutcome early = world.Append(100);
+  EXPECT_EQ(early.status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(early.status.message().find("not begun here"), std::string::npos);
+  const Status early_start = world.node.Await(world.log->StartAt(world.epoch, Lsn(99852), "no"));
+  EXPECT_EQ(early_start.code(), StatusCode::kInvalidArgument);
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  const EpochStartIn begin = LogWorld::Continue(*prepared);
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const Result<Lsn> begun = world.node.Await(world.log->BeginEpoch(begin));
+    ASSERT_TRUE(begun.ok()) << begun.status().ToString();
+    ASSERT_EQ(*begun, world.next);
+    ASSERT_TRUE(world.Append(100).status.ok());
+    world.Crash(sim::CrashPolicy::kClean);
+    ASSERT_TRUE(world.Open().ok());
+  }
+}
+
+TEST(EpochFence, RefusesABeginThatFitsNoPromiseOrHistory) {
+  LogWorld world;
+  world.Begin();
+  ASSERT_TRUE(world.Append(100).status.ok());
+  const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(7)));
+  ASSERT_TRUE(prepared.ok());
+  const EpochStartIn good = LogWorld::Continue(*prepared);
+  const auto refused_with = [&](EpochStartIn begin) {
+    return world.node.Await(world.log->BeginEpoch(std::move(begin))).status().code();
+  };
+  EpochStartIn begin = good;
+  begin.epoch = Epoch(6);
+  begin.history.back().epoch = Epoch(6);
+  EXPECT_EQ(refused_with(begin), StatusCode::kStaleEpoch);
+  begin.epoch = Epoch(8);
+  begin.history.back().epoch = Epoch(8);
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "never promised";
+  begin = good;
+  begin.history.pop_back();
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "does not end with itself";
+  begin = good;
+  begin.history.insert(begin.history.begin(), {Epoch(9), Lsn(0)});
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "descends";
+  begin = good;
+  begin.history.assign(kEpochHistoryMax + 2, good.history.back());
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "too long";
+  begin = good;
+  begin.member_count = 2;
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "no odd number of members";
+  begin = good;
+  begin.history.front().start = Lsn(8204);
+  EXPECT_EQ(refused_with(begin), StatusCode::kCorruption) << "epoch 1 began at 0 here";
+  begin = good;
+  begin.start = kStart;
+  begin.history.back().start = kStart;
+  EXPECT_EQ(refused_with(begin), StatusCode::kCorruption) << "would cut committed redo";
+  ASSERT_TRUE(world.node.Await(world.log->BeginEpoch(good)).ok());
+  begin = good;
+  begin.member_count = 3;
+  EXPECT_EQ(refused_with(begin), StatusCode::kInvalidArgument) << "begun with one member";
+}
+
+TEST(EpochFence, AnUnsyncedBeginIsNotAnswered) {
+  LogWorld world;
+  world.Begin();
+  const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
+  ASSERT_TRUE(prepared.ok());
+  world.node.disk().FailNext(sim::FileOp::kSync, "epoch", StatusCode::kIoError, 1);
+  const EpochStartIn begin = LogWorld::Continue(*prepared);
+  const Result<Lsn> failed = world.node.Await(world.log->BeginEpoch(begin));
+  EXPECT_EQ(failed.status().code(), StatusCode::kIoError);
+  world.epoch = prepared->epoch;
+  EXPECT_EQ(world.Append(100).status.code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(world.node.Await(world.log->BeginEpoch(begin)).ok());
+  EXPECT_TRUE(world.Append(100).status.ok());
 }
 
 TEST(EpochFence, ALostOrDamagedFileIsNotTakenForNoPromise) {

@@ -76,13 +76,32 @@ struct ServerWorld {
   }
 };
 
-// Starts the log at RedoMaker::kStart under a new epoch.
-inline Task<Epoch> BeginLog(ServerWorld* world, std::string volume, uint32_t volume_id) {
+// Begins a new epoch where the log of the only log server ends.
+inline Task<Result<proto::PrepareResponse>> TakeOver(ServerWorld* world, std::string volume) {
   proto::PrepareRequest prepare;
   prepare.set_volume(volume);
   const Result<proto::PrepareResponse> prepared =
       co_await world->client->Prepare(std::move(prepare), world->In(10));
   EXPECT_TRUE(prepared.ok()) << prepared.status().ToString();
+  proto::LogEpochStartRequest begin;
+  begin.set_volume_id(prepared->volume_id());
+  begin.set_epoch(prepared->epoch());
+  begin.set_start_lsn(prepared->end_lsn());
+  begin.set_member_count(1);
+  begin.mutable_epochs()->CopyFrom(prepared->epochs());
+  proto::EpochStart* entry = begin.add_epochs();
+  entry->set_epoch(prepared->epoch());
+  entry->set_start_lsn(prepared->end_lsn());
+  const Result<proto::LogEpochStartResponse> begun =
+      co_await world->client->LogEpochStart(std::move(begin), world->In(10));
+  EXPECT_TRUE(begun.ok()) << begun.status().ToString();
+  EXPECT_EQ(begun->end_lsn(), prepared->end_lsn());
+  co_return prepared;
+}
+
+// Starts the log at RedoMaker::kStart under a new epoch.
+inline Task<Epoch> BeginLog(ServerWorld* world, std::string volume, uint32_t volume_id) {
+  const Result<proto::PrepareResponse> prepared = co_await TakeOver(world, std::move(volume));
   proto::StartAtRequest start;
   start.set_volume_id(volume_id);
   start.set_epoch(prepared->epoch());

@@ -75,11 +75,8 @@ Task<void> RefusalsBody(ServerWorld* world) {
   status = co_await Append(world, AppendOf(id, epoch, first, second), other);
   EXPECT_EQ(status.code(), StatusCode::kCorruption) << "overlap: " << status.ToString();
 
-  proto::PrepareRequest takeover;
-  takeover.set_volume("v");
-  const Result<proto::PrepareResponse> prepared =
-      co_await world->client->Prepare(std::move(takeover), world->In(10));
-  EXPECT_TRUE(prepared.ok());
+  std::string volume = "v";
+  const Result<proto::PrepareResponse> prepared = co_await TakeOver(world, std::move(volume));
   EXPECT_EQ(prepared->end_lsn(), second.value());
   status = co_await Append(world, AppendOf(id, epoch, second, third), write);
   EXPECT_EQ(status.code(), StatusCode::kStaleEpoch) << status.ToString();
