@@ -3,6 +3,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "pageserver/storage/rocksdb_file_system.h"
 #include "pageserver/storage/turnstile.h"
 
 namespace redoubt {
@@ -39,6 +41,21 @@ Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
   return IoError(text);
 }
 
+// Asked before RocksDB is, which waits for space once it has begun (rocksdb_file_system.h). More
+// than it keeps in reserve, so that work that begins seldom has to wait.
+constexpr uint64_t kFreeBytesMin = 32 << 20;
+
+Status CheckRoom(const std::string& path, const std::string& what) {
+  const uint64_t free = FreeBytes(path);
+  if (free >= kFreeBytesMin) {
+    return Status::Ok();
+  }
+  return Status(StatusCode::kNoSpace, "cannot " + what + " the page store " + path +
+                                          ": No space left on device (" + std::to_string(free) +
+                                          " bytes are free, " + std::to_string(kFreeBytesMin) +
+                                          " are needed); free space on this disk");
+}
+
 rocksdb::Slice AsSlice(std::string_view text) { return {text.data(), text.size()}; }
 
 rocksdb::DBOptions MakeDbOptions(const RocksdbKvStoreOptions& options) {
@@ -46,6 +63,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksdbKvStoreOptions& options) {
   db.create_if_missing = true;
   db.create_missing_column_families = true;
   db.atomic_flush = true;
+  db.avoid_flush_during_shutdown = true;  // Close flushes, where there is room
   db.max_background_jobs = options.background_job_count;
   db.max_subcompactions = 1;
   db.db_write_buffer_size = options.write_buffer_bytes;
@@ -91,6 +109,8 @@ class RocksdbKvStore::Database {
   ~Database() { Close().PermitUncheckedError(); }
   Status Open(const std::string& path, const RocksdbKvStoreOptions& options) {
     path_ = path;
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(path, "open"));
+    env_ = rocksdb::NewCompositeEnv(MakePatientFileSystem());
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     // RocksDB insists on a family of this name; it stays empty.
@@ -100,13 +120,16 @@ class RocksdbKvStore::Database {
                             MakeFamilyOptions(static_cast<KvFamily>(i), options, cache));
     }
     rocksdb::DB* opened = nullptr;
+    rocksdb::DBOptions db_options = MakeDbOptions(options);
+    db_options.env = env_.get();
     const rocksdb::Status status =
-        rocksdb::DB::Open(MakeDbOptions(options), path, families, &handles_, &opened);
+        rocksdb::DB::Open(db_options, path, families, &handles_, &opened);
     db_.reset(opened);
     return FromRocksdb(status, "cannot open the page store " + path);
   }
 
   Status Write(const KvBatch& batch) {
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(path_, "write to"));
     rocksdb::WriteBatch native(batch.bytes() + batch.operations().size() * 16);
     for (const KvBatch::Operation& operation : batch.operations()) {
       rocksdb::ColumnFamilyHandle* const family = handle(operation.family);
@@ -132,6 +155,7 @@ class RocksdbKvStore::Database {
   // `was_full`: the disk was full, and RocksDB stands still until it has noticed that there is
   // space. What a failed flush wanted to write is still in memory.
   Status Flush(bool was_full) {
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(path_, "flush"));
     if (was_full) {
       // Busy: RocksDB is at it by itself. Any other failure shows in the flush.
       db_->Resume().PermitUncheckedError();
@@ -162,6 +186,7 @@ class RocksdbKvStore::Database {
 
  private:
   std::string path_;
+  std::unique_ptr<rocksdb::Env> env_;  // outlives the database
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };

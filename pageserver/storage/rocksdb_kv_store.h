@@ -5,9 +5,9 @@
 // survives a prefix of the writes across families.
 //
 // Memory: block cache (an option) + at most `write_buffer_bytes` of unflushed data + a few MiB.
-// Full disk: RocksDB refuses writes as a whole and keeps what it could not flush; every Flush asks
-// it to go on. Crash: as kv_store.h says. Suspends: Write, Flush, Close (blocking executor, in call
-// order).
+// Full disk: Open, Write and Flush refuse below 32 MiB of free space; background work that has
+// begun waits for space (rocksdb_file_system.h), and so does then the end of the process. Crash: as
+// kv_store.h says. Suspends: Write, Flush, Close (blocking executor, in call order).
 #pragma once
 
 #include <cstddef>

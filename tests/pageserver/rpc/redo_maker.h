@@ -28,6 +28,13 @@ class RedoMaker {
     return Take();
   }
 
+  // An mtr that writes 8 bytes at offset 100, and `noise` at offset 200.
+  Bytes WriteWithNoise(uint32_t page_no, uint64_t value, ByteView noise) {
+    encoder_.WriteNumber({SpaceId(5), PageNo(page_no)}, 100, 8, value);
+    encoder_.WriteString({SpaceId(5), PageNo(page_no)}, 200, noise);
+    return Take();
+  }
+
   // The same as something to append.
   RedoAppend AppendInit(uint32_t page_no) {
     const Lsn start = end_;
