@@ -14,19 +14,8 @@ constexpr uint32_t kStallPpm = 200'000;
 
 }  // namespace
 
-FaultEngine::FaultEngine(SimWorld* world, const Cast* cast, const proto::Scenario* scenario,
-                         const ResolvedScenario* resolved)
-    : world_(world),
-      cast_(cast),
-      scenario_(scenario),
-      scheduled_(&world->random(), "fault-scheduled", 0) {
-  for (const ResolvedFault& fault : resolved->swarm) {
-    if (fault.enabled) {
-      classes_.push_back(
-          Class{fault, SeededStream(&world->random(), "fault", static_cast<uint64_t>(fault.kind))});
-    }
-  }
-}
+FaultEngine::FaultEngine(SimWorld* world, const Cast* cast, const ResolvedScenario* resolved)
+    : world_(world), cast_(cast), resolved_(resolved) {}
 
 void FaultEngine::Later(uint64_t delay_ns, std::function<void()> action) {
   world_->At(world_->now_ns() + static_cast<int64_t>(delay_ns), [this, action = std::move(action)] {
@@ -37,27 +26,16 @@ void FaultEngine::Later(uint64_t delay_ns, std::function<void()> action) {
 }
 
 void FaultEngine::Begin() {
-  for (size_t i = 0; i < classes_.size(); ++i) {
-    ScheduleNext(i);
+  for (const proto::ScheduledFault& fault : resolved_->schedule) {
+    streams_.emplace_back(&world_->random(), "fault-target", fault.draw());
   }
-  for (const proto::ScheduledFault& fault : scenario_->schedule()) {
-    Later(fault.at_ms() * kMs, [this, &fault] {
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const proto::ScheduledFault& fault = resolved_->schedule[i];
+    Later(FireTimeNs(fault), [this, &fault, i] {
       fired_count_ +=
-          Fire(fault.kind(), fault.duration_ms() * kMs, fault.size(), &scheduled_) ? 1 : 0;
+          Fire(fault.kind(), fault.duration_ms() * kMs, fault.size(), &streams_[i]) ? 1 : 0;
     });
   }
-}
-
-void FaultEngine::ScheduleNext(size_t index) {
-  const uint64_t wait_ns =
-      classes_[index].stream.Exponential(classes_[index].fault.interval_ns_mean);
-  Later(wait_ns, [this, index] {
-    Class& one = classes_[index];
-    const uint64_t duration_ns = DrawRange(one.fault.duration_ms, &one.stream) * kMs;
-    const uint64_t size = DrawRange(one.fault.size, &one.stream);
-    fired_count_ += Fire(one.fault.kind, duration_ns, size, &one.stream) ? 1 : 0;
-    ScheduleNext(index);
-  });
 }
 
 bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Makes things go wrong: fires the enabled fault classes of a seed at random intervals, and
-// scheduled ones at their time; restarts what it took down; heals everything when the calm phase
-// begins.
+// Makes things go wrong: fires the faults of a run's explicit schedule, each at its time; restarts
+// what it took down; heals everything when the calm phase begins.
 //
-// Each class draws from its own stream, so switching one off leaves the others' times as they were.
+// Each fault draws what it hits from its own stream, so leaving one out leaves all others as they
+// were.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,7 @@ struct Cast {
 class FaultEngine {
  public:
   // All outlive it; `cast` is complete before Begin.
-  FaultEngine(SimWorld* world, const Cast* cast, const proto::Scenario* scenario,
-              const ResolvedScenario* resolved);
+  FaultEngine(SimWorld* world, const Cast* cast, const ResolvedScenario* resolved);
 
   void Begin();
   // No further fault; links healed, disks and network fast, every node of the cast up again (second
@@ -41,11 +40,6 @@ class FaultEngine {
   uint64_t fired_count() const { return fired_count_; }
 
  private:
-  struct Class {
-    ResolvedFault fault;
-    SeededStream stream;
-  };
-  void ScheduleNext(size_t index);
   // True when it had an effect.
   bool Fire(proto::FaultKind kind, uint64_t duration_ns, uint64_t size, SeededStream* stream);
   bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns);
@@ -56,9 +50,8 @@ class FaultEngine {
 
   SimWorld* world_;
   const Cast* cast_;
-  const proto::Scenario* scenario_;
-  std::vector<Class> classes_;
-  SeededStream scheduled_;
+  const ResolvedScenario* resolved_;
+  std::vector<SeededStream> streams_;  // of each scheduled fault
   bool calm_ = false;
   uint64_t fired_count_ = 0;
 };

@@ -38,7 +38,7 @@ class ScenarioRun {
         world_(resolved_.sim, &trace_),
         context_(resolved_.run, &world_.random()),
         programs_gone_(this),
-        faults_(&world_, &cast_, &scenario_, &resolved_) {
+        faults_(&world_, &cast_, &resolved_) {
     context_.world = &world_;
     context_.findings.SetObserver([this](const Finding& finding) {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);

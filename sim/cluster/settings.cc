@@ -4,7 +4,11 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include "common/innodb/log_block.h"
 
@@ -12,6 +16,8 @@ namespace redoubt::sim {
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
+// Of the swarm's faults in one run: keeps a stored schedule readable. The earliest stay.
+constexpr size_t kSwarmFaultsMax = 800;
 
 // Keeps the first message of the text parser.
 class FirstError : public google::protobuf::io::ErrorCollector {
@@ -64,6 +70,60 @@ Status CheckScenario(const proto::Scenario& scenario) {
   return Status::Ok();
 }
 
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+// Gives every range in `message` one value, each drawn from the stream of its own name.
+void DrawRanges(RandomRoot* root, Message* message) {
+  const Reflection* reflection = message->GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection->ListFields(*message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field->is_repeated()) {
+      continue;
+    }
+    Message* part = reflection->MutableMessage(message, field);
+    if (part->GetDescriptor() != proto::Range::descriptor()) {
+      DrawRanges(root, part);
+      continue;
+    }
+    auto* range = static_cast<proto::Range*>(part);
+    SeededStream stream(root, "config:" + field->full_name(), 0);
+    range->set_min(DrawRange(*range, &stream));
+    range->clear_max();
+  }
+}
+
+// All faults of one class until the chaos phase ends; none when this seed has the class off.
+std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, uint64_t end_ns,
+                                              RandomRoot* root) {
+  std::vector<proto::ScheduledFault> faults;
+  SeededStream config(root, "fault-config", static_cast<uint64_t>(swarm.kind()));
+  if (config.Below(100) >= swarm.enable_percent()) {
+    return faults;
+  }
+  const uint64_t interval_ns = std::max<uint64_t>(DrawRange(swarm.interval_ms(), &config), 1) * kMs;
+  SeededStream stream(root, "fault", static_cast<uint64_t>(swarm.kind()));
+  uint64_t at_ns = stream.Exponential(interval_ns);
+  while (at_ns < end_ns && faults.size() < kSwarmFaultsMax) {
+    proto::ScheduledFault fault;
+    fault.set_kind(swarm.kind());
+    fault.set_at_ms(at_ns / kMs);
+    fault.set_at_ns(static_cast<uint32_t>(at_ns % kMs));
+    fault.set_duration_ms(DrawRange(swarm.duration_ms(), &stream));
+    fault.set_size(DrawRange(swarm.size(), &stream));
+    fault.set_draw((static_cast<uint64_t>(swarm.kind()) << 32) | (faults.size() + 1));
+    faults.push_back(std::move(fault));
+    at_ns += std::max<uint64_t>(stream.Exponential(interval_ns), 1);
+  }
+  return faults;
+}
+
+bool FiresEarlier(const proto::ScheduledFault& a, const proto::ScheduledFault& b) {
+  return FireTimeNs(a) < FireTimeNs(b);
+}
+
 }  // namespace
 
 Result<proto::Scenario> ParseScenario(const std::string& text) {
@@ -82,50 +142,76 @@ uint64_t DrawRange(const proto::Range& range, SeededStream* stream) {
   return range.max() <= range.min() ? range.min() : stream->Between(range.min(), range.max());
 }
 
-ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
+uint64_t FireTimeNs(const proto::ScheduledFault& fault) {
+  return fault.at_ms() * kMs + fault.at_ns();
+}
+
+proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   RandomRoot root(seed);
-  SeededStream config(&root, "config", 0);
+  proto::Scenario one = scenario;
+  one.clear_swarm();
+  DrawRanges(&root, &one);
+  std::vector<proto::ScheduledFault> drawn;
+  for (const proto::SwarmFault& swarm : scenario.swarm()) {
+    const uint64_t end_ns = scenario.phases().chaos_ms() * kMs;
+    std::vector<proto::ScheduledFault> faults = DrawFaults(swarm, end_ns, &root);
+    std::move(faults.begin(), faults.end(), std::back_inserter(drawn));
+  }
+  std::stable_sort(drawn.begin(), drawn.end(), FiresEarlier);
+  drawn.resize(std::min(drawn.size(), kSwarmFaultsMax));
+  for (int i = 0; i < one.schedule_size(); ++i) {
+    proto::ScheduledFault* fault = one.mutable_schedule(i);
+    if (fault->draw() == 0) {
+      fault->set_draw(static_cast<uint64_t>(i) + 1);
+    }
+  }
+  for (const proto::ScheduledFault& fault : drawn) {
+    *one.add_schedule() = fault;
+  }
+  std::stable_sort(one.mutable_schedule()->begin(), one.mutable_schedule()->end(), FiresEarlier);
+  return one;
+}
+
+ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
+  const proto::Scenario one = Explicit(scenario, seed);
+  RandomRoot root(seed);
   ResolvedScenario resolved;
   RunSettings& run = resolved.run;
-  const proto::Workload& load = scenario.workload();
-  const auto draw = [&](const char* name, const proto::Range& range) {
-    const uint64_t value = DrawRange(range, &config);
-    resolved.description += std::string(name) + '=' + std::to_string(value) + ' ';
-    return value;
+  const proto::Workload& load = one.workload();
+  const auto value_of = [&](const char* name, const proto::Range& range) {
+    resolved.description += std::string(name) + '=' + std::to_string(range.min()) + ' ';
+    return range.min();
   };
-  run.page_size = 1U << draw("page_size_log2", load.page_size_log2());
-  run.spaces = static_cast<uint32_t>(draw("spaces", load.spaces()));
-  run.pages_per_space = static_cast<uint32_t>(draw("pages_per_space", load.pages_per_space()));
-  run.redo_bytes_per_s = draw("redo_bytes_per_s", load.redo_bytes_per_s());
-  run.chunk_bytes_max = draw("chunk_bytes_max", load.chunk_bytes_max());
+  run.page_size = 1U << value_of("page_size_log2", load.page_size_log2());
+  run.spaces = static_cast<uint32_t>(value_of("spaces", load.spaces()));
+  run.pages_per_space = static_cast<uint32_t>(value_of("pages_per_space", load.pages_per_space()));
+  run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
+  run.chunk_bytes_max = value_of("chunk_bytes_max", load.chunk_bytes_max());
   run.read_interval_ns =
-      static_cast<int64_t>(draw("read_interval_ms", load.read_interval_ms()) * kMs);
-  run.page_batch_bytes = draw("page_batch_bytes", load.page_batch_bytes());
-  run.log_segment_bytes = draw("log_segment_bytes", load.log_segment_bytes());
-  run.log_tail_bytes = draw("log_tail_bytes", load.log_tail_bytes());
-  run.page_cache_bytes = draw("page_cache_bytes", load.page_cache_bytes());
+      static_cast<int64_t>(value_of("read_interval_ms", load.read_interval_ms()) * kMs);
+  run.page_batch_bytes = value_of("page_batch_bytes", load.page_batch_bytes());
+  run.log_segment_bytes = value_of("log_segment_bytes", load.log_segment_bytes());
+  run.log_tail_bytes = value_of("log_tail_bytes", load.log_tail_bytes());
+  run.page_cache_bytes = value_of("page_cache_bytes", load.page_cache_bytes());
+  SeededStream begin(&root, "begin-lsn", 0);
   run.begin_lsn = innodb::ToLsn(
-      Sn(config.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
+      Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
   SimOptions& sim = resolved.sim;
   sim.seed = seed;
-  sim.resume_jitter_ppm = static_cast<uint32_t>(config.Below(3) * 5'000);
+  SeededStream jitter(&root, "jitter-config", 0);
+  sim.resume_jitter_ppm = static_cast<uint32_t>(jitter.Below(3) * 5'000);
   sim.net.latency_ns_mean =
-      static_cast<int64_t>(draw("latency_us_mean", scenario.network().latency_us_mean()) * 1000);
+      static_cast<int64_t>(value_of("latency_us_mean", one.network().latency_us_mean()) * 1000);
   sim.disk.sync_ns_mean =
-      static_cast<int64_t>(draw("sync_us_mean", scenario.disk().sync_us_mean()) * 1000);
+      static_cast<int64_t>(value_of("sync_us_mean", one.disk().sync_us_mean()) * 1000);
   resolved.description += "faults=";
-  for (const proto::SwarmFault& fault : scenario.swarm()) {
-    SeededStream stream(&root, "fault-config", static_cast<uint64_t>(fault.kind()));
-    ResolvedFault one;
-    one.kind = fault.kind();
-    one.enabled = stream.Below(100) < fault.enable_percent();
-    one.interval_ns_mean = DrawRange(fault.interval_ms(), &stream) * kMs;
-    one.duration_ms = fault.duration_ms();
-    one.size = fault.size();
-    if (one.enabled) {
-      resolved.description += proto::FaultKind_Name(one.kind) + ',';
-    }
-    resolved.swarm.push_back(one);
+  std::set<proto::FaultKind> kinds;
+  for (const proto::ScheduledFault& fault : one.schedule()) {
+    kinds.insert(fault.kind());
+    resolved.schedule.push_back(fault);
+  }
+  for (const proto::FaultKind kind : kinds) {
+    resolved.description += proto::FaultKind_Name(kind) + ',';
   }
   return resolved;
 }

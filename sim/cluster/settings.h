@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Scenario files: reading them, and drawing one seed's settings from their ranges.
+// Scenario files: reading them, and drawing one seed's settings and faults from their ranges.
 #pragma once
 
 #include <string>
@@ -17,23 +17,24 @@ namespace redoubt::sim {
 // kInvalidArgument with line and column of the first error; also for a value out of its range.
 Result<proto::Scenario> ParseScenario(const std::string& text);
 
-struct ResolvedFault {
-  proto::FaultKind kind = proto::FAULT_UNKNOWN;
-  bool enabled = false;
-  uint64_t interval_ns_mean = 0;
-  proto::Range duration_ms;  // drawn anew for each fault
-  proto::Range size;
-};
+// The same run without anything left to draw before it begins: every range is one value, and the
+// swarm's faults have become entries of the schedule, which is in order of time. Making it explicit
+// again changes nothing, so a stored one replays the run that it came from.
+proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed);
 
 struct ResolvedScenario {
   RunSettings run;
   SimOptions sim;
-  std::vector<ResolvedFault> swarm;
+  std::vector<proto::ScheduledFault> schedule;
   // "redo_bytes_per_s=120000 page_size=4096 ... faults=SERVER_POWER,PARTITION"
   std::string description;
 };
 
+// Makes the scenario explicit first.
 ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed);
+
+// When a scheduled fault fires, in nanoseconds from the run's beginning.
+uint64_t FireTimeNs(const proto::ScheduledFault& fault);
 
 uint64_t DrawRange(const proto::Range& range, SeededStream* stream);
 

@@ -56,6 +56,7 @@ SimWorld::SimWorld(const SimOptions& options, Trace* trace)
       trace_(trace),
       random_(options.seed),
       ties_(&random_, "schedule", 0),
+      callback_ties_(&random_, "schedule", 1),
       jitter_(&random_, "resume-jitter", 0),
       net_(std::make_unique<SimNet>(this, options.net)) {}
 
@@ -173,7 +174,7 @@ void SimWorld::At(int64_t when_ns, std::function<void()> callback) {
   event.time_ns = std::max(when_ns, now_ns());
   event.cause_seq = current_seq_;
   event.callback = std::move(callback);
-  queue_.Push(std::move(event), DrawTie());
+  queue_.Push(std::move(event), static_cast<uint32_t>(callback_ties_.Next()));
 }
 
 EventQueue::EventId SimWorld::PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,

@@ -129,6 +129,7 @@ class SimWorld {
   Trace* trace_;
   RandomRoot random_;
   SeededStream ties_;
+  SeededStream callback_ties_;  // of their own: a fault more or less leaves the resumes' order
   SeededStream jitter_;
   EventQueue queue_;
   std::vector<std::unique_ptr<Node>> nodes_;

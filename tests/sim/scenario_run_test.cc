@@ -110,21 +110,67 @@ TEST(ParseScenario, NamesThePlaceOfAnError) {
   EXPECT_NE(ParseScenario(text).status().message().find("page_size_log2"), std::string::npos);
 }
 
-// Switching one fault class off leaves the others' settings as they were.
-TEST(Resolve, FaultClassesDrawFromTheirOwnStreams) {
+// Small with two fault classes that are on in every seed.
+proto::Scenario SmallWithSwarm() {
   proto::Scenario scenario = Small();
-  for (const proto::FaultKind kind : {proto::SERVER_POWER, proto::PARTITION}) {
+  for (const proto::FaultKind kind : {proto::SERVER_POWER, proto::CONNECTION_LOSS}) {
     proto::SwarmFault* fault = scenario.add_swarm();
     fault->set_kind(kind);
     fault->set_enable_percent(100);
-    fault->mutable_interval_ms()->set_min(100);
-    fault->mutable_interval_ms()->set_max(10'000);
+    fault->mutable_interval_ms()->set_min(200);
+    fault->mutable_interval_ms()->set_max(600);
+    fault->mutable_duration_ms()->set_min(1);
+    fault->mutable_duration_ms()->set_max(100);
   }
+  return scenario;
+}
+
+std::vector<std::string> FaultsOf(const ResolvedScenario& resolved, proto::FaultKind kind) {
+  std::vector<std::string> faults;
+  for (const proto::ScheduledFault& fault : resolved.schedule) {
+    if (fault.kind() == kind) {
+      faults.push_back(fault.ShortDebugString());
+    }
+  }
+  return faults;
+}
+
+// Switching one fault class off leaves the others' faults and all settings as they were.
+TEST(Resolve, FaultClassesDrawFromTheirOwnStreams) {
+  proto::Scenario scenario = SmallWithSwarm();
   const ResolvedScenario both = Resolve(scenario, 5);
   scenario.mutable_swarm()->DeleteSubrange(0, 1);
   const ResolvedScenario one = Resolve(scenario, 5);
-  EXPECT_EQ(both.swarm[1].interval_ns_mean, one.swarm[0].interval_ns_mean);
+  EXPECT_GT(FaultsOf(one, proto::CONNECTION_LOSS).size(), 3U);
+  EXPECT_EQ(FaultsOf(both, proto::CONNECTION_LOSS), FaultsOf(one, proto::CONNECTION_LOSS));
+  EXPECT_GT(FaultsOf(both, proto::SERVER_POWER).size(), FaultsOf(one, proto::SERVER_POWER).size());
   EXPECT_EQ(both.run.begin_lsn, one.run.begin_lsn);
+}
+
+// A range that has one value leaves what the others draw as it was.
+TEST(Resolve, RangesDrawFromTheirOwnStreams) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_workload()->mutable_pages_per_space()->set_max(10'000);
+  scenario.mutable_workload()->mutable_spaces()->set_max(1'000);
+  const ResolvedScenario drawn = Resolve(scenario, 5);
+  scenario.mutable_workload()->mutable_spaces()->clear_max();
+  const ResolvedScenario fixed = Resolve(scenario, 5);
+  EXPECT_NE(drawn.run.spaces, fixed.run.spaces);
+  EXPECT_EQ(drawn.run.pages_per_space, fixed.run.pages_per_space);
+}
+
+// What was drawn, written down, is the same run: nothing is drawn a second time.
+TEST(Explicit, ReplaysTheRunThatDrewIt) {
+  const proto::Scenario scenario = SmallWithSwarm();
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    const proto::Scenario once = Explicit(scenario, seed);
+    EXPECT_EQ(once.swarm_size(), 0);
+    EXPECT_GT(once.schedule_size(), scenario.schedule_size());
+    EXPECT_EQ(once.DebugString(), Explicit(once, seed).DebugString());
+    RunOptions options;
+    options.seed = seed;
+    EXPECT_EQ(RunScenario(scenario, options).trace_hash, RunScenario(once, options).trace_hash);
+  }
 }
 
 }  // namespace
