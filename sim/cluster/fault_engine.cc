@@ -8,9 +8,9 @@ namespace redoubt::sim {
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
-constexpr int64_t kSecond = 1'000'000'000;
-constexpr uint32_t kSlowPpm = 300'000;
-constexpr uint32_t kStallPpm = 200'000;
+constexpr std::string_view kReadyLine = "ready at ";
+
+uint64_t AtLeastOne(uint64_t value) { return std::max<uint64_t>(value, 1); }
 
 }  // namespace
 
@@ -26,15 +26,65 @@ void FaultEngine::Later(uint64_t delay_ns, std::function<void()> action) {
 }
 
 void FaultEngine::Begin() {
+  healthy_disk_ = disk().options();
+  WatchServerDisk();
+  WatchServerLog();
   for (const proto::ScheduledFault& fault : resolved_->schedule) {
     streams_.emplace_back(&world_->random(), "fault-target", fault.draw());
   }
   for (size_t i = 0; i < streams_.size(); ++i) {
     const proto::ScheduledFault& fault = resolved_->schedule[i];
     Later(FireTimeNs(fault), [this, &fault, i] {
-      fired_count_ +=
-          Fire(fault.kind(), fault.duration_ms() * kMs, fault.size(), &streams_[i]) ? 1 : 0;
+      Fire(Shot{fault.kind(), fault.duration_ms() * kMs, fault.size(), fault.text(), &streams_[i]});
     });
+  }
+}
+
+void FaultEngine::Fire(const Shot& shot) {
+  world_->Record(kWorldNode, TraceKind::kFault, shot.duration_ns / kMs, shot.size,
+                 proto::FaultKind_Name(shot.kind));
+  const bool fired =
+      FireNode(shot) || FireDisk(shot) || FireDamage(shot) || FireNetwork(shot) || FireClock(shot);
+  fired_count_ += fired ? 1 : 0;
+}
+
+bool FaultEngine::FireNode(const Shot& shot) {
+  const NodeId server = cast_->server;
+  switch (shot.kind) {
+    case proto::SERVER_POWER:
+      return KillFor(server, KillKind::kPower, shot.duration_ns);
+    case proto::SERVER_KILL:
+      return KillFor(server, KillKind::kProcess, shot.duration_ns);
+    case proto::TAILER_KILL:
+      return KillFor(cast_->tailers.front(), KillKind::kProcess, shot.duration_ns);
+    case proto::READER_KILL:
+      return !cast_->readers.empty() &&
+             KillFor(cast_->readers[shot.stream->Below(cast_->readers.size())], KillKind::kProcess,
+                     shot.duration_ns);
+    case proto::SERVER_PAUSE:
+      world_->PauseNode(server, world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
+      return world_->IsUp(server);
+    case proto::NODE_PAUSE: {
+      const NodeId node = AnyNode(shot.stream);
+      world_->PauseNode(node, world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
+      return world_->IsUp(node);
+    }
+    case proto::SERVER_POWER_AT_OP:
+      triggers_.push_back({disk().op_count() + AtLeastOne(shot.size), {}, false, shot});
+      return false;  // counts when it happens
+    case proto::SERVER_POWER_AT_EVENT:
+      triggers_.push_back({0, shot.text, false, shot});
+      return false;
+    case proto::SERVER_POWER_IN_RECOVERY:
+      if (!world_->IsUp(server)) {
+        return false;
+      }
+      CutInRecovery(shot);
+      return true;
+    case proto::TAKE_OVER:
+      return TakeOver(shot.duration_ns);
+    default:
+      return false;
   }
 }
 
@@ -51,32 +101,6 @@ bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {
   return true;
 }
 
-bool FaultEngine::PowerAtOperation(uint64_t operations, uint64_t duration_ns) {
-  const NodeId server = cast_->server;
-  const uint64_t target = world_->DiskOf(server).op_count() + std::max<uint64_t>(operations, 1);
-  world_->DiskOf(server).SetObserver(
-      [this, server, target, duration_ns](FileOp, std::string_view path, uint64_t op_no) {
-        if (op_no == target && !calm_) {
-          world_->Record(server, TraceKind::kFault, op_no, 0, "power cut at " + std::string(path));
-          KillFor(server, KillKind::kPower, duration_ns);
-          ++fired_count_;
-        }
-      });
-  return false;  // counts when it happens
-}
-
-bool FaultEngine::OneWay(uint64_t duration_ns, SeededStream* stream) {
-  const uint64_t others = world_->node_count() - 1;
-  auto other = static_cast<NodeId>(stream->Below(others));
-  other += other >= cast_->server ? 1 : 0;
-  const bool to_server = stream->Below(2) == 0;
-  const NodeId from = to_server ? other : cast_->server;
-  const NodeId to = to_server ? cast_->server : other;
-  world_->net().SetLinkBlocked(from, to, true);
-  Later(duration_ns, [this, from, to] { world_->net().SetLinkBlocked(from, to, false); });
-  return true;
-}
-
 bool FaultEngine::TakeOver(uint64_t duration_ns) {
   const NodeId second = cast_->tailers.at(1);
   if (world_->IsUp(second)) {
@@ -88,71 +112,90 @@ bool FaultEngine::TakeOver(uint64_t duration_ns) {
   return true;
 }
 
-bool FaultEngine::Fire(proto::FaultKind kind, uint64_t duration_ns, uint64_t size,
-                       SeededStream* stream) {
-  const NodeId server = cast_->server;
-  world_->Record(kWorldNode, TraceKind::kFault, duration_ns / kMs, size,
-                 proto::FaultKind_Name(kind));
-  switch (kind) {
-    case proto::SERVER_POWER:
-      return KillFor(server, KillKind::kPower, duration_ns);
-    case proto::SERVER_KILL:
-      return KillFor(server, KillKind::kProcess, duration_ns);
-    case proto::TAILER_KILL:
-      return KillFor(cast_->tailers.front(), KillKind::kProcess, duration_ns);
-    case proto::READER_KILL:
-      return !cast_->readers.empty() &&
-             KillFor(cast_->readers[stream->Below(cast_->readers.size())], KillKind::kProcess,
-                     duration_ns);
-    case proto::CONNECTION_LOSS:
-      return world_->net().BreakOne(false, stream);
-    case proto::HALF_OPEN:
-      return world_->net().BreakOne(true, stream);
-    case proto::PARTITION:
-      world_->net().Isolate(server, true);
-      Later(duration_ns, [this, server] { world_->net().Isolate(server, false); });
-      return true;
-    case proto::ONE_WAY_PARTITION:
-      return OneWay(duration_ns, stream);
-    case proto::SLOW_NETWORK:
-      world_->net().SetSlow(kSlowPpm, static_cast<int64_t>(std::max<uint64_t>(size, 1) * kMs));
-      Later(duration_ns, [this] { world_->net().SetSlow(0, 0); });
-      return true;
-    case proto::SYNC_STALL:
-      world_->DiskOf(server).options().sync_stall_ppm = kStallPpm;
-      world_->DiskOf(server).options().sync_stall_ns =
-          static_cast<int64_t>(std::max<uint64_t>(size, 1) * kMs);
-      Later(duration_ns, [this, server] { world_->DiskOf(server).options().sync_stall_ppm = 0; });
-      return true;
-    case proto::SERVER_PAUSE:
-      world_->PauseNode(server, world_->now_ns() + static_cast<int64_t>(duration_ns));
-      return world_->IsUp(server);
-    case proto::SERVER_POWER_AT_OP:
-      return PowerAtOperation(size, duration_ns);
-    case proto::TAKE_OVER:
-      return TakeOver(duration_ns);
-    case proto::CLOCK_STEP: {
-      const auto range = static_cast<int64_t>(std::max<uint64_t>(size, 1));
-      const auto seconds = static_cast<int64_t>(stream->Below(static_cast<uint64_t>(2 * range)));
-      world_->SetWallOffset(server, (seconds - range) * kSecond);
-      return true;
+// The power goes; when the server has started again, a trigger waits for one of its first file
+// operations, and pulling that leads back here.
+void FaultEngine::CutInRecovery(const Shot& shot) {
+  world_->KillNode(cast_->server, KillKind::kPower, CrashPolicy::kSeeded);
+  Later(shot.duration_ns, [this, shot] {
+    if (world_->IsUp(cast_->server)) {
+      return;
     }
-    case proto::SYNC_ERROR:
-      world_->DiskOf(server).FailNext(FileOp::kSync, "", StatusCode::kIoError, 1);
-      return true;
-    default:
-      return false;
+    const uint64_t after = shot.stream->Between(1, AtLeastOne(shot.size));
+    triggers_.push_back({disk().op_count() + after, {}, true, shot});
+    cast_->start(cast_->server);
+  });
+}
+
+void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
+  if (calm_ || !world_->IsUp(cast_->server) || (trigger.in_recovery && server_ready_)) {
+    return;
   }
+  world_->Record(cast_->server, TraceKind::kFault, trigger.op_no, 0,
+                 "power cut at " + std::string(why));
+  ++fired_count_;
+  if (trigger.in_recovery) {
+    CutInRecovery(trigger.shot);
+  } else {
+    KillFor(cast_->server, KillKind::kPower, trigger.shot.duration_ns);
+  }
+}
+
+void FaultEngine::WatchServerDisk() {
+  disk().SetObserver([this](FileOp, std::string_view path, uint64_t op_no) {
+    for (size_t i = 0; i < triggers_.size(); ++i) {
+      if (triggers_[i].op_no == op_no) {
+        const Trigger trigger = triggers_[i];
+        triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
+        Pull(trigger, path);
+        return;
+      }
+    }
+  });
+}
+
+void FaultEngine::WatchServerLog() {
+  world_->SetLogObserver([this](NodeId node, std::string_view line) {
+    if (node != cast_->server) {
+      return;
+    }
+    if (line.find(kReadyLine) != line.npos) {
+      server_ready_ = true;
+    }
+    for (size_t i = 0; i < triggers_.size(); ++i) {
+      if (!triggers_[i].text.empty() && line.find(triggers_[i].text) != line.npos) {
+        const Trigger trigger = triggers_[i];
+        triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
+        Pull(trigger, line);
+        return;
+      }
+    }
+  });
+}
+
+NodeId FaultEngine::AnyNode(SeededStream* stream) const {
+  std::vector<NodeId> nodes = cast_->readers;
+  nodes.push_back(cast_->server);
+  nodes.push_back(cast_->tailers.front());
+  return nodes[stream->Below(nodes.size())];
 }
 
 void FaultEngine::CalmDown() {
   calm_ = true;
-  world_->DiskOf(cast_->server).SetObserver(nullptr);
-  world_->DiskOf(cast_->server).options().sync_stall_ppm = 0;
+  triggers_.clear();
+  disk().SetObserver(nullptr);
+  world_->SetLogObserver(nullptr);
+  disk().options() = healthy_disk_;
+  disk().ClearFaults();
   world_->net().SetSlow(0, 0);
   world_->net().HealAll();
+  for (NodeId node = 0; node < world_->node_count(); ++node) {
+    world_->SetClockDrift(node, 0);
+  }
   for (size_t i = 1; i < cast_->tailers.size(); ++i) {
     world_->KillNode(cast_->tailers[i], KillKind::kProcess, CrashPolicy::kAll);
+  }
+  if (disk().error_count() > disk_errors_over_) {
+    world_->KillNode(cast_->server, KillKind::kProcess, CrashPolicy::kAll);
   }
   std::vector<NodeId> wanted = cast_->readers;
   wanted.push_back(cast_->server);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proto/scenario.pb.h"
@@ -26,6 +27,10 @@ struct Cast {
   std::vector<NodeId> readers;
   // Starts a node that is down.
   std::function<void(NodeId)> start;
+  // Prepares the server's empty disk, as an installation does.
+  std::function<void()> install;
+  // Synced bytes were damaged: what follows may be lost.
+  std::function<void()> damaged;
 };
 
 class FaultEngine {
@@ -34,24 +39,62 @@ class FaultEngine {
   FaultEngine(SimWorld* world, const Cast* cast, const ResolvedScenario* resolved);
 
   void Begin();
-  // No further fault; links healed, disks and network fast, every node of the cast up again (second
-  // tailers excepted).
+  // No further fault; links healed, disks and network fast, clocks steady, every node of the cast
+  // up again (second tailers excepted). Damage at rest stays.
   void CalmDown();
   uint64_t fired_count() const { return fired_count_; }
 
  private:
-  // True when it had an effect.
-  bool Fire(proto::FaultKind kind, uint64_t duration_ns, uint64_t size, SeededStream* stream);
+  // One fault that is to happen now.
+  struct Shot {
+    proto::FaultKind kind = proto::FAULT_UNKNOWN;
+    uint64_t duration_ns = 0;
+    uint64_t size = 0;
+    std::string text;
+    SeededStream* stream = nullptr;
+  };
+  // A power cut of the server that waits for its moment.
+  struct Trigger {
+    uint64_t op_no = 0;        // this file operation, or
+    std::string text;          // this in a line of the log
+    bool in_recovery = false;  // and then only before the server is ready
+    Shot shot;
+  };
+
+  void Fire(const Shot& shot);
+  // True when it had an effect. One function a family of kinds; false also for other kinds.
+  bool FireNode(const Shot& shot);
+  bool FireDisk(const Shot& shot);
+  bool FireDamage(const Shot& shot);
+  bool FireNetwork(const Shot& shot);
+  bool FireClock(const Shot& shot);
+
   bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns);
-  bool PowerAtOperation(uint64_t operations, uint64_t duration_ns);
-  bool OneWay(uint64_t duration_ns, SeededStream* stream);
   bool TakeOver(uint64_t duration_ns);
+  bool WipeServer(const Shot& shot);
+  bool SwapDisks(const Shot& shot);
+  void CutInRecovery(const Shot& shot);
+  void Pull(const Trigger& trigger, std::string_view why);
+  void RestartAfterDiskError(const Shot& shot);
+  bool OneWay(const Shot& shot);
+  bool SlowLink(const Shot& shot);
+  bool SwizzleClog(const Shot& shot);
+  bool RandomSplit(const Shot& shot);
+  NodeId AnyNode(SeededStream* stream) const;
+  void WatchServerDisk();
+  void WatchServerLog();
   void Later(uint64_t delay_ns, std::function<void()> action);
+  SimDisk& disk() { return world_->DiskOf(cast_->server); }
 
   SimWorld* world_;
   const Cast* cast_;
   const ResolvedScenario* resolved_;
   std::vector<SeededStream> streams_;  // of each scheduled fault
+  std::vector<Trigger> triggers_;
+  DiskOptions healthy_disk_;
+  bool server_ready_ = false;
+  // Injected disk errors that a restart of the server has left behind.
+  uint64_t disk_errors_over_ = 0;
   bool calm_ = false;
   uint64_t fired_count_ = 0;
 };

@@ -66,7 +66,7 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   context_->order.Observe(ticket, seen);
   context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
   if (!state.ingest_error().empty()) {
-    context_->findings.Report("C2", "ingest stopped: " + state.ingest_error());
+    context_->findings.ReportLoss("C2", "ingest stopped: " + state.ingest_error());
   }
   co_return Status::Ok();
 }
@@ -90,9 +90,9 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
     }
     context_->content.Check(answer);
   } else if (!IsTrouble(status)) {
-    context_->findings.Report("C2", "page " + ToString(page) + " at LSN " +
-                                        std::to_string(read_lsn.value()) +
-                                        " cannot be read: " + status.ToString());
+    context_->findings.ReportLoss("C2", "page " + ToString(page) + " at LSN " +
+                                            std::to_string(read_lsn.value()) +
+                                            " cannot be read: " + status.ToString());
   }
 }
 
@@ -102,8 +102,8 @@ Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
       co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
   if (!results.ok()) {
     if (!IsTrouble(results.status())) {
-      context_->findings.Report("C2", "read at LSN " + std::to_string(read_lsn.value()) +
-                                          " was refused: " + results.status().ToString());
+      context_->findings.ReportLoss("C2", "read at LSN " + std::to_string(read_lsn.value()) +
+                                              " was refused: " + results.status().ToString());
     }
     co_return results.status();
   }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/server_program.h"
 
+#include <string>
 #include <utility>
 
 #include "pageserver/storage/memory_kv_store.h"
 
 namespace redoubt::sim {
 namespace {
+
+constexpr int64_t kRestartNs = 300'000'000;
 
 PageServerOptions OptionsFor(const RunSettings& settings) {
   PageServerOptions options;
@@ -25,21 +28,40 @@ PageServerOptions OptionsFor(const RunSettings& settings) {
 }  // namespace
 
 ServerProgram::ServerProgram(Runtime* runtime, RunContext* context)
-    : runtime_(runtime), context_(context) {
-  server_ = std::make_unique<PageServer>(runtime, OptionsFor(context->settings));
-}
+    : runtime_(runtime), context_(context) {}
 
-Task<void> ServerProgram::Run() {
+// The server and every volume of it.
+Task<Status> ServerProgram::Start() {
+  server_ = std::make_unique<PageServer>(runtime_, OptionsFor(context_->settings));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
-    context_->findings.Report("C1", "the server cannot start: " + status.ToString());
-    co_return;
+    co_return status.WithContext("the server cannot start");
   }
   for (const VolumeRegistry::Listed& volume : server_->volumes().List()) {
     if (!volume.failure.ok()) {
-      context_->findings.Report(
-          "C1", "volume " + volume.settings->name + " cannot start: " + volume.failure.ToString());
+      co_return volume.failure.WithContext("volume " + volume.settings->name + " cannot start");
     }
+  }
+  co_return Status::Ok();
+}
+
+Task<void> ServerProgram::Run() {
+  const SimDisk& disk = context_->world->DiskOf(context_->world->FindNode(kServerName));
+  while (true) {
+    const uint64_t errors_before = disk.error_count();
+    const Status status = co_await Start();
+    if (status.ok()) {
+      break;
+    }
+    runtime_->log->Error(status.ToString());
+    const bool passes = status.code() == StatusCode::kNoSpace || disk.error_count() > errors_before;
+    if (!passes) {
+      // What is damaged stays; the rest of the server is up.
+      context_->findings.ReportLoss("C1", status.ToString());
+      break;
+    }
+    co_await server_->Stop();
+    co_await runtime_->scheduler->Sleep(Duration(kRestartNs));
   }
   runtime_->log->Info("ready at " + server_->address());
 }

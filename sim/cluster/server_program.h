@@ -14,15 +14,18 @@ namespace redoubt::sim {
 
 // Where the server keeps its data; the directory is made when the machine is installed.
 inline constexpr char kServerDataDir[] = "/srv/redoubt";
+// The machine's.
+inline constexpr char kServerName[] = "server";
 
 class ServerProgram : public NodeProgram {
  public:
   ServerProgram(Runtime* runtime, RunContext* context);
-  // Starts the server; tries again when its disk has failed. A server that cannot start on what a
-  // crash left is a finding.
+  // Starts the server; tries again, as whoever looks after it would, while its disk is full or has
+  // just failed. A server that cannot start on what a crash left is a finding.
   Task<void> Run() override;
 
  private:
+  Task<Status> Start();
   Runtime* runtime_;
   RunContext* context_;
   std::unique_ptr<PageServer> server_;

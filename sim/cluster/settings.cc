@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 // Of the swarm's faults in one run: keeps a stored schedule readable. The earliest stay.
 constexpr size_t kSwarmFaultsMax = 800;
+// Machines that were switched on up to a year ago.
+constexpr int64_t kClockOriginNsMax = 365LL * 86'400 * 1'000'000'000;
 
 // Keeps the first message of the text parser.
 class FirstError : public google::protobuf::io::ErrorCollector {
@@ -36,6 +38,42 @@ Status CheckRange(const proto::Range& range, uint64_t low, uint64_t high, std::s
   if (range.min() < low || max > high || range.min() > max) {
     return InvalidArgument(std::string(name) + " must lie within " + std::to_string(low) + " .. " +
                            std::to_string(high));
+  }
+  return Status::Ok();
+}
+
+// With one server there is one copy of what was synced: whoever takes it away loses data by nature.
+bool NeedsBeyondBudget(proto::FaultKind kind) {
+  switch (kind) {
+    case proto::SERVER_WIPE:
+    case proto::DISK_SWAP:
+    case proto::LATENT_SECTOR:
+    case proto::BIT_ROT:
+    case proto::LOST_WRITE:
+    case proto::MISDIRECTED_WRITE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64_t size_max,
+                  const std::string& text) {
+  const std::string name = proto::FaultKind_Name(kind);
+  if (kind == proto::FAULT_UNKNOWN) {
+    return InvalidArgument("a fault needs a kind");
+  }
+  if (kind == proto::TAKE_OVER && scenario.topology().tailers() < 2) {
+    return InvalidArgument("TAKE_OVER needs a second tailer");
+  }
+  if (kind == proto::SERVER_POWER_AT_EVENT && text.empty()) {
+    return InvalidArgument(name + " needs a text");
+  }
+  if (kind == proto::CLOCK_DRIFT && size_max > SimClock::kDriftPpmMax) {
+    return InvalidArgument(name + ": size is at most " + std::to_string(SimClock::kDriftPpmMax));
+  }
+  if (NeedsBeyondBudget(kind) && !scenario.beyond_budget()) {
+    return InvalidArgument(name + " damages the only copy: the scenario needs beyond_budget");
   }
   return Status::Ok();
 }
@@ -60,12 +98,14 @@ Status CheckScenario(const proto::Scenario& scenario) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
   }
   for (const proto::SwarmFault& fault : scenario.swarm()) {
-    if (fault.kind() == proto::FAULT_UNKNOWN || fault.interval_ms().min() == 0) {
-      return InvalidArgument("swarm: a fault needs a kind and an interval");
+    if (fault.interval_ms().min() == 0) {
+      return InvalidArgument("swarm: a fault needs an interval");
     }
-    if (fault.kind() == proto::TAKE_OVER && scenario.topology().tailers() < 2) {
-      return InvalidArgument("swarm: TAKE_OVER needs a second tailer");
-    }
+    const uint64_t size_max = std::max(fault.size().min(), fault.size().max());
+    REDOUBT_RETURN_IF_ERROR(CheckFault(scenario, fault.kind(), size_max, fault.text()));
+  }
+  for (const proto::ScheduledFault& fault : scenario.schedule()) {
+    REDOUBT_RETURN_IF_ERROR(CheckFault(scenario, fault.kind(), fault.size(), fault.text()));
   }
   return Status::Ok();
 }
@@ -113,6 +153,7 @@ std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, ui
     fault.set_at_ns(static_cast<uint32_t>(at_ns % kMs));
     fault.set_duration_ms(DrawRange(swarm.duration_ms(), &stream));
     fault.set_size(DrawRange(swarm.size(), &stream));
+    fault.set_text(swarm.text());
     fault.set_draw((static_cast<uint64_t>(swarm.kind()) << 32) | (faults.size() + 1));
     faults.push_back(std::move(fault));
     at_ns += std::max<uint64_t>(stream.Exponential(interval_ns), 1);
@@ -198,6 +239,7 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
       Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
   SimOptions& sim = resolved.sim;
   sim.seed = seed;
+  sim.clock_origin_ns_max = kClockOriginNsMax;
   SeededStream jitter(&root, "jitter-config", 0);
   sim.resume_jitter_ppm = static_cast<uint32_t>(jitter.Below(3) * 5'000);
   sim.net.latency_ns_mean =

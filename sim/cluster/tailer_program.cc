@@ -48,7 +48,7 @@ Task<Status> TailerProgram::EnsureVolume(VolumeClient* client) {
       co_await client->VolumeCreate(std::move(request), In(kRpcDeadlineNs));
   if (answer.ok()) {
     if (created_before) {
-      context_->findings.Report("C1", "the volume was created before and has vanished");
+      context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
     }
     context_->volume_created = true;
     co_return Status::Ok();
@@ -61,6 +61,7 @@ Task<Status> TailerProgram::BeginLog(LogWriter* writer, VolumeClient* client,
                                      LogPosition position) {
   const Lsn begin = context_->model.begin_lsn();
   if (position.end == Lsn()) {
+    context_->horizon_set = false;
     std::string reason = "first start";
     const Status started = co_await writer->StartAt(begin, std::move(reason), In(kRpcDeadlineNs));
     if (!started.ok()) {
@@ -101,7 +102,7 @@ Task<Status> TailerProgram::Serve() {
     const Result<LogPosition> position = co_await writer.Start(Epoch(0), In(kRpcDeadlineNs));
     status = position.status();
     if (status.code() == StatusCode::kNotFound && context_->volume_created) {
-      context_->findings.Report("C1", "the volume was created before and has vanished");
+      context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
     }
     if (position.ok()) {
       ++context_->writer_count;

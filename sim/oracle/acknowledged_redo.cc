@@ -9,7 +9,7 @@ void AcknowledgedRedo::Acknowledged(Lsn lsn) { acknowledged_ = std::max(acknowle
 
 void AcknowledgedRedo::ServerEnd(Lsn end, Lsn acknowledged_before, std::string_view source) {
   if (end < acknowledged_before) {
-    findings_->Report(
+    findings_->ReportLoss(
         "C1", std::string(source) + ": the log ends at " + std::to_string(end.value()) + ", but " +
                   std::to_string(acknowledged_before.value()) + " was acknowledged as durable");
   }

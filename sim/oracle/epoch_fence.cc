@@ -8,17 +8,17 @@ namespace redoubt::sim {
 
 void EpochFence::Promised(Epoch epoch, Lsn end) {
   if (promised_.contains(epoch)) {
-    findings_->Report("C5", "epoch " + std::to_string(epoch.value()) + " was given out twice");
+    findings_->ReportLoss("C5", "epoch " + std::to_string(epoch.value()) + " was given out twice");
   }
   promised_[epoch] = end;
   // The answers of two Prepares may overtake each other; the log's end belongs to the epoch, not to
   // the moment of the answer.
   for (const auto& [older, lsn] : acknowledged_) {
     if (older < epoch && lsn > end) {
-      findings_->Report("C5", "epoch " + std::to_string(epoch.value()) + " starts at " +
-                                  std::to_string(end.value()) + ", but epoch " +
-                                  std::to_string(older.value()) + " was told that " +
-                                  std::to_string(lsn.value()) + " is durable");
+      findings_->ReportLoss("C5", "epoch " + std::to_string(epoch.value()) + " starts at " +
+                                      std::to_string(end.value()) + ", but epoch " +
+                                      std::to_string(older.value()) + " was told that " +
+                                      std::to_string(lsn.value()) + " is durable");
     }
   }
 }
@@ -26,10 +26,10 @@ void EpochFence::Promised(Epoch epoch, Lsn end) {
 void EpochFence::Acknowledged(Epoch epoch, Lsn lsn) {
   const auto newer = promised_.upper_bound(epoch);
   if (newer != promised_.end() && lsn > newer->second) {
-    findings_->Report("C5", "epoch " + std::to_string(epoch.value()) + " was acknowledged up to " +
-                                std::to_string(lsn.value()) + " although epoch " +
-                                std::to_string(newer->first.value()) + " holds the log from " +
-                                std::to_string(newer->second.value()));
+    findings_->ReportLoss("C5", "epoch " + std::to_string(epoch.value()) +
+                                    " was acknowledged up to " + std::to_string(lsn.value()) +
+                                    " although epoch " + std::to_string(newer->first.value()) +
+                                    " holds the log from " + std::to_string(newer->second.value()));
   }
   Lsn& highest = acknowledged_[epoch];
   highest = std::max(highest, lsn);

@@ -3,6 +3,7 @@
 // Where checkers report what must not be. A run has one; it keeps the first few findings in order.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -33,12 +34,26 @@ class Findings {
       all_.push_back(std::move(finding));
     }
   }
+  // Something that was promised is gone, and whoever asks is told so. A finding too, unless faults
+  // have taken away the only copy of it (AllowLoss).
+  void ReportLoss(std::string_view checker, std::string what) {
+    if (loss_allowed_) {
+      ++loss_count_;
+    } else {
+      Report(checker, std::move(what));
+    }
+  }
+  void AllowLoss() { loss_allowed_ = true; }
+  bool loss_allowed() const { return loss_allowed_; }
+  uint64_t loss_count() const { return loss_count_; }
   bool empty() const { return all_.empty(); }
   const std::vector<Finding>& all() const { return all_; }
 
  private:
   std::function<void(const Finding&)> observer_;
   std::vector<Finding> all_;
+  bool loss_allowed_ = false;
+  uint64_t loss_count_ = 0;
 };
 
 }  // namespace redoubt::sim

@@ -7,9 +7,9 @@ namespace redoubt::sim {
 
 void LsnOrder::Compare(std::string_view name, Lsn before, Lsn now) {
   if (now < before) {
-    findings_->Report("C4", std::string(name) + " LSN went back from " +
-                                std::to_string(before.value()) + " to " +
-                                std::to_string(now.value()));
+    findings_->ReportLoss("C4", std::string(name) + " LSN went back from " +
+                                    std::to_string(before.value()) + " to " +
+                                    std::to_string(now.value()));
   }
 }
 

@@ -23,6 +23,8 @@ class EventQueue {
 
   struct Event {
     int64_t time_ns = 0;
+    // What the node's clock has to show; 0: a clock that has become slower does not matter.
+    int64_t local_due_ns = 0;
     uint64_t seq = 0;
     uint64_t cause_seq = 0;
     NodeId node = kWorldNode;

@@ -54,7 +54,8 @@ SimDisk::SimDisk(const DiskOptions& options, RandomRoot* random, uint64_t entity
     : options_(options),
       latency_(random, "disk-latency", entity),
       errors_(random, "disk-error", entity),
-      crashes_(random, "disk-crash", entity) {
+      crashes_(random, "disk-crash", entity),
+      misdirections_(random, "disk-misdirection", entity) {
   Wipe();
 }
 
@@ -62,6 +63,7 @@ void SimDisk::Wipe() {
   inodes_.clear();
   journal_.clear();
   used_bytes_ = 0;
+  armed_.reset();
   inodes_[kRoot].is_directory = true;
   next_inode_ = std::max(next_inode_, kRoot + 1);
 }
@@ -106,10 +108,15 @@ InodeId SimDisk::NewInode(bool is_directory) {
 void SimDisk::EditNames(std::vector<NameEdit> edits) {
   for (const NameEdit& edit : edits) {
     Inode& directory = Get(edit.directory);
+    const auto before = directory.entries.find(edit.name);
+    if (before != directory.entries.end()) {
+      Get(before->second).unlinked = true;
+    }
     if (edit.inode == 0) {
       directory.entries.erase(edit.name);
     } else {
       directory.entries[edit.name] = edit.inode;
+      Get(edit.inode).unlinked = false;
     }
   }
   journal_.push_back(NameOp{next_seq_++, std::move(edits)});
@@ -140,6 +147,9 @@ void SimDisk::Close(InodeId inode) {
   Inode& node = Get(inode);
   REDOUBT_CHECK(node.open_count > 0);
   --node.open_count;
+  if (node.open_count == 0 && node.unlinked) {
+    CollectGarbage();
+  }
 }
 
 Result<std::vector<DirectoryEntry>> SimDisk::List(std::string_view path) const {
@@ -240,6 +250,7 @@ size_t SimDisk::Read(InodeId inode, uint64_t offset, MutableByteView into) const
   }
   const size_t count = std::min<size_t>(into.size(), content.size() - offset);
   std::copy_n(content.begin() + static_cast<ptrdiff_t>(offset), count, into.begin());
+  ShowDamage(Get(inode), offset, into.first(count));
   return count;
 }
 
@@ -265,7 +276,10 @@ Status SimDisk::Write(InodeId inode, uint64_t offset, ByteView bytes) {
   REDOUBT_CHECK(!node.is_directory);
   const uint64_t end = offset + bytes.size();
   const uint64_t growth = end > node.content.size() ? end - node.content.size() : 0;
-  if (used_bytes_ + growth > options_.capacity_bytes) {
+  if (growth > 0 && used_bytes_ + growth > options_.capacity_bytes) {
+    FreeSpace();
+  }
+  if (growth > 0 && used_bytes_ + growth > options_.capacity_bytes) {
     return Status(StatusCode::kNoSpace, "no space left on the simulated disk");
   }
   used_bytes_ += growth;
@@ -277,7 +291,8 @@ Status SimDisk::Write(InodeId inode, uint64_t offset, ByteView bytes) {
 Status SimDisk::Truncate(InodeId inode, uint64_t size) {
   Inode& node = Get(inode);
   REDOUBT_CHECK(!node.is_directory);
-  if (used_bytes_ - node.content.size() + size > options_.capacity_bytes) {
+  if (size > node.content.size() &&
+      used_bytes_ - node.content.size() + size > options_.capacity_bytes) {
     return Status(StatusCode::kNoSpace, "no space left on the simulated disk");
   }
   used_bytes_ = used_bytes_ - node.content.size() + size;
@@ -294,8 +309,19 @@ void SimDisk::PromoteFile(InodeId inode, uint64_t mark) {
   Inode& node = found->second;
   size_t count = 0;
   while (count < node.pending.size() && node.pending[count].seq < mark) {
-    ApplyData(node.pending[count], &node.durable);
-    ++count;
+    const DataOp& op = node.pending[count++];
+    const std::optional<std::string> path = op.truncate ? std::nullopt : ArmedPath(inode);
+    if (!path.has_value()) {
+      ApplyDurable(op, &node);
+      continue;
+    }
+    const DamageKind kind = armed_->kind;
+    armed_.reset();
+    damage_log_.push_back(DamageSpot{kind, *path, op.offset});
+    LoseWrite(op, &node);
+    if (kind == DamageKind::kMisdirected) {
+      Misdirect(op, inode);
+    }
   }
   node.pending.erase(node.pending.begin(), node.pending.begin() + static_cast<ptrdiff_t>(count));
 }
@@ -360,6 +386,12 @@ void SimDisk::FailNext(FileOp op, std::string path_part, StatusCode code, uint32
   rules_.push_back(FaultRule{op, std::move(path_part), code, count});
 }
 
+void SimDisk::ClearFaults() {
+  rules_.clear();
+  armed_.reset();
+  stalled_until_ns_ = 0;
+}
+
 void SimDisk::SetErrorRates(uint32_t read_ppm, uint32_t write_ppm, uint32_t sync_ppm) {
   options_.read_error_ppm = read_ppm;
   options_.write_error_ppm = write_ppm;
@@ -379,6 +411,7 @@ Status SimDisk::CheckFault(FileOp op, std::string_view path) {
   for (FaultRule& rule : rules_) {
     if (rule.remaining > 0 && rule.op == op && path.find(rule.path_part) != path.npos) {
       --rule.remaining;
+      ++error_count_;
       return Status(rule.code,
                     "injected " + std::string(FileOpName(op)) + " error on " + std::string(path));
     }
@@ -392,6 +425,7 @@ Status SimDisk::CheckFault(FileOp op, std::string_view path) {
     ppm = options_.sync_error_ppm;
   }
   if (errors_.Chance(ppm)) {
+    ++error_count_;
     return IoError("injected " + std::string(FileOpName(op)) + " error on " + std::string(path));
   }
   return Status::Ok();

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,23 @@ enum class FileOp : uint8_t {
 };
 std::string_view FileOpName(FileOp op);
 
+// What a device does to bytes that a sync had made durable. Damage lies in whole sectors over the
+// durable image, which keeps the right bytes; what is in the page cache hides it; a write of a
+// whole sector ends it.
+enum class DamageKind : uint8_t {
+  kUnreadable,   // reading the sector fails, for ever
+  kBitFlip,      // one bit of the sector is the other way round
+  kLostWrite,    // a synced write never reached the medium: its sectors show what was there before
+  kMisdirected,  // the same, and the write lies over other synced sectors instead
+};
+std::string_view DamageKindName(DamageKind kind);
+
+struct DamageSpot {
+  DamageKind kind = DamageKind::kUnreadable;
+  std::string path;
+  uint64_t offset = 0;  // of the first damaged byte
+};
+
 struct DiskOptions {
   uint64_t capacity_bytes = uint64_t{64} << 30;
   int64_t read_ns_mean = 60'000;
@@ -69,6 +87,8 @@ struct DiskOptions {
   uint32_t read_error_ppm = 0;
   uint32_t write_error_ppm = 0;
   uint32_t sync_error_ppm = 0;
+  // An episode: every operation takes so many times as long.
+  uint32_t slowdown = 1;
   // Planted bugs: what a server that forgets to sync would look like from its disk.
   bool sync_answers_early = false;
   bool directory_sync_does_nothing = false;
@@ -93,11 +113,13 @@ class SimDisk {
   // The inode of a directory, for SyncDirectory. kNotFound.
   Result<InodeId> FindDirectory(std::string_view path) const;
 
-  // --- Data.
+  // --- Data. Read shows damage, FindBadSector says whether the device would rather fail.
   size_t Read(InodeId inode, uint64_t offset, MutableByteView into) const;
   Status Write(InodeId inode, uint64_t offset, ByteView bytes);
   Status Truncate(InodeId inode, uint64_t size);
   uint64_t Size(InodeId inode) const;
+  // The offset of the first unreadable sector that a read of `count` bytes at `offset` needs.
+  std::optional<uint64_t> FindBadSector(InodeId inode, uint64_t offset, uint64_t count) const;
 
   // --- Durability. A sync covers what was pending when it began: it takes the mark then, and
   // promotes up to the mark when it ends.
@@ -121,10 +143,27 @@ class SimDisk {
   // --- Faults.
   // The next `count` operations `op` on a path that contains `path_part` fail with `code`.
   void FailNext(FileOp op, std::string path_part, StatusCode code, uint32_t count);
+  // Forgets what FailNext and DamageNextWrite ask for and has not happened yet; ends a stall.
+  void ClearFaults();
   // Asked before every operation; kOk lets it pass. Counts the operation.
   Status CheckFault(FileOp op, std::string_view path);
   void SetErrorRates(uint32_t read_ppm, uint32_t write_ppm, uint32_t sync_ppm);
+  // Space is used by what the files show; it comes back when a file shrinks, or when it is removed
+  // and closed.
   void SetCapacity(uint64_t bytes) { options_.capacity_bytes = bytes; }
+  // The device answers nothing before `until_ns` (of the world).
+  void StallUntil(int64_t until_ns);
+  int64_t stalled_until_ns() const { return stalled_until_ns_; }
+  // Damages one synced sector, drawn by `stream`, of the files whose path contains `path_part`.
+  // kUnreadable and kBitFlip only. Nothing when there is no whole synced sector.
+  std::optional<DamageSpot> DamageSector(DamageKind kind, std::string_view path_part,
+                                         SeededStream* stream);
+  // The next sync that has a write of such a file to promote loses it, or misdirects it.
+  void DamageNextWrite(DamageKind kind, std::string path_part);
+  // Everything that was damaged so far, healed or not.
+  const std::vector<DamageSpot>& damage_log() const { return damage_log_; }
+  // Injected errors that were answered so far.
+  uint64_t error_count() const { return error_count_; }
   // Called with every operation after it was counted: crash-at-operation triggers.
   void SetObserver(std::function<void(FileOp, std::string_view path, uint64_t op_no)> observer);
   uint64_t op_count() const { return op_count_; }
@@ -141,14 +180,20 @@ class SimDisk {
     uint64_t offset = 0;  // truncate: the new size
     Bytes bytes;
   };
+  struct SectorDamage {
+    bool unreadable = false;
+    Bytes shown;  // one sector, unless unreadable
+  };
   struct Inode {
     bool is_directory = false;
+    bool unlinked = false;  // its last name went, perhaps not durably
     uint32_t open_count = 0;
     Bytes content;  // files: as shown
     Bytes durable;
     std::vector<DataOp> pending;
     // A failed sync: what is shown is not what the durable image and the pending operations make.
     bool lost_writes = false;
+    std::map<uint64_t, SectorDamage> damage;  // by sector number
     // Directories: as shown, and durable.
     std::map<std::string, InodeId, std::less<>> entries;
     std::map<std::string, InodeId, std::less<>> durable_entries;
@@ -181,8 +226,17 @@ class SimDisk {
   void EditNames(std::vector<NameEdit> edits);
   void ApplyDurable(const NameOp& op);
   static void ApplyData(const DataOp& op, Bytes* image);
+  // The same to the durable image, and what it does to damage there.
+  static void ApplyDurable(const DataOp& op, Inode* inode);
+  static bool IsCached(const Inode& inode, uint64_t sector);
+  static void ShowDamage(const Inode& inode, uint64_t offset, MutableByteView bytes);
+  void LoseWrite(const DataOp& op, Inode* inode);
+  void Misdirect(const DataOp& op, InodeId from);
+  std::optional<std::string> ArmedPath(InodeId inode) const;
+  std::map<std::string, InodeId> FilesBelow(InodeId directory, const std::string& prefix) const;
+  void FreeSpace();
   void CrashData(CrashPolicy policy, uint64_t cut_seq, Inode* inode, CrashReport* report);
-  void CrashPieces(const DataOp& op, uint64_t unit, bool torn, Bytes* image, CrashReport* report);
+  void CrashPieces(const DataOp& op, uint64_t unit, bool torn, Inode* inode, CrashReport* report);
   void CrashNames(CrashPolicy policy, uint64_t cut_seq, CrashReport* report);
   void CollectGarbage();
   void RecountUsed();
@@ -191,6 +245,7 @@ class SimDisk {
   SeededStream latency_;
   SeededStream errors_;
   SeededStream crashes_;
+  SeededStream misdirections_;
   std::map<InodeId, Inode> inodes_;
   std::vector<NameOp> journal_;
   std::vector<FaultRule> rules_;
@@ -199,6 +254,10 @@ class SimDisk {
   uint64_t next_seq_ = 1;
   uint64_t op_count_ = 0;
   uint64_t used_bytes_ = 0;
+  uint64_t error_count_ = 0;
+  int64_t stalled_until_ns_ = 0;
+  std::optional<DamageSpot> armed_;  // its path is a part of one
+  std::vector<DamageSpot> damage_log_;
 };
 
 }  // namespace redoubt::sim

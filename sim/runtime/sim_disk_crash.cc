@@ -44,7 +44,7 @@ std::string_view CrashPolicyName(CrashPolicy policy) {
 }
 
 // The write cut into units at multiples of `unit` in the file; each survives or not by itself.
-void SimDisk::CrashPieces(const DataOp& op, uint64_t unit, bool torn, Bytes* image,
+void SimDisk::CrashPieces(const DataOp& op, uint64_t unit, bool torn, Inode* inode,
                           CrashReport* report) {
   bool any = false;
   uint64_t done = 0;
@@ -67,7 +67,7 @@ void SimDisk::CrashPieces(const DataOp& op, uint64_t unit, bool torn, Bytes* ima
         byte = static_cast<uint8_t>(crashes_.Next());
       }
     }
-    ApplyData(piece, image);
+    ApplyDurable(piece, inode);
   }
   report->survived_count += any ? 1 : 0;
 }
@@ -92,7 +92,7 @@ void SimDisk::CrashData(CrashPolicy policy, uint64_t cut_seq, Inode* inode, Cras
           whole = crashes_.Chance(kHalf);
         } else {
           CrashPieces(op, policy == CrashPolicy::kTorn ? kSectorBytes : kBlockBytes,
-                      policy == CrashPolicy::kTorn, &inode->durable, report);
+                      policy == CrashPolicy::kTorn, inode, report);
         }
         break;
       case CrashPolicy::kSeeded:
@@ -101,7 +101,7 @@ void SimDisk::CrashData(CrashPolicy policy, uint64_t cut_seq, Inode* inode, Cras
     }
     if (whole) {
       ++report->survived_count;
-      ApplyData(op, &inode->durable);
+      ApplyDurable(op, inode);
     }
   }
   if (!inode->pending.empty() || inode->lost_writes) {

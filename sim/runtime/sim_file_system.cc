@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sim/runtime/sim_file_system.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "sim/runtime/sim_world.h"
@@ -51,7 +53,8 @@ int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes) {
     const int64_t mean = op == FileOp::kRead ? options.read_ns_mean : options.write_ns_mean;
     cost += static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(mean)));
   }
-  return cost;
+  const int64_t stalled_ns = disk_->stalled_until_ns() - self_.world->now_ns();
+  return cost * options.slowdown + std::max<int64_t>(stalled_ns, 0);
 }
 
 Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
@@ -141,6 +144,10 @@ Task<Result<size_t>> SimFile::ReadAt(uint64_t offset, MutableByteView into) {
   co_await files_->Latency(FileOp::kRead, into.size());
   if (!status.ok()) {
     co_return status;
+  }
+  const std::optional<uint64_t> bad = files_->disk_->FindBadSector(inode_, offset, into.size());
+  if (bad.has_value()) {
+    co_return IoError("reading " + path_ + ": unreadable sector at offset " + std::to_string(*bad));
   }
   co_return files_->disk_->Read(inode_, offset, into);
 }

@@ -29,26 +29,44 @@ void WakeAll(SimStream::Side* side) {
 
 SimNet::SimNet(SimWorld* world, const NetOptions& options) : world_(world), options_(options) {}
 
-SeededStream& SimNet::LinkStream(NodeId from, NodeId to) {
-  const auto it = link_streams_.find({from, to});
+// `name` is a literal.
+SeededStream& SimNet::LinkStream(std::string_view name, NodeId from, NodeId to) {
+  const std::pair key(name, Link(from, to));
+  const auto it = link_streams_.find(key);
   if (it != link_streams_.end()) {
     return it->second;
   }
   const uint64_t entity = (static_cast<uint64_t>(from) << 32) | to;
-  return link_streams_.emplace(std::pair(from, to), SeededStream(&world_->random(), "link", entity))
-      .first->second;
+  return link_streams_.emplace(key, SeededStream(&world_->random(), name, entity)).first->second;
 }
 
 int64_t SimNet::DrawLatency(NodeId from, NodeId to) {
-  SeededStream& stream = LinkStream(from, to);
   int64_t latency = options_.latency_ns_min;
-  latency +=
-      static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(options_.latency_ns_mean)));
-  if (stream.Chance(options_.slow_ppm)) {
-    latency +=
-        static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(options_.slow_ns_mean)));
+  latency += static_cast<int64_t>(
+      LinkStream("link", from, to).Exponential(static_cast<uint64_t>(options_.latency_ns_mean)));
+  const bool slow =
+      options_.slow_ppm != 0 && LinkStream("network-slow", from, to).Chance(options_.slow_ppm);
+  if (slow) {
+    latency += static_cast<int64_t>(LinkStream("network-slow", from, to)
+                                        .Exponential(static_cast<uint64_t>(options_.slow_ns_mean)));
+  }
+  const auto link = slow_ns_means_.find({from, to});
+  if (link != slow_ns_means_.end()) {
+    latency += static_cast<int64_t>(
+        LinkStream("link-slow", from, to).Exponential(static_cast<uint64_t>(link->second)));
   }
   return latency;
+}
+
+void SimNet::FlipBit(NodeId from, NodeId to, Bytes* bytes) {
+  if (options_.bit_flip_ppm == 0 || bytes->empty() ||
+      !LinkStream("bit-flip", from, to).Chance(options_.bit_flip_ppm)) {
+    return;
+  }
+  const uint64_t bit = LinkStream("bit-flip", from, to).Below(bytes->size() * 8);
+  (*bytes)[bit / 8] ^= static_cast<uint8_t>(1U << (bit % 8));
+  ++bit_flip_count_;
+  world_->Record(from, TraceKind::kFault, to, bit, "bit flip on the wire");
 }
 
 std::shared_ptr<SimListenQueue> SimNet::AddListener(NodeId node, uint32_t incarnation,
@@ -109,6 +127,7 @@ void SimNet::Send(const std::shared_ptr<SimStream>& stream, int side, Bytes byte
   SimStream::Side& from = stream->sides[static_cast<size_t>(side)];
   world_->Record(from.node, end ? TraceKind::kClose : TraceKind::kSend, EndOf(*stream, side),
                  (static_cast<uint64_t>(bytes.size()) << 32) | Crc32c(bytes));
+  FlipBit(from.node, stream->sides[static_cast<size_t>(1 - side)].node, &bytes);
   const size_t count = bytes.size();
   from.outstanding_bytes += count;
   from.on_wire.push_back(SimStream::Segment{std::move(bytes), end});
@@ -242,10 +261,11 @@ void SimNet::Forget(const SimStream& stream) {
 
 void SimNet::SetLinkBlocked(NodeId from, NodeId to, bool blocked) {
   world_->Record(from, TraceKind::kLink, to, blocked ? 1 : 0);
+  const auto it = blocked_.find({from, to});
   if (blocked) {
-    blocked_.insert({from, to});
-  } else {
-    blocked_.erase({from, to});
+    ++blocked_[{from, to}];
+  } else if (it != blocked_.end() && --it->second == 0) {
+    blocked_.erase(it);
   }
 }
 
@@ -258,9 +278,46 @@ void SimNet::Isolate(NodeId node, bool isolated) {
   }
 }
 
+void SimNet::Split(const std::set<NodeId>& side, bool parted) {
+  for (const NodeId node : side) {
+    for (NodeId other = 0; other < world_->node_count(); ++other) {
+      if (!side.contains(other)) {
+        SetLinkBlocked(node, other, parted);
+        SetLinkBlocked(other, node, parted);
+      }
+    }
+  }
+}
+
+void SimNet::SetLinkSlow(NodeId from, NodeId to, int64_t extra_ns_mean) {
+  world_->Record(from, TraceKind::kLink, to, static_cast<uint64_t>(extra_ns_mean), "slow");
+  if (extra_ns_mean == 0) {
+    slow_ns_means_.erase({from, to});
+  } else {
+    slow_ns_means_[{from, to}] = extra_ns_mean;
+  }
+}
+
+void SimNet::SetConnectFault(NodeId to, ConnectFault fault) {
+  world_->Record(to, TraceKind::kLink, to, static_cast<uint64_t>(fault), "connects");
+  if (fault == ConnectFault::kNone) {
+    connect_faults_.erase(to);
+  } else {
+    connect_faults_[to] = fault;
+  }
+}
+
+ConnectFault SimNet::ConnectFaultOf(NodeId to) const {
+  const auto it = connect_faults_.find(to);
+  return it == connect_faults_.end() ? ConnectFault::kNone : it->second;
+}
+
 void SimNet::HealAll() {
   world_->Record(kWorldNode, TraceKind::kLink, 0, 0, "heal all");
   blocked_.clear();
+  slow_ns_means_.clear();
+  connect_faults_.clear();
+  options_.bit_flip_ppm = 0;
 }
 
 bool SimNet::BreakOne(bool one_sided, SeededStream* stream) {
@@ -311,7 +368,7 @@ void SimNet::NodeDied(NodeId node, bool power) {
       side.writable.reset();
       side.inbox.clear();
       if (power && !side.on_wire.empty()) {
-        side.on_wire.resize(LinkStream(node, node).Below(side.on_wire.size() + 1));
+        side.on_wire.resize(LinkStream("power", node, node).Below(side.on_wire.size() + 1));
       } else if (!power && !side.closed_here && !side.lost) {
         Send(stream, i, {}, true);
       }

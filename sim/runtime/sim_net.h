@@ -10,6 +10,9 @@
 //                        reset
 //   link blocked         bytes wait; past the retransmission limit the sender loses the connection
 //   connection broken    both ends lose it, or only one (the other is half-open)
+//   link slow            every segment on it is late
+//   bit flip             one bit of a segment is the other way round, past TCP's checksum
+//   connects fail        refused at once, or hanging until the caller gives up
 #pragma once
 
 #include <array>
@@ -46,7 +49,10 @@ struct NetOptions {
   int64_t give_up_ns = 15'000'000'000;
   int64_t retransmit_ns = 200'000'000;
   size_t backlog_max = 128;
+  uint32_t bit_flip_ppm = 0;
 };
+
+enum class ConnectFault : uint8_t { kNone, kRefused, kHangs };
 
 // One established connection; side 0 connected, side 1 accepted.
 struct SimStream {
@@ -91,9 +97,21 @@ class SimNet {
   SimNet& operator=(const SimNet&) = delete;
 
   // --- Faults.
+  // Nests: a link that was blocked twice is open after two releases.
   void SetLinkBlocked(NodeId from, NodeId to, bool blocked);
   // All links of the node, both directions.
   void Isolate(NodeId node, bool isolated);
+  // Every link between a node of `side` and one that is not in it.
+  void Split(const std::set<NodeId>& side, bool parted);
+  // Every segment on the link is late by about so much more; 0: as usual.
+  void SetLinkSlow(NodeId from, NodeId to, int64_t extra_ns_mean);
+  // One segment in so many millionths loses its integrity on its way.
+  void SetBitFlips(uint32_t ppm) { options_.bit_flip_ppm = ppm; }
+  uint64_t bit_flip_count() const { return bit_flip_count_; }
+  // What happens to those who connect to `to` from now on.
+  void SetConnectFault(NodeId to, ConnectFault fault);
+  ConnectFault ConnectFaultOf(NodeId to) const;
+  // Ends all of the above.
   void HealAll();
   // Breaks one live connection drawn by the seed; with one_sided the other end learns nothing.
   // Returns whether there was one.
@@ -127,14 +145,20 @@ class SimNet {
   bool Deliverable(const SimStream& stream, int side) const;
   void Reset(const std::shared_ptr<SimStream>& stream, int side, std::string_view why);
   void Forget(const SimStream& stream);
-  SeededStream& LinkStream(NodeId from, NodeId to);
+  using Link = std::pair<NodeId, NodeId>;
+  // The stream `name` of that link.
+  SeededStream& LinkStream(std::string_view name, NodeId from, NodeId to);
+  void FlipBit(NodeId from, NodeId to, Bytes* bytes);
 
   SimWorld* world_;
   NetOptions options_;
   std::map<uint64_t, std::shared_ptr<SimStream>> streams_;  // shared with both ends and the wire
   std::map<std::pair<NodeId, uint16_t>, std::shared_ptr<SimListenQueue>> listeners_;
-  std::set<std::pair<NodeId, NodeId>> blocked_;
-  std::map<std::pair<NodeId, NodeId>, SeededStream> link_streams_;
+  std::map<Link, uint32_t> blocked_;       // how often
+  std::map<Link, int64_t> slow_ns_means_;  // of slow links
+  std::map<NodeId, ConnectFault> connect_faults_;
+  std::map<std::pair<std::string_view, Link>, SeededStream> link_streams_;
+  uint64_t bit_flip_count_ = 0;
   uint64_t next_stream_ = 1;
   uint16_t next_port_ = 40'000;
 };

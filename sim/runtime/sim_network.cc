@@ -195,7 +195,8 @@ Task<Result<std::unique_ptr<Connection>>> SimNetwork::Connect(std::string addres
       co_return DeadlineExceeded("connecting to " + address);
     }
     if (world->IsPowered(target) && !net_->IsBlocked(self_.node, target) &&
-        !net_->IsBlocked(target, self_.node)) {
+        !net_->IsBlocked(target, self_.node) &&
+        net_->ConnectFaultOf(target) != ConnectFault::kHangs) {
       break;
     }
     const TimePoint again = scheduler_->Now() + Duration(kConnectRetryNs);
@@ -203,7 +204,8 @@ Task<Result<std::unique_ptr<Connection>>> SimNetwork::Connect(std::string addres
   }
   SimListenQueue* queue = net_->FindListener(target, parsed->port);
   std::shared_ptr<SimStream> stream;
-  if (queue != nullptr && queue->backlog.size() < net_->options().backlog_max) {
+  const bool refused = net_->ConnectFaultOf(target) == ConnectFault::kRefused;
+  if (queue != nullptr && !refused && queue->backlog.size() < net_->options().backlog_max) {
     stream = net_->AddStream(self_.node, self_.incarnation, queue);
     queue->backlog.push_back(stream);
     queue->arrivals->WakeAll();

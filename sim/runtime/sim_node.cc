@@ -10,25 +10,30 @@
 namespace redoubt::sim {
 namespace {
 
-// 2026-01-01T00:00:00Z: where every simulated wall clock starts.
+// 2026-01-01T00:00:00Z: the world's beginning as wall clocks say it.
 constexpr int64_t kWallEpochNs = 1'767'225'600'000'000'000;
+// No run lasts so long: a hundred years.
+constexpr int64_t kHorizonNs = 100LL * 365 * 86'400 * 1'000'000'000;
 
 }  // namespace
 
 bool NodeIdentity::alive() const { return world->IsAlive(node, incarnation); }
 
-TimePoint SimScheduler::Now() const { return ToTimePoint(self_.world->now_ns()); }
+TimePoint SimScheduler::Now() const { return ToTimePoint(clock_->LocalNs(self_.world->now_ns())); }
 
 void SimScheduler::Schedule(std::coroutine_handle<> handle) {
-  self_.world->PushHandle(self_.node, self_.incarnation, self_.world->now_ns(), handle);
+  self_.world->PushHandle(self_.node, self_.incarnation, self_.world->now_ns(), 0, handle);
 }
 
 Scheduler::TimerId SimScheduler::ScheduleAt(TimePoint when, std::coroutine_handle<> handle) {
   if (when == kNever) {
     return 0;
   }
-  const int64_t when_ns = std::max(ToNs(when), self_.world->now_ns());
-  return self_.world->PushHandle(self_.node, self_.incarnation, when_ns, handle);
+  const int64_t now_ns = self_.world->now_ns();
+  // Past deadlines may lie as far back as they like, and "never" ones as far ahead.
+  const int64_t local_ns = std::clamp(ToNs(when), clock_->LocalNs(now_ns), kHorizonNs);
+  const int64_t when_ns = std::max(clock_->WorldNs(local_ns), now_ns);
+  return self_.world->PushHandle(self_.node, self_.incarnation, when_ns, local_ns, handle);
 }
 
 bool SimScheduler::CancelTimer(TimerId id) {
@@ -56,7 +61,7 @@ Task<void> SimBlockingExecutor::Run(std::function<void()> work) {
 }
 
 int64_t SimWallClock::NowUnixNs() const {
-  return kWallEpochNs + self_.world->now_ns() + *offset_ns_;
+  return kWallEpochNs + clock_->WallNs(self_.world->now_ns());
 }
 
 SimRandom::SimRandom(NodeIdentity self)
@@ -73,7 +78,7 @@ void SimEventLog::Write(LogLevel level, std::string_view message) {
     std::string line(LogLevelName(level));
     line += ": ";
     line += message;
-    self_.world->Record(self_.node, TraceKind::kLog, 0, 0, std::move(line));
+    self_.world->Logged(self_.node, std::move(line));
   }
 }
 

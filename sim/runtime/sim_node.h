@@ -10,6 +10,7 @@
 
 #include "common/runtime/runtime.h"
 #include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/sim_clock.h"
 #include "sim/runtime/trace.h"
 
 namespace redoubt::sim {
@@ -28,7 +29,8 @@ struct NodeIdentity {
 
 class SimScheduler : public Scheduler {
  public:
-  explicit SimScheduler(NodeIdentity self) : self_(self) {}
+  // `clock` is the node's.
+  SimScheduler(NodeIdentity self, const SimClock* clock) : self_(self), clock_(clock) {}
   TimePoint Now() const override;
   void Schedule(std::coroutine_handle<> handle) override;
   TimerId ScheduleAt(TimePoint when, std::coroutine_handle<> handle) override;
@@ -37,6 +39,7 @@ class SimScheduler : public Scheduler {
 
  private:
   NodeIdentity self_;
+  const SimClock* clock_;
 };
 
 // The work runs on the loop, after it has cost virtual time. A node that dies meanwhile never runs
@@ -54,13 +57,13 @@ class SimBlockingExecutor : public BlockingExecutor {
 
 class SimWallClock : public WallClock {
  public:
-  // `offset_ns` is the node's, and may change while the clock is used.
-  SimWallClock(NodeIdentity self, const int64_t* offset_ns) : self_(self), offset_ns_(offset_ns) {}
+  // `clock` is the node's.
+  SimWallClock(NodeIdentity self, const SimClock* clock) : self_(self), clock_(clock) {}
   int64_t NowUnixNs() const override;
 
  private:
   NodeIdentity self_;
-  const int64_t* offset_ns_;
+  const SimClock* clock_;
 };
 
 class SimRandom : public Random {
@@ -82,7 +85,7 @@ class SimEventLog : public EventLog {
   NodeIdentity self_;
 };
 
-// Virtual time as the seam's type.
+// A clock's nanoseconds as the seam's type.
 inline TimePoint ToTimePoint(int64_t time_ns) { return TimePoint(Duration(time_ns)); }
 inline int64_t ToNs(TimePoint when) { return when.time_since_epoch().count(); }
 

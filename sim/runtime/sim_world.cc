@@ -13,12 +13,12 @@
 namespace redoubt::sim {
 
 struct SimWorld::Incarnation {
-  Incarnation(NodeIdentity self, SimWorld* world, const int64_t* wall_offset_ns)
-      : scheduler(self),
+  Incarnation(NodeIdentity self, SimWorld* world, const SimClock* clock)
+      : scheduler(self, clock),
         network(self, &scheduler, &world->net()),
         files(self, &scheduler, &world->DiskOf(self.node)),
         blocking(self, &scheduler),
-        wall_clock(self, wall_offset_ns),
+        wall_clock(self, clock),
         random(self),
         log(self),
         runtime{&scheduler, &network, &files, &blocking, &wall_clock, &random, &log} {}
@@ -42,9 +42,11 @@ struct SimWorld::Incarnation {
 };
 
 struct SimWorld::Node {
+  Node(std::string node_name, int64_t clock_origin_ns)
+      : name(std::move(node_name)), clock(clock_origin_ns) {}
   std::string name;
   std::unique_ptr<SimDisk> disk;
-  int64_t wall_offset_ns = 0;
+  SimClock clock;
   int64_t paused_until_ns = 0;
   uint32_t incarnation_count = 0;
   bool powered = false;
@@ -71,8 +73,10 @@ SimWorld::~SimWorld() {
 NodeId SimWorld::AddNode(std::string name) {
   REDOUBT_CHECK(FindNode(name) == kNoNode);
   const auto id = static_cast<NodeId>(nodes_.size());
-  auto node = std::make_unique<Node>();
-  node->name = std::move(name);
+  SeededStream origin(&random_, "clock-origin", id);
+  const auto bound = static_cast<uint64_t>(options_.clock_origin_ns_max);
+  const uint64_t origin_ns = bound == 0 ? 0 : origin.Below(bound);
+  auto node = std::make_unique<Node>(std::move(name), static_cast<int64_t>(origin_ns));
   node->disk = std::make_unique<SimDisk>(options_.disk, &random_, id);
   nodes_.push_back(std::move(node));
   return id;
@@ -85,7 +89,7 @@ void SimWorld::StartNode(NodeId id, const ProgramFactory& factory) {
   node.powered = true;
   node.paused_until_ns = 0;
   const NodeIdentity self{this, id, ++node.incarnation_count};
-  node.incarnation = std::make_unique<Incarnation>(self, this, &node.wall_offset_ns);
+  node.incarnation = std::make_unique<Incarnation>(self, this, &node.clock);
   Record(id, TraceKind::kNodeStart, self.incarnation, 0);
   node.incarnation->program = factory(&node.incarnation->runtime);
   node.incarnation->scope = std::make_unique<TaskGroup>(&node.incarnation->scheduler);
@@ -166,7 +170,25 @@ NodeProgram* SimWorld::ProgramOf(NodeId id) {
 
 void SimWorld::SetWallOffset(NodeId id, int64_t offset_ns) {
   REDOUBT_CHECK(id < nodes_.size());
-  nodes_[id]->wall_offset_ns = offset_ns;
+  nodes_[id]->clock.SetWallOffset(now_ns(), offset_ns);
+}
+
+void SimWorld::SetClockDrift(NodeId id, int64_t ppm) {
+  REDOUBT_CHECK(id < nodes_.size());
+  nodes_[id]->clock.SetDrift(now_ns(), ppm);
+}
+
+void SimWorld::SwapDisks(NodeId a, NodeId b) {
+  REDOUBT_CHECK(a < nodes_.size() && b < nodes_.size());
+  REDOUBT_CHECK(!nodes_[a]->powered && !nodes_[b]->powered);
+  std::swap(nodes_[a]->disk, nodes_[b]->disk);
+}
+
+void SimWorld::Logged(NodeId node, std::string line) {
+  if (log_observer_) {
+    log_observer_(node, line);
+  }
+  Record(node, TraceKind::kLog, 0, 0, std::move(line));
 }
 
 void SimWorld::At(int64_t when_ns, std::function<void()> callback) {
@@ -178,12 +200,13 @@ void SimWorld::At(int64_t when_ns, std::function<void()> callback) {
 }
 
 EventQueue::EventId SimWorld::PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,
-                                         std::coroutine_handle<> handle) {
+                                         int64_t local_due_ns, std::coroutine_handle<> handle) {
   if (!IsAlive(node, incarnation)) {
     return 0;  // a destructor of a dying node wakes somebody: nobody is left
   }
   EventQueue::Event event;
   event.time_ns = when_ns;
+  event.local_due_ns = local_due_ns;
   if (jitter_.Chance(options_.resume_jitter_ppm)) {
     event.time_ns += static_cast<int64_t>(
         jitter_.Below(static_cast<uint64_t>(options_.resume_jitter_ns_max) + 1));
@@ -208,13 +231,25 @@ void SimWorld::Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::
   trace_->Record(std::move(event), random_.draw_count());
 }
 
+bool SimWorld::Postpone(EventQueue::Event* event) {
+  const Node& node = *nodes_[event->node];
+  int64_t until_ns = node.paused_until_ns;
+  if (event->local_due_ns > node.clock.LocalNs(now_ns())) {
+    until_ns = std::max(until_ns, node.clock.WorldNs(event->local_due_ns));
+  }
+  if (until_ns <= now_ns()) {
+    return false;
+  }
+  event->time_ns = until_ns;
+  queue_.Push(std::move(*event), DrawTie());
+  return true;
+}
+
 void SimWorld::Execute(EventQueue::Event* event) {
   if (event->node != kWorldNode && !IsAlive(event->node, event->incarnation)) {
     return;
   }
-  if (event->node != kWorldNode && nodes_[event->node]->paused_until_ns > now_ns()) {
-    event->time_ns = nodes_[event->node]->paused_until_ns;
-    queue_.Push(std::move(*event), DrawTie());
+  if (event->node != kWorldNode && Postpone(event)) {
     return;
   }
   ++executed_count_;

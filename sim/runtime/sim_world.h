@@ -16,12 +16,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/runtime/runtime.h"
 #include "common/runtime/task.h"
 #include "sim/runtime/event_queue.h"
 #include "sim/runtime/seeded_stream.h"
+#include "sim/runtime/sim_clock.h"
 #include "sim/runtime/sim_disk.h"
 #include "sim/runtime/sim_net.h"
 #include "sim/runtime/trace.h"
@@ -51,6 +53,8 @@ struct SimOptions {
   // What work on the blocking executor costs.
   int64_t blocking_ns_min = 2'000;
   int64_t blocking_ns_mean = 20'000;
+  // Every machine's monotonic clock starts somewhere below.
+  int64_t clock_origin_ns_max = 0;
   NetOptions net;
   DiskOptions disk;
 };
@@ -85,8 +89,16 @@ class SimWorld {
   SimDisk& DiskOf(NodeId node);
   // The program of the present incarnation; null when down.
   NodeProgram* ProgramOf(NodeId node);
-  // Nanoseconds that the node's wall clock is ahead of the world's.
+  // Nanoseconds that the node's wall clock is ahead of the world's, now.
   void SetWallOffset(NodeId node, int64_t offset_ns);
+  // From now on both clocks of the node gain so many seconds in a million, or lose them. At most
+  // SimClock::kDriftPpmMax either way.
+  void SetClockDrift(NodeId node, int64_t ppm);
+  // The machines' disks change places. Both must be without power, or never have been started.
+  void SwapDisks(NodeId a, NodeId b);
+  // Called with every line that a node logs: crash-at-event triggers.
+  using LogObserver = std::function<void(NodeId, std::string_view line)>;
+  void SetLogObserver(LogObserver observer) { log_observer_ = std::move(observer); }
 
   // --- Running.
   int64_t now_ns() const { return queue_.now_ns(); }
@@ -104,8 +116,10 @@ class SimWorld {
   RandomRoot& random() { return random_; }
   const SimOptions& options() const { return options_; }
   uint64_t current_seq() const { return current_seq_; }
+  // `local_due_ns`: not before the node's clock shows it; 0: whatever it shows.
   EventQueue::EventId PushHandle(NodeId node, uint32_t incarnation, int64_t when_ns,
-                                 std::coroutine_handle<> handle);
+                                 int64_t local_due_ns, std::coroutine_handle<> handle);
+  void Logged(NodeId node, std::string line);
   bool Cancel(EventQueue::EventId id) { return queue_.Cancel(id); }
   bool CancelResume(NodeId node, uint32_t incarnation, std::coroutine_handle<> handle) {
     return queue_.CancelResume(node, incarnation, handle);
@@ -122,6 +136,8 @@ class SimWorld {
   };
 
   void Execute(EventQueue::Event* event);
+  // Not yet: the node is paused, or its clock has become slower.
+  bool Postpone(EventQueue::Event* event);
   void KillNow(const PendingKill& kill);
   uint32_t DrawTie() { return static_cast<uint32_t>(ties_.Next()); }
 
@@ -135,6 +151,7 @@ class SimWorld {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::unique_ptr<SimNet> net_;
   std::vector<PendingKill> pending_kills_;
+  LogObserver log_observer_;
   uint64_t executed_count_ = 0;
   uint64_t current_seq_ = 0;
   NodeId current_node_ = kWorldNode;

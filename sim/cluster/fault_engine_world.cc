@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+//
+// The faults of disks, networks and clocks, and the damage that no restart repairs.
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "sim/cluster/fault_engine.h"
+
+namespace redoubt::sim {
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr int64_t kSecond = 1'000'000'000;
+constexpr uint32_t kSlowPpm = 300'000;
+constexpr uint32_t kStallPpm = 200'000;
+constexpr uint64_t kMillion = 1'000'000;
+
+uint64_t AtLeastOne(uint64_t value) { return std::max<uint64_t>(value, 1); }
+int64_t MsToNs(uint64_t ms) { return static_cast<int64_t>(AtLeastOne(ms) * kMs); }
+
+// Uniform in [-bound, bound).
+int64_t EitherWay(uint64_t bound, SeededStream* stream) {
+  const auto range = static_cast<int64_t>(AtLeastOne(bound));
+  return static_cast<int64_t>(stream->Below(static_cast<uint64_t>(2 * range))) - range;
+}
+
+}  // namespace
+
+bool FaultEngine::FireDisk(const Shot& shot) {
+  DiskOptions& options = disk().options();
+  switch (shot.kind) {
+    case proto::SYNC_STALL:
+      options.sync_stall_ppm = kStallPpm;
+      options.sync_stall_ns = MsToNs(shot.size);
+      Later(shot.duration_ns, [this] { disk().options().sync_stall_ppm = 0; });
+      return true;
+    case proto::SLOW_SYNC:
+      options.sync_ns_mean = MsToNs(shot.size);
+      Later(shot.duration_ns,
+            [this] { disk().options().sync_ns_mean = healthy_disk_.sync_ns_mean; });
+      return true;
+    case proto::SYNC_ERROR:
+      disk().FailNext(FileOp::kSync, "", StatusCode::kIoError, 1);
+      Later(shot.duration_ns, [this, shot] { RestartAfterDiskError(shot); });
+      return true;
+    case proto::DISK_FULL:
+      disk().SetCapacity(disk().used_bytes() + shot.size * 1024);
+      Later(shot.duration_ns, [this] { disk().SetCapacity(healthy_disk_.capacity_bytes); });
+      return true;
+    case proto::DISK_STALL:
+      disk().StallUntil(world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
+      return true;
+    case proto::DISK_THROTTLE:
+      options.slowdown = static_cast<uint32_t>(AtLeastOne(shot.size));
+      Later(shot.duration_ns, [this] { disk().options().slowdown = 1; });
+      return true;
+    default:
+      return false;
+  }
+}
+
+// A server whose disk has failed says so and waits to be restarted: by kill -9, after which the
+// page cache still shows what will never be written, or by a power cut.
+void FaultEngine::RestartAfterDiskError(const Shot& shot) {
+  if (disk().error_count() == disk_errors_over_) {
+    Later(AtLeastOne(shot.duration_ns), [this, shot] { RestartAfterDiskError(shot); });
+    return;
+  }
+  disk_errors_over_ = disk().error_count();
+  const bool power = shot.stream->Below(2) == 0;
+  KillFor(cast_->server, power ? KillKind::kPower : KillKind::kProcess, shot.duration_ns);
+}
+
+bool FaultEngine::FireDamage(const Shot& shot) {
+  bool fired = false;
+  switch (shot.kind) {
+    case proto::SERVER_WIPE:
+      fired = WipeServer(shot);
+      break;
+    case proto::DISK_SWAP:
+      fired = SwapDisks(shot);
+      break;
+    case proto::LATENT_SECTOR:
+    case proto::BIT_ROT: {
+      const DamageKind kind =
+          shot.kind == proto::BIT_ROT ? DamageKind::kBitFlip : DamageKind::kUnreadable;
+      const std::optional<DamageSpot> spot = disk().DamageSector(kind, shot.text, shot.stream);
+      fired = spot.has_value();
+      if (fired) {
+        world_->Record(cast_->server, TraceKind::kFault, spot->offset, 0,
+                       std::string(DamageKindName(kind)) + " in " + spot->path);
+      }
+      break;
+    }
+    case proto::LOST_WRITE:
+      disk().DamageNextWrite(DamageKind::kLostWrite, shot.text);
+      fired = true;
+      break;
+    case proto::MISDIRECTED_WRITE:
+      disk().DamageNextWrite(DamageKind::kMisdirected, shot.text);
+      fired = true;
+      break;
+    default:
+      break;
+  }
+  if (fired) {
+    cast_->damaged();
+  }
+  return fired;
+}
+
+bool FaultEngine::WipeServer(const Shot& shot) {
+  if (!KillFor(cast_->server, KillKind::kPower, shot.duration_ns)) {
+    return false;
+  }
+  disk().Wipe();
+  cast_->install();
+  return true;
+}
+
+bool FaultEngine::SwapDisks(const Shot& shot) {
+  const NodeId tailer = cast_->tailers.front();
+  if (!world_->IsUp(tailer) || !KillFor(cast_->server, KillKind::kPower, shot.duration_ns)) {
+    return false;
+  }
+  KillFor(tailer, KillKind::kPower, shot.duration_ns);
+  disk().SetObserver(nullptr);
+  world_->SwapDisks(cast_->server, tailer);
+  WatchServerDisk();
+  disk_errors_over_ = disk().error_count();
+  cast_->install();
+  return true;
+}
+
+bool FaultEngine::FireNetwork(const Shot& shot) {
+  const NodeId server = cast_->server;
+  SimNet& net = world_->net();
+  switch (shot.kind) {
+    case proto::CONNECTION_LOSS:
+      return net.BreakOne(false, shot.stream);
+    case proto::HALF_OPEN:
+      return net.BreakOne(true, shot.stream);
+    case proto::PARTITION:
+    case proto::ISOLATE_ONE: {
+      const NodeId node = shot.kind == proto::PARTITION ? server : AnyNode(shot.stream);
+      net.Isolate(node, true);
+      Later(shot.duration_ns, [this, node] { world_->net().Isolate(node, false); });
+      return true;
+    }
+    case proto::RANDOM_SPLIT:
+      return RandomSplit(shot);
+    case proto::ONE_WAY_PARTITION:
+      return OneWay(shot);
+    case proto::SWIZZLE_CLOG:
+      return SwizzleClog(shot);
+    case proto::SLOW_NETWORK:
+      net.SetSlow(kSlowPpm, MsToNs(shot.size));
+      Later(shot.duration_ns, [this] { world_->net().SetSlow(0, 0); });
+      return true;
+    case proto::SLOW_LINK:
+      return SlowLink(shot);
+    case proto::WIRE_BIT_FLIP:
+      net.SetBitFlips(static_cast<uint32_t>(kMillion / AtLeastOne(shot.size)));
+      Later(shot.duration_ns, [this] { world_->net().SetBitFlips(0); });
+      return true;
+    case proto::CONNECT_REFUSED:
+    case proto::CONNECT_HANGS:
+      net.SetConnectFault(server, shot.kind == proto::CONNECT_HANGS ? ConnectFault::kHangs
+                                                                    : ConnectFault::kRefused);
+      Later(shot.duration_ns,
+            [this, server] { world_->net().SetConnectFault(server, ConnectFault::kNone); });
+      return true;
+    default:
+      return false;
+  }
+}
+
+// One direction between the server and another node.
+bool FaultEngine::OneWay(const Shot& shot) {
+  const uint64_t others = world_->node_count() - 1;
+  auto other = static_cast<NodeId>(shot.stream->Below(others));
+  other += other >= cast_->server ? 1 : 0;
+  const bool to_server = shot.stream->Below(2) == 0;
+  const NodeId from = to_server ? other : cast_->server;
+  const NodeId to = to_server ? cast_->server : other;
+  world_->net().SetLinkBlocked(from, to, true);
+  Later(shot.duration_ns, [this, from, to] { world_->net().SetLinkBlocked(from, to, false); });
+  return true;
+}
+
+bool FaultEngine::SlowLink(const Shot& shot) {
+  const uint64_t others = world_->node_count() - 1;
+  auto other = static_cast<NodeId>(shot.stream->Below(others));
+  other += other >= cast_->server ? 1 : 0;
+  const bool to_server = shot.stream->Below(2) == 0;
+  const NodeId from = to_server ? other : cast_->server;
+  const NodeId to = to_server ? cast_->server : other;
+  world_->net().SetLinkSlow(from, to, MsToNs(shot.size));
+  Later(shot.duration_ns, [this, from, to] { world_->net().SetLinkSlow(from, to, 0); });
+  return true;
+}
+
+bool FaultEngine::SwizzleClog(const Shot& shot) {
+  const uint64_t half_ns = AtLeastOne(shot.duration_ns / 2);
+  bool any = false;
+  for (NodeId node = 0; node < world_->node_count(); ++node) {
+    if (shot.stream->Below(2) == 0) {
+      continue;
+    }
+    any = true;
+    const uint64_t clogged_ns = shot.stream->Below(half_ns);
+    const uint64_t free_ns = half_ns + shot.stream->Below(half_ns);
+    Later(clogged_ns, [this, node] { world_->net().Isolate(node, true); });
+    Later(free_ns, [this, node] { world_->net().Isolate(node, false); });
+  }
+  return any;
+}
+
+bool FaultEngine::RandomSplit(const Shot& shot) {
+  std::set<NodeId> side;
+  for (NodeId node = 0; node < world_->node_count(); ++node) {
+    if (shot.stream->Below(2) == 0) {
+      side.insert(node);
+    }
+  }
+  world_->net().Split(side, true);
+  Later(shot.duration_ns, [this, side] { world_->net().Split(side, false); });
+  return !side.empty() && side.size() < world_->node_count();
+}
+
+bool FaultEngine::FireClock(const Shot& shot) {
+  switch (shot.kind) {
+    case proto::CLOCK_STEP: {
+      const NodeId node = AnyNode(shot.stream);
+      world_->SetWallOffset(node, EitherWay(shot.size, shot.stream) * kSecond);
+      return true;
+    }
+    case proto::CLOCK_DRIFT: {
+      const NodeId node = AnyNode(shot.stream);
+      world_->SetClockDrift(node, EitherWay(shot.size, shot.stream));
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace redoubt::sim
