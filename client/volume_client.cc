@@ -108,6 +108,12 @@ Task<Result<proto::StartAtResponse>> VolumeClient::StartAt(proto::StartAtRequest
                                         std::move(request), nullptr, deadline);
 }
 
+Task<Result<proto::LogCommitResponse>> VolumeClient::LogCommit(proto::LogCommitRequest request,
+                                                               TimePoint deadline) {
+  return Invoke<proto::LogCommitResponse>(channel_, "LogCommit", proto::LOG_COMMIT,
+                                          std::move(request), nullptr, deadline);
+}
+
 Task<Result<WithPayload<proto::LogReadResponse>>> VolumeClient::LogRead(
     proto::LogReadRequest request, TimePoint deadline) {
   return InvokeWithPayload<proto::LogReadResponse>(channel_, "LogRead", proto::LOG_READ,

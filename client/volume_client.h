@@ -58,6 +58,8 @@ class VolumeClient {
   Task<Result<proto::AppendResponse>> Append(proto::AppendRequest request, SharedPayload payload,
                                              TimePoint deadline);
   Task<Result<proto::StartAtResponse>> StartAt(proto::StartAtRequest request, TimePoint deadline);
+  Task<Result<proto::LogCommitResponse>> LogCommit(proto::LogCommitRequest request,
+                                                   TimePoint deadline);
   Task<Result<WithPayload<proto::LogReadResponse>>> LogRead(proto::LogReadRequest request,
                                                             TimePoint deadline);
   Task<Result<proto::LogStatusResponse>> LogStatus(proto::LogStatusRequest request,

@@ -35,11 +35,14 @@ LogVolume::LogVolume(Runtime* runtime, LogVolumeOptions options)
       options_(std::move(options)),
       store_(runtime, options_.store),
       fence_(runtime, options_.store.directory, options_.store.volume_uid),
+      readers_(runtime, options_.store.directory, options_.store.volume_uid),
       tail_(options_.tail_bytes_max),
       commit_(runtime->scheduler),
       work_(runtime->scheduler),
       idle_(runtime->scheduler),
       order_(runtime->scheduler, 1),
+      layout_(runtime->scheduler, 1),
+      reading_(runtime->scheduler, 1),
       tasks_(runtime->scheduler) {}
 
 LogVolume::~LogVolume() = default;
@@ -58,9 +61,15 @@ Task<Status> LogVolume::Start() {
                          Text(store_.recovered_epoch()) + ", yet the epoch file knows only epoch " +
                          Text(fence_.begun()) + ": the file was lost");
   }
+  const Status named = co_await readers_.Open();
+  if (!named.ok()) {
+    co_return named;
+  }
   accepted_end_ = store_.end();
   tail_.Reset(store_.end());
-  commit_.Advance(store_.end());
+  // What was trimmed, or is persisted by a page role, was committed.
+  told_commit_ = std::max({store_.recovered_commit(), store_.readable_from(), readers_.highest()});
+  AdvanceCommit();
   tasks_.Spawn(FlushLoop());
   tasks_.Spawn(TrimLoop());
   co_return Status::Ok();
@@ -72,7 +81,7 @@ Task<void> LogVolume::Stop() {
   work_.NotifyAll();
   commit_.CancelWaits();
   co_await tasks_.Join();
-  const Status sealed = co_await store_.Seal();
+  const Status sealed = co_await store_.Seal(commit_.value());
   if (!sealed.ok()) {
     runtime_->log->Warning("no clean end of the redo log: " + sealed.ToString());
   }
@@ -138,6 +147,9 @@ Task<Result<PreparedEpoch>> LogVolume::Prepare(Epoch epoch) {
   PreparedEpoch prepared;
   prepared.epoch = wanted;
   prepared.end = store_.end();
+  prepared.begin = store_.readable_from();
+  prepared.commit = commit_.value();
+  prepared.last_mtr = store_.last_mtr_lsn();
   prepared.history = fence_.history();
   co_return prepared;
 }
@@ -203,8 +215,56 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
                          ", yet everything up to LSN " + Text(commit_.value()) +
                          " is committed here: committed redo would be lost");
   }
+  const Status cut = co_await CutBackTo(keep);
+  if (!cut.ok()) {
+    co_return cut;
+  }
   const Status begun = co_await fence_.Begin(std::move(begin->history), begin->member_count);
+  if (begun.ok()) {
+    // The former writer may have told of bytes that never came here.
+    told_commit_ = commit_.value();
+    AdvanceCommit();
+  }
   co_return begun;
+}
+
+Task<Status> LogVolume::CutBackTo(Lsn keep) {
+  if (keep >= store_.end()) {
+    co_return Status::Ok();
+  }
+  runtime_->log->Info("redo log in " + options_.store.directory + ": what lies behind LSN " +
+                      Text(keep) + " up to LSN " + Text(store_.end()) +
+                      " was never committed and is cut off");
+  co_await layout_.Acquire(1);
+  ++cut_count_;
+  const Status cut = co_await store_.TruncateTo(keep);
+  layout_.Release(1);
+  tail_.Reset(store_.end());
+  accepted_end_ = store_.end();
+  REDOUBT_CHECK(!cut.ok() || store_.end() <= keep);
+  REDOUBT_CHECK(store_.end() >= commit_.value());
+  co_return cut;
+}
+
+void LogVolume::AdvanceCommit() {
+  const Lsn end = store_.end();
+  const Lsn reached = fence_.member_count() == 1 ? end : std::min(told_commit_, end);
+  if (reached > commit_.value()) {
+    commit_.Advance(reached);
+    work_.NotifyAll();
+  }
+}
+
+Status LogVolume::Commit(Epoch epoch, Lsn commit) {
+  REDOUBT_RETURN_IF_ERROR(CheckEpoch(epoch));
+  told_commit_ = std::max(told_commit_, commit);
+  AdvanceCommit();
+  return Status::Ok();
+}
+
+void LogVolume::NoteCommitted(Lsn lsn) {
+  told_commit_ = std::max(told_commit_, lsn);
+  AdvanceCommit();
 }
 
 Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
@@ -236,7 +296,7 @@ Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
   return Status::Ok();
 }
 
-std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk) {
+std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Lsn commit) {
   REDOUBT_CHECK(chunk.payload != nullptr);
   auto ticket = std::make_shared<Ticket>(runtime_->scheduler);
   ++append_count_;
@@ -246,6 +306,8 @@ std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk) {
   if (ticket->done) {
     return ticket;
   }
+  told_commit_ = std::max(told_commit_, commit);
+  AdvanceCommit();
   if (ticket->chunk.range.start < accepted_end_) {
     ticket->is_retry = true;
     return ticket;
@@ -325,7 +387,7 @@ Task<void> LogVolume::FlushLoop() {
       continue;
     }
     idle_.NotifyAll();
-    if (starting_ || store_.sealed()) {
+    if (starting_ || store_.sealed(commit_.value())) {
       co_await work_.Wait();
       continue;
     }
@@ -335,7 +397,7 @@ Task<void> LogVolume::FlushLoop() {
       continue;
     }
     flushing_ = true;
-    const Status sealed = co_await store_.Seal();
+    const Status sealed = co_await store_.Seal(commit_.value());
     flushing_ = false;
     idle_since = runtime_->scheduler->Now();
     if (!sealed.ok()) {
@@ -357,13 +419,13 @@ Task<void> LogVolume::FlushBatch() {
     batch.push_back(std::move(pending_.front()));
     pending_.pop_front();
   }
-  const Status status = co_await store_.Append(&chunks);
+  const Status status = co_await store_.Append(&chunks, commit_.value());
   flushing_ = false;
   if (status.ok()) {
     for (RedoChunk& chunk : chunks) {
       tail_.Push(std::move(chunk));
     }
-    commit_.Advance(store_.end());
+    AdvanceCommit();
   } else {
     // What follows in the order has lost its predecessor.
     runtime_->log->Error("redo was not accepted: " + status.ToString());
@@ -379,7 +441,7 @@ Task<void> LogVolume::FlushBatch() {
   }
 }
 
-Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason) {
+Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason, bool trimmed) {
   co_await order_.Acquire(1);
   Status status = CheckEpoch(epoch);
   if (status.ok()) {
@@ -390,10 +452,15 @@ Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason) {
     status = InvalidArgument("the log cannot start at " + Text(start) + ", it ends at " +
                              Text(store_.end()));
   }
+  if (status.ok() && trimmed && !store_.empty()) {
+    status = InvalidArgument("redo below LSN " + Text(start) +
+                             " cannot count as trimmed: the log has begun at LSN " +
+                             Text(store_.begin()));
+  }
   if (status.ok()) {
     starting_ = true;
     const bool had_begun = !store_.empty();
-    status = co_await store_.StartAt(start, std::move(reason));
+    status = co_await store_.StartAt(start, std::move(reason), trimmed);
     starting_ = false;
     if (status.ok()) {
       if (!had_begun) {
@@ -401,71 +468,20 @@ Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason) {
       }
       REDOUBT_CHECK(accepted_end_ <= store_.end());
       accepted_end_ = store_.end();
-      commit_.Advance(store_.end());
+      if (trimmed) {
+        told_commit_ = std::max(told_commit_, start);
+      }
+      AdvanceCommit();
     }
   }
   order_.Release(1);
   co_return status;
 }
 
-Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint deadline) {
-  FeedBatch batch;
-  while (!stopping_) {
-    batch.commit_lsn = commit_.value();
-    if (from < store_.readable_from()) {
-      co_return Status(StatusCode::kBelowHorizon, "redo from " + Text(from) +
-                                                      " was trimmed, the log begins at " +
-                                                      Text(store_.readable_from()));
-    }
-    if (from >= tail_.from()) {
-      batch.chunks = tail_.Read(from, bytes_max);
-    } else {
-      Result<std::vector<RedoChunk>> stored =
-          co_await store_.Read(from, bytes_max, batch.commit_lsn);
-      if (!stored.ok()) {
-        co_return stored.status();
-      }
-      batch.chunks = std::move(*stored);
-    }
-    if (!batch.chunks.empty()) {
-      co_return batch;
-    }
-    const Lsn next = std::max(from, batch.commit_lsn);
-    const bool reached = co_await commit_.WaitFor(Lsn(next.value() + 1), deadline);
-    if (!reached && !stopping_) {
-      batch.commit_lsn = commit_.value();
-      co_return batch;
-    }
-  }
-  co_return Cancelled("the server is stopping");
-}
-
-void LogVolume::Persisted(Lsn lsn) {
-  trim_to_ = std::max(trim_to_, lsn);
-  tail_.DropBelow(lsn);
-  work_.NotifyAll();
-}
-
-Task<void> LogVolume::TrimLoop() {
-  Lsn trimmed;
-  while (!stopping_) {
-    if (trimmed >= trim_to_) {
-      co_await work_.Wait();
-      continue;
-    }
-    const Lsn target = trim_to_;
-    const Status status = co_await store_.TrimBelow(target);
-    if (!status.ok()) {
-      runtime_->log->Warning("old redo is not removed: " + status.ToString());
-    }
-    trimmed = target;
-  }
-}
-
 LogVolumeStatus LogVolume::status() const {
   LogVolumeStatus status;
   status.begin = store_.begin();
-  status.end = commit_.value();
+  status.end = store_.end();
   status.commit = commit_.value();
   status.epoch = fence_.promised();
   status.stopped = store_.stopped();

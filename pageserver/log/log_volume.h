@@ -8,15 +8,19 @@
 // of a connection by calling BeginAppend as requests come in, and many small appends share a sync.
 //
 // Invariants:
-//   - begin <= commit = synced end <= accepted end (a quorum of one: what is synced here is
-//   committed)
+//   - commit <= synced end <= accepted end. As the only log server of the volume, commit is the
+//     synced end; with others it is what the writer told, since only the writer hears them all
+//   - nothing below the commit LSN is ever cut off again, and readers see nothing above it
+//   - redo is trimmed only below what every page role that reads here has persisted
 //   - no append of an epoch below the promise is accepted (Rule 3), nor of one that was not begun
-// Crash: as RedoStore and EpochFence. Suspends: everything that returns a Task.
+// Crash: as RedoStore, EpochFence and ReaderTable; of the commit LSN a lower bound is known again.
+// Suspends: everything that returns a Task.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +31,7 @@
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"
 #include "pageserver/log/epoch_fence.h"
+#include "pageserver/log/reader_table.h"
 #include "pageserver/log/redo_feed.h"
 #include "pageserver/log/redo_store.h"
 #include "pageserver/log/redo_tail.h"
@@ -41,11 +46,16 @@ struct LogVolumeOptions {
   size_t batch_bytes_max = 4 << 20;
   // A log that was not appended to for so long marks its end (RedoStore::Seal).
   Duration seal_after = std::chrono::seconds(1);
+  // A page role of this process reads here; nothing is trimmed before it said what it persisted.
+  bool has_page_role = true;
 };
 
 struct PreparedEpoch {
   Epoch epoch;
-  Lsn end;  // Lsn{0}: the log has not begun
+  Lsn end;       // Lsn{0}: the log has not begun
+  Lsn begin;     // lowest LSN from which everything can be read
+  Lsn commit;    // as far as it is known here
+  Lsn last_mtr;  // the last LSN at which an mtr is known to begin; Lsn{0}: none
   EpochHistory history;
 };
 
@@ -66,7 +76,7 @@ struct AppendOutcome {
 
 struct LogVolumeStatus {
   Lsn begin;
-  Lsn end;
+  Lsn end;  // synced
   Lsn commit;
   Epoch epoch;     // promised
   Status stopped;  // OK: appends are accepted
@@ -107,29 +117,51 @@ class LogVolume final : public RedoFeed {
   //   kStaleEpoch: not the promised epoch      kInvalidArgument: LSNs, length
   //   kCorruption: the payload's checksum      kGap: does not start at the end of the log
   // A chunk below the end becomes a comparison with what is stored, done by FinishAppend.
-  std::shared_ptr<Ticket> BeginAppend(RedoChunk chunk);
+  // `commit`: as for Commit; not looked at when the chunk is refused.
+  std::shared_ptr<Ticket> BeginAppend(RedoChunk chunk, Lsn commit);
   // Waits until the append is durable or refused. kNoSpace, kIoError: the disk; kCorruption: a
   // retry with other bytes than the first time; otherwise as BeginAppend.
   Task<AppendOutcome> FinishAppend(std::shared_ptr<Ticket> ticket);
 
   // Begins the log at `start` or declares the hole [end, start). Durable on OK.
-  // kStaleEpoch; kInvalidArgument: below the end, or no data LSN.
-  Task<Status> StartAt(Epoch epoch, Lsn start, std::string reason);
+  // `trimmed`, only while the log has not begun: below `start` there is no hole, other log servers
+  // have trimmed it. kStaleEpoch; kInvalidArgument: below the end, no data LSN, or trimmed in a log
+  // that has begun.
+  Task<Status> StartAt(Epoch epoch, Lsn start, std::string reason, bool trimmed);
+  // The writer of `epoch` says that a majority holds everything below `commit`, the end of a whole
+  // mtr. A value below a former one changes nothing. As CheckEpoch.
+  Status Commit(Epoch epoch, Lsn commit);
+  // A page role of this volume holds everything below `lsn`: so it was committed.
+  void NoteCommitted(Lsn lsn);
 
-  // RedoFeed. A `from` inside a chunk gives that whole chunk.
+  // RedoFeed, for the page role of this process. A `from` inside a chunk gives that whole chunk; a
+  // chunk is given when all of it is committed.
   Task<Result<FeedBatch>> Read(Lsn from, size_t bytes_max, TimePoint deadline) override;
   void Persisted(Lsn lsn) override;
+  // A page role elsewhere, about to read, holds everything below `persisted`. Errors:
+  // ReaderTable::Note.
+  Task<Status> NoteReader(std::string name, Lsn persisted);
+  // For the writer of a promised epoch, who fills up other log servers: what is synced, committed
+  // or not. Never waits: no chunk when there is none. kStaleEpoch, kInvalidArgument: not the
+  // promised epoch. kBelowHorizon: trimmed. kUnavailable: the log is being cut, try again.
+  Task<Result<FeedBatch>> ReadForWriter(Epoch epoch, Lsn from, size_t bytes_max);
 
   // OK when `epoch` is the writer whom this log obeys and it still takes redo. kStaleEpoch,
   // kInvalidArgument (never prepared, not begun), kIoError (disk failed).
   Status CheckEpoch(Epoch epoch) const;
 
   LogVolumeStatus status() const;
+  const std::map<std::string, Lsn>& readers() const { return readers_.readers(); }
 
  private:
   Status CheckPromise(Epoch epoch) const;
   Status CheckBegin(const EpochStartIn& begin) const;
   Task<Status> DoBeginEpoch(EpochStartIn* begin);
+  Task<Status> CutBackTo(Lsn keep);
+  void AdvanceCommit();
+  Task<Result<std::vector<RedoChunk>>> ReadUpTo(Lsn from, size_t bytes_max, Lsn up_to);
+  // Below this nobody needs redo any more.
+  Lsn TrimTarget() const;
   Status CheckAppend(const RedoChunk& chunk) const;
   Task<void> FlushLoop();
   Task<void> FlushBatch();
@@ -141,10 +173,13 @@ class LogVolume final : public RedoFeed {
   LogVolumeOptions options_;
   RedoStore store_;
   EpochFence fence_;
+  ReaderTable readers_;
   RedoTail tail_;
-  // End of what was taken into the order; >= commit_.value().
+  // End of what was taken into the order; >= store_.end().
   Lsn accepted_end_;
   LsnWatermark commit_;
+  // What the writer of the begun epoch told; may lie above the end.
+  Lsn told_commit_;
   std::deque<std::shared_ptr<Ticket>> pending_;
   bool flushing_ = false;
   // A StartAt or BeginEpoch is under way; no append is taken meanwhile.
@@ -153,11 +188,17 @@ class LogVolume final : public RedoFeed {
   Epoch fencing_;
   bool stopping_ = false;
   uint64_t append_count_ = 0;
-  Lsn trim_to_;
-  Condition work_;  // pending_, trim_to_ or stopping_ changed
-  Condition idle_;  // the flusher has nothing left
+  // Counts the times that the log was cut back: what was read meanwhile may be void.
+  uint64_t cut_count_ = 0;
+  Lsn local_persisted_;  // of the page role of this process
+  Condition work_;       // pending_, commit_, TrimTarget() or stopping_ changed
+  Condition idle_;       // the flusher has nothing left
   // One Prepare, BeginEpoch or StartAt at a time; they wait for the flusher.
   Semaphore order_;
+  // One TrimBelow or TruncateTo at a time.
+  Semaphore layout_;
+  // One use of readers_ at a time.
+  Semaphore reading_;
   TaskGroup tasks_;
 };
 

@@ -20,7 +20,18 @@ constexpr std::string_view kTemporarySuffix = ".tmp";
 // The last segment's records that nothing behind them claims to be durable.
 struct RedoStore::TailScan {
   std::vector<RedoChunk> unproven;
-  bool sealed = false;
+  Lsn proven_mtr;  // the last one that begins before them in that segment
+
+  // Everything up to `claimed` is durable.
+  void Prove(Lsn claimed) {
+    const auto first = std::find_if(unproven.begin(), unproven.end(), [&](const RedoChunk& chunk) {
+      return chunk.range.end > claimed;
+    });
+    for (auto chunk = unproven.begin(); chunk != first; ++chunk) {
+      proven_mtr = std::max(proven_mtr, chunk->first_mtr_lsn);
+    }
+    unproven.erase(unproven.begin(), first);
+  }
 };
 
 Task<Status> RedoStore::Open() {
@@ -116,12 +127,8 @@ Task<Status> RedoStore::RecoverSegments(std::vector<SegmentName> names) {
   }
   TailScan tail;
   for (size_t i = 0; i < headers.size(); ++i) {
-    Segment segment;
-    segment.sequence = headers[i].sequence;
-    segment.previous_end = headers[i].previous_end;
-    segment.start = headers[i].start;
-    segment.end = headers[i].start;
-    segments_.push_back(std::move(segment));
+    segments_.push_back(NewSegment(headers[i]));
+    tail.proven_mtr = segments_.back().last_mtr;
     const bool last = i + 1 == headers.size();
     const Status status =
         co_await RecoverSegment(names[i], last ? nullptr : &headers[i + 1], last, &tail);
@@ -197,13 +204,14 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
       break;
     }
     claimed = std::max(claimed, item->durable_end);
-    std::erase_if(tail->unproven,
-                  [claimed](const RedoChunk& chunk) { return chunk.range.end <= claimed; });
+    recovered_commit_ = std::max(recovered_commit_, item->commit);
+    tail->Prove(claimed);
     if (item->chunk.range.empty()) {
       continue;
     }
     AddToIndex(&segment, segment.end, item->offset);
     segment.end = item->chunk.range.end;
+    segment.last_mtr = std::max(segment.last_mtr, item->chunk.first_mtr_lsn);
     recovered_epoch_ = std::max(recovered_epoch_, item->chunk.epoch);
     if (last) {
       tail->unproven.push_back(std::move(item->chunk));
@@ -256,51 +264,31 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   const Lsn start = tail->unproven.front().range.start;
   const Lsn log_end = segments_.back().end;
   const SegmentHeader header = NextHeader(start, start, {});
-  Segment segment;
-  segment.sequence = header.sequence;
-  segment.previous_end = start;
-  segment.start = start;
+  Segment segment = NewSegment(header);
   segment.end = log_end;
   buffer_.resize(kSegmentHeaderBytes);
   EncodeSegmentHeader(header, MutableByteView(buffer_));
   for (const RedoChunk& chunk : tail->unproven) {
     AddToIndex(&segment, chunk.range.start, buffer_.size());
-    EncodeRecord(chunk, header.sequence, start);
+    EncodeRecord(chunk, header.sequence, start, recovered_commit_);
+    segment.last_mtr = std::max(segment.last_mtr, chunk.first_mtr_lsn);
   }
-  const std::string path = PathOf(segment);
-  const std::string temporary = path + std::string(kTemporarySuffix);
-  Result<std::unique_ptr<File>> file =
-      co_await runtime_->files->Open(temporary, OpenMode::kCreateNew);
-  if (!file.ok()) {
-    co_return file.status();
-  }
-  const Status written = co_await (*file)->WriteAt(0, buffer_);
+  const uint64_t file_bytes = buffer_.size();
+  const Status written = co_await WriteWholeSegment(&segment);
   if (!written.ok()) {
     co_return written;
   }
-  const Status synced = co_await (*file)->Sync();
-  if (!synced.ok()) {
-    co_return synced;
-  }
-  *file = nullptr;
-  const Status renamed = co_await runtime_->files->Rename(temporary, path);
-  if (!renamed.ok()) {
-    co_return renamed;
-  }
-  const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
-  if (!named.ok()) {
-    co_return named;
-  }
+  const std::string path = PathOf(segment);
   Result<std::unique_ptr<File>> reopened =
       co_await runtime_->files->Open(path, OpenMode::kReadWrite);
   if (!reopened.ok()) {
     co_return reopened.status();
   }
   segments_.back().end = start;
+  segments_.back().last_mtr = tail->proven_mtr;
   segments_.push_back(std::move(segment));
   active_ = std::move(*reopened);
-  active_bytes_ = buffer_.size();
-  buffer_ = Bytes();
+  active_bytes_ = file_bytes;
   co_return Status::Ok();
 }
 

@@ -59,7 +59,8 @@ Result<SegmentHeader> DecodeSegmentHeader(ByteView bytes) {
   }
   if (LoadBe32(p + 8) != kSegmentVersion) {
     return Unsupported("redo segment version " + std::to_string(LoadBe32(p + 8)) +
-                       ", this server reads version " + std::to_string(kSegmentVersion));
+                       ", this server reads version " + std::to_string(kSegmentVersion) +
+                       ": use the server version that wrote it");
   }
   SegmentHeader header;
   header.volume = VolumeId(LoadBe32(p + 12));
@@ -88,8 +89,9 @@ void EncodeRecordHeader(const RecordHeader& header, MutableByteView out) {
   StoreBe64(p + 40, header.first_mtr_lsn.value());
   StoreBe64(p + 48, static_cast<uint64_t>(header.source_time_unix_ns));
   StoreBe64(p + 56, header.durable_end.value());
-  StoreBe32(p + 64, header.payload_bytes);
-  StoreBe32(p + 68, header.payload_crc32c);
+  StoreBe64(p + 64, header.commit.value());
+  StoreBe32(p + 72, header.payload_bytes);
+  StoreBe32(p + 76, header.payload_crc32c);
   StoreBe32(p + 4, Crc32c(out.subspan(8)));
 }
 
@@ -107,8 +109,9 @@ std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, uint64_t segment_
   header.first_mtr_lsn = Lsn(LoadBe64(p + 40));
   header.source_time_unix_ns = static_cast<int64_t>(LoadBe64(p + 48));
   header.durable_end = Lsn(LoadBe64(p + 56));
-  header.payload_bytes = LoadBe32(p + 64);
-  header.payload_crc32c = LoadBe32(p + 68);
+  header.commit = Lsn(LoadBe64(p + 64));
+  header.payload_bytes = LoadBe32(p + 72);
+  header.payload_crc32c = LoadBe32(p + 76);
   if (!Plausible(header)) {
     return std::nullopt;
   }

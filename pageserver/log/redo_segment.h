@@ -8,16 +8,18 @@
 //    24 u64 sequence          32 u64 previous_end     40 u64 start         48 u16 reason bytes,
 //    reason
 //   508 u32 crc32c of bytes 0 .. 507
-//   record, 72 bytes and the payload, one after the other
-//     0 u32 magic 'RDR1'       4 u32 crc32c of bytes 8 .. 71                8 u64 segment sequence
+//   record, 80 bytes and the payload, one after the other
+//     0 u32 magic 'RDR1'       4 u32 crc32c of bytes 8 .. 79                8 u64 segment sequence
 //    16 u64 epoch             24 u64 start            32 u64 end           40 u64 first_mtr
-//    48 i64 source time ns    56 u64 durable_end      64 u32 payload bytes 68 u32 payload crc32c
+//    48 i64 source time ns    56 u64 durable_end      64 u64 commit        72 u32 payload bytes
+//    76 u32 payload crc32c
 //
 // previous_end < start is a hole that a writer declared (previous_end 0: the log begins here).
 // durable_end is what was synced when the record was written: a record that claims more than what
 // can be read before it proves that synced bytes were damaged, whereas without such a proof a bad
 // record is the torn tail of a crash. A record with start == end carries no redo, only that claim
-// (the seal of a clean stop).
+// (the seal of a clean stop). commit is the commit LSN that was known when the record was written:
+// a lower bound for a log whose writer has not come back yet.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +35,12 @@
 namespace redoubt {
 
 inline constexpr uint64_t kSegmentMagic = 0x5244425452454446;  // "RDBTREDF"
-inline constexpr uint32_t kSegmentVersion = 1;
+inline constexpr uint32_t kSegmentVersion = 2;
 inline constexpr size_t kSegmentHeaderBytes = 512;
 inline constexpr size_t kSegmentReasonBytesMax = 256;
 static_assert(50 + kSegmentReasonBytesMax <= kSegmentHeaderBytes - 4);
 inline constexpr uint32_t kRecordMagic = 0x52445231;  // "RDR1"
-inline constexpr size_t kRecordHeaderBytes = 72;
+inline constexpr size_t kRecordHeaderBytes = 80;
 // No record is larger: a frame's payload limit is below.
 inline constexpr uint32_t kRecordPayloadBytesMax = 64 << 20;
 
@@ -59,6 +61,7 @@ struct RecordHeader {
   Lsn first_mtr_lsn;
   int64_t source_time_unix_ns = 0;
   Lsn durable_end;
+  Lsn commit;
   uint32_t payload_bytes = 0;
   uint32_t payload_crc32c = 0;
 };

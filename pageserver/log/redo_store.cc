@@ -45,6 +45,22 @@ void RedoStore::AddToIndex(Segment* segment, Lsn start, uint64_t offset) {
   }
 }
 
+RedoStore::Segment RedoStore::NewSegment(const SegmentHeader& header) const {
+  Segment segment;
+  segment.sequence = header.sequence;
+  segment.previous_end = header.previous_end;
+  segment.start = header.start;
+  segment.end = header.start;
+  segment.last_mtr = header.previous_end < header.start ? header.start : Lsn{};
+  return segment;
+}
+
+Lsn RedoStore::last_mtr_lsn() const {
+  const auto found = std::find_if(segments_.rbegin(), segments_.rend(),
+                                  [](const Segment& segment) { return segment.last_mtr != Lsn{}; });
+  return found == segments_.rend() ? Lsn{} : found->last_mtr;
+}
+
 Status RedoStore::Stop(Status status) {
   REDOUBT_CHECK(!status.ok());
   stopped_ = Status(StatusCode::kIoError,
@@ -58,7 +74,8 @@ Status RedoStore::Stop(Status status) {
 
 // ---- writing ----
 
-void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end) {
+void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end,
+                             Lsn commit) {
   RecordHeader header;
   header.segment_sequence = sequence;
   header.epoch = chunk.epoch;
@@ -66,6 +83,7 @@ void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn dura
   header.first_mtr_lsn = chunk.first_mtr_lsn;
   header.source_time_unix_ns = chunk.source_time_unix_ns;
   header.durable_end = durable_end;
+  header.commit = commit;
   header.payload_bytes =
       chunk.payload == nullptr ? 0 : static_cast<uint32_t>(chunk.payload->size());
   header.payload_crc32c = chunk.payload_crc32c;
@@ -87,12 +105,7 @@ Task<Status> RedoStore::OpenActive(SegmentHeader header) {
   }
   active_ = std::move(*file);
   active_bytes_ = 0;
-  Segment segment;
-  segment.sequence = header.sequence;
-  segment.previous_end = header.previous_end;
-  segment.start = header.start;
-  segment.end = header.start;
-  segments_.push_back(std::move(segment));
+  segments_.push_back(NewSegment(header));
   buffer_.resize(kSegmentHeaderBytes);
   EncodeSegmentHeader(header, MutableByteView(buffer_));
   co_return Status::Ok();
@@ -144,7 +157,7 @@ Task<Status> RedoStore::WriteAndSync(bool new_segment) {
   co_return Status::Ok();
 }
 
-Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks) {
+Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit) {
   REDOUBT_CHECK(!chunks->empty() && !empty());
   REDOUBT_CHECK(chunks->front().range.start == end());
   if (!stopped_.ok()) {
@@ -166,7 +179,7 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks) {
   for (const RedoChunk& chunk : *chunks) {
     REDOUBT_CHECK(chunk.range.start == at);
     AddToIndex(&segments_.back(), at, active_bytes_ + buffer_.size());
-    EncodeRecord(chunk, segments_.back().sequence, durable_end);
+    EncodeRecord(chunk, segments_.back().sequence, durable_end, commit);
     at = chunk.range.end;
   }
   const Status status = co_await WriteAndSync(new_segment);
@@ -175,6 +188,9 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks) {
   }
   if (status.ok()) {
     segments_.back().end = at;
+    for (const RedoChunk& chunk : *chunks) {
+      segments_.back().last_mtr = std::max(segments_.back().last_mtr, chunk.first_mtr_lsn);
+    }
     sealed_ = false;
   } else if (!new_segment) {
     segments_.back().index.resize(first_entry);
@@ -182,9 +198,10 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks) {
   co_return status;
 }
 
-Task<Status> RedoStore::StartAt(Lsn start, std::string reason) {
+Task<Status> RedoStore::StartAt(Lsn start, std::string reason, bool trimmed) {
   REDOUBT_CHECK(start >= end());
   REDOUBT_CHECK(innodb::IsDataLsn(start));
+  REDOUBT_CHECK(!trimmed || empty());
   if (!stopped_.ok()) {
     co_return stopped_;
   }
@@ -192,7 +209,7 @@ Task<Status> RedoStore::StartAt(Lsn start, std::string reason) {
     co_return Status::Ok();
   }
   buffer_.clear();
-  SegmentHeader header = NextHeader(end(), start, std::move(reason));
+  SegmentHeader header = NextHeader(trimmed ? start : end(), start, std::move(reason));
   const Status opened = co_await OpenActive(std::move(header));
   if (!opened.ok()) {
     active_ = nullptr;
@@ -202,16 +219,17 @@ Task<Status> RedoStore::StartAt(Lsn start, std::string reason) {
   co_return status;
 }
 
-Task<Status> RedoStore::Seal() {
-  if (!stopped_.ok() || active_ == nullptr || sealed_) {
+Task<Status> RedoStore::Seal(Lsn commit) {
+  if (!stopped_.ok() || sealed(commit)) {
     co_return stopped_;
   }
   RedoChunk seal;
   seal.range = {end(), end()};
   buffer_.clear();
-  EncodeRecord(seal, segments_.back().sequence, end());
+  EncodeRecord(seal, segments_.back().sequence, end(), commit);
   const Status status = co_await WriteAndSync(false);
   sealed_ = status.ok();
+  sealed_commit_ = commit;
   buffer_ = Bytes();  // an idle log holds no memory
   co_return status;
 }

@@ -20,11 +20,18 @@
 // only in the page cache after a failed sync: Open writes them again into a new segment that
 // appears under its name only when it is synced.
 //
+// Cutting the log back (TruncateTo) removes what is void, newest first. Bytes that were cut off
+// must never be read again under the log's later history, so whatever is void behind the part of a
+// segment that counts is cut from its file before the next segment, whose header makes it void, is
+// removed.
+//
 // Invariants: readable_from <= begin <= end; segments are consecutive in sequence and LSN.
 // Crash: everything that an Append, StartAt or Seal returned OK for survives; what was being
-// written survives whole, in part (a prefix of records) or not at all. Suspends: everything that
-// touches a file. One of Open, Append, StartAt, Seal at a time; Read and TrimBelow may run beside
-// them.
+// written survives whole, in part (a prefix of records) or not at all. A TruncateTo that was not
+// finished leaves a log that is longer than was asked for, never one that lacks bytes below, nor
+// one with bytes that an earlier TruncateTo took away. Suspends: everything that touches a file.
+// One of Open, Append, StartAt, Seal, TruncateTo at a time; Read may run beside them, TrimBelow
+// beside all but TruncateTo.
 #pragma once
 
 #include <cstdint>
@@ -62,15 +69,23 @@ class RedoStore {
   // Writes the chunks, in order, and syncs: durable on OK. The first must start at end().
   // kNoSpace: nothing of it counts; the next Append begins a new segment. kIoError: the disk failed
   // a write or a sync; nothing more is accepted until the store is opened anew (see stopped()).
-  // `chunks` is borrowed until the task ends.
-  Task<Status> Append(const std::vector<RedoChunk>* chunks);
+  // `chunks` is borrowed until the task ends. `commit`: the commit LSN as far as it is known.
+  Task<Status> Append(const std::vector<RedoChunk>* chunks, Lsn commit);
   // Begins the log, or a new part of it behind a hole, at `start` >= end(). Durable on OK. As
-  // Append.
-  Task<Status> StartAt(Lsn start, std::string reason);
+  // Append. `trimmed`, only for an empty log: what lies below `start` is no hole but was trimmed
+  // elsewhere, so that readers from below are told so.
+  Task<Status> StartAt(Lsn start, std::string reason, bool trimmed);
   // Writes down that everything up to end() is durable, so that damage before it is told from a
-  // torn tail for certain. Nothing happens when nothing was appended since the last time.
-  Task<Status> Seal();
-  bool sealed() const { return sealed_ || active_ == nullptr; }
+  // torn tail for certain, and the commit LSN. Nothing happens when both are known on disk.
+  Task<Status> Seal(Lsn commit);
+  bool sealed(Lsn commit) const {
+    return active_ == nullptr || (sealed_ && sealed_commit_ >= commit);
+  }
+  // Forgets what lies at or above `lsn`: afterwards the log ends at `lsn`, or at the start of the
+  // declared hole that contains it, or is empty when it began above. Of a record that crosses `lsn`
+  // the head stays. Durable on OK; nothing happens when the log ends there already. kNoSpace: the
+  // log is longer than asked for, try again. kIoError: as Append. Requires lsn >= readable_from().
+  Task<Status> TruncateTo(Lsn lsn);
 
   // Whole chunks with end > from and end <= up_to, at most about bytes_max, at least one if there
   // is one. kCorruption: a record that was good when written is not any more. Requires from >=
@@ -87,6 +102,10 @@ class RedoStore {
   Lsn end() const { return empty() ? Lsn{} : segments_.back().end; }
   // Highest epoch of any record that Open read.
   Epoch recovered_epoch() const { return recovered_epoch_; }
+  // Highest commit LSN that any record that Open read knows of.
+  Lsn recovered_commit() const { return recovered_commit_; }
+  // The last LSN at which an mtr is known to begin; 0: none is.
+  Lsn last_mtr_lsn() const;
   // Why nothing is accepted any more; OK normally.
   const Status& stopped() const { return stopped_; }
   uint64_t sync_count() const { return sync_count_; }
@@ -101,10 +120,19 @@ class RedoStore {
     Lsn previous_end;
     Lsn start;
     Lsn end;
+    // The last one that a record of the segment tells of; a hole's end is one too.
+    Lsn last_mtr;
     // Every kIndexStrideBytes or so the place of a record; the first record always.
     std::vector<IndexEntry> index;
   };
   struct TailScan;
+  // Where a segment's records reach an LSN, or would pass it.
+  struct CutPoint {
+    uint64_t offset = 0;  // in the file: what starts here ends above the LSN
+    Lsn at;               // LSN of that offset
+    Lsn last_mtr;         // below the LSN
+    RedoChunk head;       // of the record that crosses the LSN; no payload: none does
+  };
 
   std::string PathOf(const Segment& segment) const;
   Task<Result<std::vector<SegmentName>>> ListSegments();
@@ -115,11 +143,19 @@ class RedoStore {
   Task<Status> DropTornSegment(SegmentName name, Status why);
   Task<Status> RewriteUnproven(TailScan* tail);
 
+  Task<Status> RemoveLastSegment();
+  Task<Status> CutLastSegment(Lsn lsn);
+  Task<Result<CutPoint>> FindCut(const Segment* segment, Lsn lsn);
+  Task<Status> CutFile(std::string path, uint64_t bytes);
+
+  Segment NewSegment(const SegmentHeader& header) const;
+  // Writes buffer_, header and all, as `segment`'s file: it appears whole and durable, or not.
+  Task<Status> WriteWholeSegment(const Segment* segment);
   Task<Status> OpenActive(SegmentHeader header);
   Task<Status> WriteAndSync(bool new_segment);
   Task<Status> Abandon(bool new_segment, Status status);
   Status Stop(Status status);
-  void EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end);
+  void EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end, Lsn commit);
   SegmentHeader NextHeader(Lsn previous_end, Lsn start, std::string reason) const;
   void AddToIndex(Segment* segment, Lsn start, uint64_t offset);
 
@@ -130,8 +166,10 @@ class RedoStore {
   std::unique_ptr<File> active_;
   uint64_t active_bytes_ = 0;
   bool sealed_ = false;
+  Lsn sealed_commit_;
   Bytes buffer_;  // what is being written
   Epoch recovered_epoch_;
+  Lsn recovered_commit_;
   Status stopped_;
   uint64_t sync_count_ = 0;
 };

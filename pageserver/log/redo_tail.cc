@@ -50,11 +50,14 @@ std::deque<RedoChunk>::const_iterator RedoTail::FirstEndingAbove(Lsn lsn) const 
                           [](Lsn wanted, const RedoChunk& c) { return wanted < c.range.end; });
 }
 
-std::vector<RedoChunk> RedoTail::Read(Lsn lsn, size_t bytes_max) const {
+std::vector<RedoChunk> RedoTail::Read(Lsn lsn, size_t bytes_max, Lsn up_to) const {
   REDOUBT_CHECK(lsn >= from_);
   std::vector<RedoChunk> chunks;
   size_t bytes = 0;
   for (auto at = FirstEndingAbove(lsn); at != chunks_.end() && bytes < bytes_max; ++at) {
+    if (at->range.end > up_to) {
+      break;
+    }
     bytes += at->payload->size();
     chunks.push_back(*at);
   }

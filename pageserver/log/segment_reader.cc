@@ -74,6 +74,7 @@ Task<Result<SegmentReader::Item>> SegmentReader::Next() {
   }
   item.outcome = Outcome::kRecord;
   item.durable_end = header->durable_end;
+  item.commit = header->commit;
   item.chunk.epoch = header->epoch;
   item.chunk.range = header->range;
   item.chunk.first_mtr_lsn = header->first_mtr_lsn;

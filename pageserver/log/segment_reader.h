@@ -26,6 +26,7 @@ class SegmentReader {
     Outcome outcome = Outcome::kEnd;
     uint64_t offset = 0;  // where the record, the end or the bad bytes start
     Lsn durable_end;
+    Lsn commit;
     RedoChunk chunk;           // kRecord; range.empty() for a seal
     const char* problem = "";  // kBad
   };

@@ -16,6 +16,8 @@ Task<RpcReply> Dispatcher::Handle(Frame request) {
       return log_.Append(std::move(request));
     case proto::LOG_START_AT:
       return log_.StartAt(std::move(request));
+    case proto::LOG_COMMIT:
+      return log_.Commit(std::move(request));
     case proto::LOG_READ:
       return log_.Read(std::move(request));
     case proto::LOG_STATUS:

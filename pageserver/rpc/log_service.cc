@@ -17,10 +17,17 @@ Task<RpcReply> LogService::Prepare(Frame frame) {
       const Result<PreparedEpoch> prepared =
           co_await (*volume)->log->Prepare(Epoch(request.epoch()));
       status = prepared.status();
+      response.set_volume_uid((*volume)->settings.uid);
+      if (status.code() == StatusCode::kStaleEpoch) {
+        response.set_epoch((*volume)->log->status().epoch.value());
+      }
       if (status.ok()) {
         response.set_volume_id((*volume)->settings.id.value());
         response.set_epoch(prepared->epoch.value());
         response.set_end_lsn(prepared->end.value());
+        response.set_begin_lsn(prepared->begin.value());
+        response.set_commit_lsn(prepared->commit.value());
+        response.set_last_mtr_lsn(prepared->last_mtr.value());
         for (const EpochBegin& begin : prepared->history) {
           proto::EpochStart* start = response.add_epochs();
           start->set_epoch(begin.epoch.value());
@@ -68,7 +75,8 @@ Task<RpcReply> LogService::Append(Frame frame) {
   chunk.payload_crc32c = request.payload_crc32c();
   chunk.source_time_unix_ns = request.source_time_unix_ns();
   chunk.payload = std::make_shared<const Bytes>(std::move(frame.payload));
-  std::shared_ptr<LogVolume::Ticket> ticket = (*volume)->log->BeginAppend(std::move(chunk));
+  std::shared_ptr<LogVolume::Ticket> ticket =
+      (*volume)->log->BeginAppend(std::move(chunk), Lsn(request.commit_lsn()));
   return FinishAppend(std::move(*volume), std::move(ticket));
 }
 
@@ -94,21 +102,45 @@ Task<redoubt::Status> LogService::DoStartAt(StartAtCall* call) {
   const proto::StartAtRequest& request = call->request;
   std::string reason = request.reason();
   const redoubt::Status status = co_await call->volume->log->StartAt(
-      Epoch(request.epoch()), Lsn(request.start_lsn()), std::move(reason));
+      Epoch(request.epoch()), Lsn(request.start_lsn()), std::move(reason), request.trimmed());
   call->response.set_end_lsn(call->volume->log->status().end.value());
   co_return status;
+}
+
+Task<RpcReply> LogService::Commit(Frame frame) {
+  return RunOnVolume(this, registry_, std::move(frame), &LogService::DoCommit);
+}
+
+Task<redoubt::Status> LogService::DoCommit(CommitCall* call) {
+  co_return call->volume->log->Commit(Epoch(call->request.epoch()),
+                                      Lsn(call->request.commit_lsn()));
 }
 
 Task<RpcReply> LogService::Read(Frame frame) {
   return RunOnVolume(this, registry_, std::move(frame), &LogService::DoRead);
 }
 
-Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
+Task<Result<FeedBatch>> LogService::ReadBatch(ReadCall* call) {
   const proto::LogReadRequest& request = call->request;
+  LogVolume* log = call->volume->log.get();
+  const Lsn start(request.start_lsn());
   const size_t bytes_max = std::clamp<size_t>(request.bytes_max(), 1, kAnswerBytesMax);
-  const TimePoint deadline = DeadlineOf(runtime_->scheduler, request.deadline_ms());
-  Result<FeedBatch> batch =
-      co_await call->volume->log->Read(Lsn(request.start_lsn()), bytes_max, deadline);
+  if (request.epoch() != 0) {
+    return log->ReadForWriter(Epoch(request.epoch()), start, bytes_max);
+  }
+  return log->Read(start, bytes_max, DeadlineOf(runtime_->scheduler, request.deadline_ms()));
+}
+
+Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
+  if (!call->request.reader().empty()) {
+    std::string reader = call->request.reader();
+    const redoubt::Status noted = co_await call->volume->log->NoteReader(
+        std::move(reader), Lsn(call->request.persisted_lsn()));
+    if (!noted.ok()) {
+      co_return noted;
+    }
+  }
+  Result<FeedBatch> batch = co_await ReadBatch(call);
   if (!batch.ok()) {
     co_return batch.status();
   }
@@ -141,6 +173,12 @@ Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
   call->response.set_end_lsn(status.end.value());
   call->response.set_commit_lsn(status.commit.value());
   call->response.set_epoch(status.epoch.value());
+  call->response.set_volume_uid(call->volume->settings.uid);
+  for (const auto& [name, persisted] : call->volume->log->readers()) {
+    proto::LogReader* reader = call->response.add_readers();
+    reader->set_name(name);
+    reader->set_persisted_lsn(persisted.value());
+  }
   co_return status.stopped;
 }
 

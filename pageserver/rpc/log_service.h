@@ -17,12 +17,14 @@ class LogService {
   // Takes its place in the order of appends before it returns.
   Task<RpcReply> Append(Frame frame);
   Task<RpcReply> StartAt(Frame frame);
+  Task<RpcReply> Commit(Frame frame);
   Task<RpcReply> Read(Frame frame);
   Task<RpcReply> Status(Frame frame);
 
  private:
   using EpochStartCall = ServiceCall<proto::LogEpochStartRequest, proto::LogEpochStartResponse>;
   using StartAtCall = ServiceCall<proto::StartAtRequest, proto::StartAtResponse>;
+  using CommitCall = ServiceCall<proto::LogCommitRequest, proto::LogCommitResponse>;
   using ReadCall = ServiceCall<proto::LogReadRequest, proto::LogReadResponse>;
   using StatusCall = ServiceCall<proto::LogStatusRequest, proto::LogStatusResponse>;
 
@@ -30,6 +32,8 @@ class LogService {
   Task<RpcReply> Refuse(redoubt::Status status);
   Task<redoubt::Status> DoEpochStart(EpochStartCall* call);
   Task<redoubt::Status> DoStartAt(StartAtCall* call);
+  Task<redoubt::Status> DoCommit(CommitCall* call);
+  Task<Result<FeedBatch>> ReadBatch(ReadCall* call);
   Task<redoubt::Status> DoRead(ReadCall* call);
   Task<redoubt::Status> DoStatus(StatusCall* call);
 

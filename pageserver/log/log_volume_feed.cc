@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+//
+// LogVolume: reading and trimming.
+#include <algorithm>
+#include <utility>
+
+#include "pageserver/log/log_volume.h"
+
+namespace redoubt {
+namespace {
+
+Status Trimmed(Lsn from, Lsn readable_from) {
+  return {StatusCode::kBelowHorizon, "redo from " + std::to_string(from.value()) +
+                                         " was trimmed, the log begins at " +
+                                         std::to_string(readable_from.value())};
+}
+
+}  // namespace
+
+Task<Result<std::vector<RedoChunk>>> LogVolume::ReadUpTo(Lsn from, size_t bytes_max, Lsn up_to) {
+  if (from >= tail_.from()) {
+    co_return tail_.Read(from, bytes_max, up_to);
+  }
+  Result<std::vector<RedoChunk>> stored = co_await store_.Read(from, bytes_max, up_to);
+  co_return stored;
+}
+
+Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint deadline) {
+  FeedBatch batch;
+  while (!stopping_) {
+    batch.commit_lsn = commit_.value();
+    if (from < store_.readable_from()) {
+      co_return Trimmed(from, store_.readable_from());
+    }
+    const uint64_t cut_count = cut_count_;
+    Result<std::vector<RedoChunk>> chunks = co_await ReadUpTo(from, bytes_max, batch.commit_lsn);
+    if (cut_count != cut_count_) {
+      continue;  // a file may have changed under the read
+    }
+    if (!chunks.ok()) {
+      co_return chunks.status();
+    }
+    if (!chunks->empty()) {
+      batch.chunks = std::move(*chunks);
+      co_return batch;
+    }
+    const Lsn next = std::max(from, batch.commit_lsn);
+    const bool reached = co_await commit_.WaitFor(Lsn(next.value() + 1), deadline);
+    if (!reached && !stopping_) {
+      batch.commit_lsn = commit_.value();
+      co_return batch;
+    }
+  }
+  co_return Cancelled("the server is stopping");
+}
+
+Task<Result<FeedBatch>> LogVolume::ReadForWriter(Epoch epoch, Lsn from, size_t bytes_max) {
+  const Status promised = CheckPromise(epoch);
+  if (!promised.ok()) {
+    co_return promised;
+  }
+  if (from < store_.readable_from()) {
+    co_return Trimmed(from, store_.readable_from());
+  }
+  const uint64_t cut_count = cut_count_;
+  Result<std::vector<RedoChunk>> chunks = co_await ReadUpTo(from, bytes_max, store_.end());
+  const Status still_promised = CheckPromise(epoch);
+  if (!still_promised.ok()) {
+    co_return still_promised;
+  }
+  if (starting_ || cut_count != cut_count_) {
+    co_return Unavailable("the log is being started at another LSN");
+  }
+  if (!chunks.ok()) {
+    co_return chunks.status();
+  }
+  FeedBatch batch;
+  batch.commit_lsn = commit_.value();
+  batch.chunks = std::move(*chunks);
+  co_return batch;
+}
+
+Task<Status> LogVolume::NoteReader(std::string name, Lsn persisted) {
+  co_await reading_.Acquire(1);
+  const Status noted = co_await readers_.Note(std::move(name), persisted);
+  reading_.Release(1);
+  if (noted.ok()) {
+    NoteCommitted(persisted);
+    work_.NotifyAll();
+  }
+  co_return noted;
+}
+
+void LogVolume::Persisted(Lsn lsn) {
+  local_persisted_ = std::max(local_persisted_, lsn);
+  tail_.DropBelow(lsn);
+  NoteCommitted(lsn);
+  work_.NotifyAll();
+}
+
+Lsn LogVolume::TrimTarget() const {
+  Lsn target = commit_.value();
+  if (options_.has_page_role) {
+    target = std::min(target, local_persisted_);
+  } else if (readers_.readers().empty()) {
+    return Lsn{};
+  }
+  return readers_.readers().empty() ? target : std::min(target, readers_.lowest());
+}
+
+Task<void> LogVolume::TrimLoop() {
+  Lsn trimmed;
+  while (!stopping_) {
+    const Lsn target = TrimTarget();
+    if (trimmed >= target) {
+      co_await work_.Wait();
+      continue;
+    }
+    co_await reading_.Acquire(1);
+    const Status saved = co_await readers_.Save();
+    reading_.Release(1);
+    co_await layout_.Acquire(1);
+    Status status = saved;
+    if (status.ok()) {
+      // A reader may have come, or gone back, meanwhile.
+      status = co_await store_.TrimBelow(std::min(target, TrimTarget()));
+    }
+    layout_.Release(1);
+    if (!status.ok()) {
+      runtime_->log->Warning("old redo is not removed: " + status.ToString());
+    }
+    trimmed = target;
+  }
+}
+
+}  // namespace redoubt
