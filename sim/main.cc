@@ -12,23 +12,35 @@ namespace {
 
 using redoubt::sim::DeterminismCommand;
 using redoubt::sim::RunCommand;
+using redoubt::sim::ShrinkCommand;
 using redoubt::sim::SwarmCommand;
 
 constexpr char kFooter[] =
     "Examples:\n"
     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace -\n"
     "  simulate swarm --scenario scenarios/smoke/protect_smoke.textproto --seeds 200 --jobs 2\n"
+    "  simulate replay build/capsules/protect_smoke-7.capsule --trace -\n"
+    "  simulate replay scenarios/smoke/protect_smoke.textproto --seed 7\n"
+    "  simulate shrink build/capsules/protect_smoke-7.capsule --budget 2m\n"
     "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7\n"
     "  simulate list\n"
     "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
-    "harness.";
+    "harness, 124 time limit, 125 skip (--bisect).";
 
 void AddRun(CLI::App* app, RunCommand* command) {
-  app->add_option("scenario", command->scenario, "scenario file")->required();
-  app->add_option("--seed", command->seed, "seed")->capture_default_str();
+  app->add_option("file", command->file, "scenario (*.textproto) or capsule (*.capsule)")
+      ->required();
+  app->add_option("--seed", command->seed, "seed of a scenario")->capture_default_str();
+  app->add_option("--set", command->set,
+                  "FIELD.FIELD=VALUE of the scenario, e.g. workload.spaces=3");
   app->add_option("--trace", command->trace_file, "write the trace here; - for standard output");
   app->add_flag("--trace-full", command->trace_full, "keep every event, resumes included");
   app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
+  app->add_option("--capsule-dir", command->capsule_directory, "where a failure is written down")
+      ->capture_default_str();
+  app->add_option("--seconds-max", command->seconds_max, "limit of wall time")
+      ->capture_default_str();
+  app->add_flag("--bisect", command->bisect, "exit 125 when the run says nothing, for git bisect");
   app->add_flag("--in-process", command->in_process, "no child process, for debuggers");
   app->add_flag("--hash-only", command->hash_only, "print the trace hash and the exit code only");
 }
@@ -44,6 +56,8 @@ void AddSwarm(CLI::App* app, SwarmCommand* command) {
   app->add_option("--seed-seconds-max", command->seed_seconds_max, "time limit of one seed")
       ->capture_default_str();
   app->add_flag("--stop-at-failure", command->stop_at_failure, "stop at the first failing seed");
+  app->add_option("--capsule-dir", command->capsule_directory, "where failures are written down")
+      ->capture_default_str();
   app->add_option("--json", command->json_file, "write one JSON line a seed here");
   app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
 }
@@ -70,6 +84,18 @@ int main(int argc, char** argv) {
   std::string directory = "scenarios";
   CLI::App* run_app = app.add_subcommand("run", "one seed of a scenario");
   AddRun(run_app, &run);
+  RunCommand replay;
+  CLI::App* replay_app =
+      app.add_subcommand("replay", "a capsule, or one seed of a scenario, again");
+  AddRun(replay_app, &replay);
+  ShrinkCommand shrink;
+  CLI::App* shrink_app =
+      app.add_subcommand("shrink", "make a capsule smaller while it fails in the same way");
+  shrink_app->add_option("capsule", shrink.capsule, "capsule file")->required();
+  shrink_app->add_option("--budget", shrink.budget, "wall time: 90s, 2m")->capture_default_str();
+  shrink_app->add_option("--output", shrink.output, "the smaller capsule; default: beside, -small");
+  shrink_app->add_option("--run-seconds-max", shrink.run_seconds_max, "wall time of one try")
+      ->capture_default_str();
   CLI::App* swarm_app = app.add_subcommand("swarm", "many seeds of a scenario");
   AddSwarm(swarm_app, &swarm);
   CLI::App* determinism_app =
@@ -85,11 +111,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : redoubt::sim::CodeOf(redoubt::sim::Outcome::kHarnessError);
   }
-  if (!KnownPlant(run.plant) || !KnownPlant(swarm.plant)) {
+  if (!KnownPlant(run.plant) || !KnownPlant(replay.plant) || !KnownPlant(swarm.plant)) {
     return redoubt::sim::CodeOf(redoubt::sim::Outcome::kHarnessError);
   }
   if (run_app->parsed()) {
-    return redoubt::sim::RunOneSeed(run);
+    return redoubt::sim::RunOnce(run);
+  }
+  if (replay_app->parsed()) {
+    return redoubt::sim::RunOnce(replay);
+  }
+  if (shrink_app->parsed()) {
+    return redoubt::sim::ShrinkCapsule(shrink);
   }
   if (swarm_app->parsed()) {
     return redoubt::sim::RunSwarm(swarm);

@@ -227,6 +227,7 @@ RunReport ScenarioRun::Report() {
     report.node_names.emplace_back(world_.NameOf(node));
   }
   report.events = trace_.events();
+  report.faults = trace_.faults();
   report.checkpoints = trace_.checkpoints();
   const proto::Expect& expect = scenario_.expect();
   const WorkDone floor{expect.acknowledged_bytes_min(), expect.reads_min(), expect.faults_min()};
@@ -263,6 +264,8 @@ std::string_view OutcomeName(Outcome outcome) {
       return "IDLE";
     case Outcome::kHarnessError:
       return "HARNESS";
+    case Outcome::kTimeLimit:
+      return "TIMELIMIT";
   }
   return "UNKNOWN";
 }

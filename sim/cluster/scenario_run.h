@@ -26,6 +26,7 @@ enum class Outcome : int {
   kNondeterminism = 13,
   kIdle = 14,
   kHarnessError = 20,
+  kTimeLimit = 124,
 };
 std::string_view OutcomeName(Outcome outcome);
 
@@ -61,6 +62,7 @@ struct RunReport {
   std::string settings;
   std::vector<std::string> node_names;
   std::deque<TraceEvent> events;
+  std::deque<TraceEvent> faults;  // the last ones, always kept
   std::vector<uint64_t> checkpoints;
 };
 

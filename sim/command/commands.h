@@ -5,21 +5,40 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "common/base/result.h"
+#include "proto/capsule.pb.h"
 #include "sim/cluster/scenario_run.h"
 
 namespace redoubt::sim {
 
+inline constexpr char kDefaultCapsuleDirectory[] = "build/capsules";
+
+// One run: a seed of a scenario, or a capsule.
 struct RunCommand {
-  std::string scenario;
-  uint64_t seed = 1;
-  std::string trace_file;  // "-": standard output
+  std::string file;
+  uint64_t seed = 1;             // of a scenario
+  std::vector<std::string> set;  // "workload.spaces=3", a scenario's only
+  std::string trace_file;        // "-": standard output
   bool trace_full = false;
-  std::string plant;
+  std::string plant;  // a scenario's only
+  std::string capsule_directory = kDefaultCapsuleDirectory;
+  uint32_t seconds_max = 600;
   bool in_process = false;  // no child: for debuggers
   bool hash_only = false;
+  bool bisect = false;  // idle, harness error, time limit: 125, for `git bisect run`
 };
-int RunOneSeed(const RunCommand& command);
+int RunOnce(const RunCommand& command);
+
+struct ShrinkCommand {
+  std::string capsule;
+  std::string output;  // default: beside the capsule, "-small"
+  std::string budget = "2m";
+  uint32_t run_seconds_max = 60;
+};
+int ShrinkCapsule(const ShrinkCommand& command);
 
 struct SwarmCommand {
   std::string scenario;
@@ -31,6 +50,7 @@ struct SwarmCommand {
   bool stop_at_failure = false;
   std::string json_file;
   std::string plant;
+  std::string capsule_directory = kDefaultCapsuleDirectory;
 };
 int RunSwarm(const SwarmCommand& command);
 
@@ -47,8 +67,12 @@ int ListScenarios(const std::string& directory);
 std::string HashText(uint64_t hash);
 // What a run was, in one line.
 std::string Summary(const RunReport& report, uint64_t cpu_ms);
-// The command that does it again.
-std::string ReplayLine(const std::string& scenario, uint64_t seed, const std::string& plant);
+// The last lines of a failure: reason, seed and build, the commands that shrink it and do it again.
+std::string FailureText(const proto::Capsule& capsule, const std::string& capsule_path);
+// "world" for what is no node.
+std::string_view NodeName(const RunReport& report, NodeId node);
+// "90s", "2m", "1h30m", "500ms" in milliseconds; kInvalidArgument.
+Result<uint64_t> ParseDurationMs(std::string_view text);
 // Milliseconds of processor time that this process has used.
 uint64_t CpuMs();
 int CodeOf(Outcome outcome);

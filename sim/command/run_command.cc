@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 
+#include "sim/cluster/settings.h"
+#include "sim/command/build_info.h"
+#include "sim/command/capsule.h"
+#include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 
@@ -16,11 +17,7 @@ namespace redoubt::sim {
 namespace {
 
 constexpr size_t kEventsShown = 40;
-
-std::string_view NodeName(const RunReport& report, NodeId node) {
-  return node < report.node_names.size() ? std::string_view(report.node_names[node])
-                                         : std::string_view("world");
-}
+constexpr int kBisectSkip = 125;
 
 void WriteTrace(const RunReport& report, std::ostream* out, size_t count_max) {
   const size_t count = report.events.size();
@@ -30,20 +27,34 @@ void WriteTrace(const RunReport& report, std::ostream* out, size_t count_max) {
   }
 }
 
-// In the child, or in the process itself.
-int RunHere(const RunCommand& command, const proto::Scenario& scenario) {
-  RunOptions options;
-  options.seed = command.seed;
-  options.keep = command.trace_full  ? Trace::Keep::kEverything
-                 : command.hash_only ? Trace::Keep::kNothing
-                                     : Trace::Keep::kRecent;
-  ParsePlant(command.plant, &options.plant);
-  const RunReport report = RunScenario(scenario, options);
-  if (command.hash_only) {
-    std::cout << HashText(report.trace_hash) << ' ' << CodeOf(report.outcome) << std::endl;
-    return 0;
+Result<proto::Capsule> LoadRun(const RunCommand& command) {
+  if (command.file.ends_with(kCapsuleSuffix)) {
+    return LoadCapsule(command.file);
   }
-  std::cout << "settings: " << report.settings << '\n';
+  Result<proto::Scenario> scenario = LoadScenario(command.file);
+  if (!scenario.ok()) {
+    return scenario.status();
+  }
+  for (const std::string& knob : command.set) {
+    REDOUBT_RETURN_IF_ERROR(SetKnob(knob, &*scenario));
+  }
+  return MakeCapsule(command.file, *scenario, command.seed, command.plant);
+}
+
+// Where it is written; "" when it cannot be, which is said.
+std::string SaveFailure(const RunCommand& command, const proto::Capsule& capsule) {
+  if (command.file.ends_with(kCapsuleSuffix)) {
+    return command.file;
+  }
+  const Result<std::string> path = SaveCapsule(command.capsule_directory, capsule);
+  if (!path.ok()) {
+    std::cerr << path.status().message() << '\n';
+    return "";
+  }
+  return *path;
+}
+
+void ShowEvents(const RunCommand& command, const RunReport& report) {
   if (command.trace_file == "-") {
     WriteTrace(report, &std::cout, SIZE_MAX);
   } else if (!command.trace_file.empty()) {
@@ -55,17 +66,68 @@ int RunHere(const RunCommand& command, const proto::Scenario& scenario) {
   for (const Finding& finding : report.findings) {
     std::cout << "finding " << finding.checker << ": " << finding.what << '\n';
   }
+}
+
+// A stored hash is promised for the build that stored it.
+Outcome CompareWithStored(const proto::RunVerdict& stored, const std::string& stored_build,
+                          const RunReport& report) {
+  if (stored.trace_hash().empty()) {
+    return report.outcome;
+  }
+  const bool same = stored.trace_hash() == HashText(report.trace_hash);
+  const bool same_build = stored_build == BuildId();
+  std::cout << (same ? "the same hash as in the capsule\n"
+                     : "another hash than the capsule's " + stored.trace_hash() +
+                           (same_build ? ", by the same build\n" : ", which another build gave\n"));
+  return same || !same_build ? report.outcome : Outcome::kNondeterminism;
+}
+
+// In the child, or in the process itself.
+int RunHere(const RunCommand& command, proto::Capsule capsule) {
+  RunOptions options = OptionsOf(capsule);
+  options.keep = command.trace_full  ? Trace::Keep::kEverything
+                 : command.hash_only ? Trace::Keep::kNothing
+                                     : Trace::Keep::kRecent;
+  const RunReport report = RunScenario(ScenarioOf(capsule), options);
+  if (command.hash_only) {
+    std::cout << HashText(report.trace_hash) << ' ' << CodeOf(report.outcome) << std::endl;
+    return 0;
+  }
+  ShowEvents(command, report);
   std::cout << Summary(report, CpuMs()) << '\n';
-  std::cout << OutcomeName(report.outcome) << ' ' << scenario.name() << " seed " << command.seed
-            << (report.reason.empty() ? "" : ": " + report.reason) << '\n';
-  if (report.outcome != Outcome::kPass) {
-    std::cout << "replay: " << ReplayLine(command.scenario, command.seed, command.plant) << '\n';
+  const Outcome outcome = CompareWithStored(capsule.verdict(), capsule.build(), report);
+  AddReport(report, &capsule);
+  capsule.mutable_verdict()->set_outcome(std::string(OutcomeName(outcome)));
+  if (outcome == Outcome::kPass) {
+    std::cout << "PASS " << capsule.scenario().name() << " seed " << capsule.seed() << '\n';
+  } else {
+    std::cout << FailureText(capsule, SaveFailure(command, capsule));
   }
   std::cout.flush();
-  return CodeOf(report.outcome);
+  return CodeOf(outcome);
+}
+
+int RunSomewhere(const RunCommand& command, const proto::Capsule& capsule) {
+  if (command.in_process || command.hash_only) {
+    return RunHere(command, capsule);
+  }
+  const auto work = [&](std::string*) { return RunHere(command, capsule); };
+  const ChildEnd end = RunChild(work, command.seconds_max);
+  if (end.signal == 0) {
+    return end.exit_code;
+  }
+  proto::Capsule failed = capsule;
+  *failed.mutable_verdict() = VerdictOfDeath(end, command.seconds_max);
+  std::cout << FailureText(failed, SaveFailure(command, failed));
+  return CodeOf(OutcomeNamed(failed.verdict().outcome()));
 }
 
 }  // namespace
+
+std::string_view NodeName(const RunReport& report, NodeId node) {
+  return node < report.node_names.size() ? std::string_view(report.node_names[node])
+                                         : std::string_view("world");
+}
 
 std::string HashText(uint64_t hash) {
   std::array<char, 24> text{};
@@ -103,44 +165,60 @@ std::string Summary(const RunReport& report, uint64_t cpu_ms) {
   return text.data();
 }
 
-std::string ReplayLine(const std::string& scenario, uint64_t seed, const std::string& plant) {
-  std::string line = "simulate run " + scenario + " --seed " + std::to_string(seed);
-  if (!plant.empty()) {
-    line += " --plant " + plant;
+std::string FailureText(const proto::Capsule& capsule, const std::string& capsule_path) {
+  std::string text = capsule.verdict().outcome() + ' ' + capsule.scenario().name() + ": " +
+                     capsule.verdict().reason() + "\nseed " + std::to_string(capsule.seed());
+  text += capsule.plant().empty() ? "" : ", planted bug " + capsule.plant();
+  text += ", commit " + BuildCommit() + ", build " + BuildId() + ", hash " +
+          (capsule.verdict().trace_hash().empty() ? "unknown" : capsule.verdict().trace_hash());
+  if (capsule_path.empty()) {
+    return text + '\n';
   }
-  return line + " --trace -";
+  return text + "\nsmaller: simulate shrink " + capsule_path + "\nreplay: simulate replay " +
+         capsule_path + " --trace -\n";
 }
 
-int RunOneSeed(const RunCommand& command) {
-  const Result<proto::Scenario> scenario = LoadScenario(command.scenario);
-  if (!scenario.ok()) {
-    std::cerr << scenario.status().message() << '\n';
-    return CodeOf(Outcome::kHarnessError);
+Result<uint64_t> ParseDurationMs(std::string_view text) {
+  uint64_t total = 0;
+  size_t at = 0;
+  while (at < text.size()) {
+    uint64_t value = 0;
+    const size_t digits = at;
+    while (at < text.size() && text[at] >= '0' && text[at] <= '9' && value < 1'000'000'000) {
+      value = value * 10 + static_cast<uint64_t>(text[at++] - '0');
+    }
+    const size_t unit_end = std::min(text.find_first_of("0123456789", at), text.size());
+    const std::string_view unit = text.substr(at, unit_end - at);
+    const uint64_t factor = unit == "ms"                ? 1
+                            : unit == "s" || unit == "" ? 1000
+                            : unit == "m"               ? 60'000
+                            : unit == "h"               ? 3'600'000
+                                                        : 0;
+    if (at == digits || factor == 0) {
+      return InvalidArgument("no duration: " + std::string(text) + "; say 90s, 2m or 1h30m");
+    }
+    total += value * factor;
+    at = unit_end;
+  }
+  return total == 0 ? Result<uint64_t>(InvalidArgument("a duration of nothing")) : total;
+}
+
+int RunOnce(const RunCommand& command) {
+  const Result<proto::Capsule> capsule = LoadRun(command);
+  if (!capsule.ok()) {
+    std::cerr << capsule.status().message() << '\n';
+    return command.bisect ? kBisectSkip : CodeOf(Outcome::kHarnessError);
   }
   if (!command.hash_only) {
-    std::cout << "simulate run " << command.scenario << " seed " << command.seed << " compiler "
-              << __VERSION__ << std::endl;
+    std::cout << "simulate " << command.file << " seed " << capsule->seed() << ", commit "
+              << BuildCommit() << ", build " << BuildId() << ", compiler " << __VERSION__
+              << "\nsettings: " << Resolve(ScenarioOf(*capsule), capsule->seed()).description
+              << std::endl;
   }
-  if (command.in_process || command.hash_only) {
-    return RunHere(command, *scenario);
-  }
-  const pid_t child = fork();
-  if (child == 0) {
-    _exit(RunHere(command, *scenario));
-  }
-  int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) != child) {
-    std::cerr << "cannot run a child: " << std::strerror(errno) << '\n';
-    return CodeOf(Outcome::kHarnessError);
-  }
-  if (WIFSIGNALED(status)) {
-    std::cout << "CRASH " << scenario->name() << " seed " << command.seed << ": "
-              << strsignal(WTERMSIG(status)) << '\n'
-              << "replay: " << ReplayLine(command.scenario, command.seed, command.plant)
-              << " --in-process\n";
-    return CodeOf(Outcome::kCrash);
-  }
-  return WEXITSTATUS(status);
+  const int code = RunSomewhere(command, *capsule);
+  const bool undecided = code == CodeOf(Outcome::kIdle) || code == CodeOf(Outcome::kTimeLimit) ||
+                         code == CodeOf(Outcome::kHarnessError);
+  return command.bisect && undecided ? kBisectSkip : code;
 }
 
 int ListScenarios(const std::string& directory) {

@@ -17,6 +17,8 @@
 #include <map>
 #include <vector>
 
+#include "sim/command/capsule.h"
+#include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 
@@ -61,12 +63,25 @@ void WriteAll(int fd, const std::string& text) {
   }
 }
 
+// Says where the capsule is, or why there is none.
+void Keep(const SwarmCommand& command, const proto::Capsule& capsule) {
+  const Result<std::string> path = SaveCapsule(command.capsule_directory, capsule);
+  if (!path.ok()) {
+    std::cerr << path.status().message() << '\n';
+  }
+}
+
 SeedResult RunSeed(const SwarmCommand& command, const proto::Scenario& scenario, uint64_t seed) {
   RunOptions options;
   options.seed = seed;
   ParsePlant(command.plant, &options.plant);
   const uint64_t before_ms = CpuMs();
   const RunReport report = RunScenario(scenario, options);
+  if (report.outcome != Outcome::kPass && report.outcome != Outcome::kIdle) {
+    proto::Capsule capsule = MakeCapsule(command.scenario, scenario, seed, command.plant);
+    AddReport(report, &capsule);
+    Keep(command, capsule);
+  }
   SeedResult result{report.outcome, report.reason, CpuMs() - before_ms,
                     static_cast<uint64_t>(report.virtual_ns / 1'000'000), report.trace_hash};
   if (command.double_run_every != 0 && seed % command.double_run_every == 0) {
@@ -196,11 +211,13 @@ void Swarm::Finish(Worker* worker) {
   worker->fd = -1;
   if (worker->running_seed && !stop_) {
     SeedResult result;
-    result.outcome = Outcome::kCrash;
-    const bool late = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
-    result.reason =
-        late ? "time limit of " + std::to_string(command_.seed_seconds_max) + " s"
-             : std::string("died: ") + (WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit");
+    const ChildEnd end{"", 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0, ""};
+    proto::Capsule capsule =
+        MakeCapsule(command_.scenario, scenario_, worker->current_seed, command_.plant);
+    *capsule.mutable_verdict() = VerdictOfDeath(end, command_.seed_seconds_max);
+    Keep(command_, capsule);
+    result.outcome = OutcomeNamed(capsule.verdict().outcome());
+    result.reason = capsule.verdict().reason();
     Note(worker->current_seed, result);
     worker->running_seed = false;
     worker->next_seed = worker->current_seed + command_.jobs;
@@ -246,9 +263,9 @@ int Swarm::Report() {
     json.open(command_.json_file);
   }
   // The worst outcome of all is the swarm's; idle seeds alone do not fail it.
-  constexpr std::array<Outcome, 5> kOrder{Outcome::kLiveness, Outcome::kNondeterminism,
-                                          Outcome::kHarnessError, Outcome::kCrash,
-                                          Outcome::kSafety};
+  constexpr std::array<Outcome, 6> kOrder{Outcome::kTimeLimit,      Outcome::kLiveness,
+                                          Outcome::kNondeterminism, Outcome::kHarnessError,
+                                          Outcome::kCrash,          Outcome::kSafety};
   const auto rank = [&](Outcome outcome) {
     size_t at = 0;
     for (size_t i = 0; i < kOrder.size(); ++i) {
@@ -282,9 +299,12 @@ int Swarm::Report() {
     std::cout << (mostly_idle ? "IDLE: most seeds did no useful work\n" : "PASS\n");
     return mostly_idle ? CodeOf(Outcome::kIdle) : 0;
   }
-  std::cout << OutcomeName(worst) << " seed " << *worst_seed << ": " << results_[*worst_seed].reason
-            << '\n'
-            << "replay: " << ReplayLine(command_.scenario, *worst_seed, command_.plant) << '\n';
+  proto::Capsule capsule = MakeCapsule(command_.scenario, scenario_, *worst_seed, command_.plant);
+  const SeedResult& result = results_[*worst_seed];
+  capsule.mutable_verdict()->set_outcome(std::string(OutcomeName(worst)));
+  capsule.mutable_verdict()->set_reason(result.reason);
+  capsule.mutable_verdict()->set_trace_hash(result.hash == 0 ? "" : HashText(result.hash));
+  std::cout << FailureText(capsule, CapsulePath(command_.capsule_directory, capsule));
   return CodeOf(worst);
 }
 

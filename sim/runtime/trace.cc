@@ -84,6 +84,12 @@ void Trace::Record(TraceEvent event, uint64_t draw_count) {
   if (event_count_ % kCheckpointEvents == 0) {
     checkpoints_.push_back(hash_);
   }
+  if (event.kind == TraceKind::kFault) {
+    faults_.push_back(event);
+    if (faults_.size() > kFaultsKept) {
+      faults_.pop_front();
+    }
+  }
   if (keep_ == Keep::kNothing || (keep_ == Keep::kRecent && !Readable(event.kind))) {
     return;
   }

@@ -2,7 +2,7 @@
 //
 // What happened in a run, in order. Every event goes into a rolling 64-bit hash, the run's
 // fingerprint: the same seed and build must give the same hash. Only some events are kept for
-// people: none, the last few that are worth reading, or all.
+// people: none, the last few that are worth reading, or all. Faults are always kept.
 //
 // Never put an address, a host name or host time into an event.
 #pragma once
@@ -69,6 +69,9 @@ class Trace {
   uint64_t hash() const { return hash_; }
   uint64_t event_count() const { return event_count_; }
   const std::deque<TraceEvent>& events() const { return events_; }
+  // The last kFaultsKept events of kind kFault.
+  static constexpr size_t kFaultsKept = 200;
+  const std::deque<TraceEvent>& faults() const { return faults_; }
   // The hash after every kCheckpointEvents events: two runs diverged between the last equal and the
   // first unequal pair.
   static constexpr uint64_t kCheckpointEvents = 4096;
@@ -80,6 +83,7 @@ class Trace {
   uint64_t hash_ = 0x5265646F756274ULL;
   uint64_t event_count_ = 0;
   std::deque<TraceEvent> events_;
+  std::deque<TraceEvent> faults_;
   std::vector<uint64_t> checkpoints_;
 };
 

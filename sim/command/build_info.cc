@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#include "sim/command/build_info.h"
+
+#include <array>
+#include <fstream>
+
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
+#include "sim/command/commands.h"
+#include "sim/command/commit.h"
+
+namespace redoubt::sim {
+
+std::string BuildCommit() { return REDOUBT_COMMIT; }
+
+std::string BuildId() {
+  std::ifstream file("/proc/self/exe", std::ios::binary);
+  std::array<char, 1 << 16> chunk{};
+  uint64_t hash = 0;
+  uint64_t size = 0;
+  while (file.read(chunk.data(), chunk.size()) || file.gcount() > 0) {
+    const std::string_view bytes(chunk.data(), static_cast<size_t>(file.gcount()));
+    hash = HashBytes(hash, AsBytes(bytes));
+    size += bytes.size();
+  }
+  return size == 0 ? "unknown" : HashText(hash);
+}
+
+}  // namespace redoubt::sim
