@@ -61,6 +61,7 @@ void PrintError(const Status& status) {
 
 Task<int> Serve(Runtime* runtime, Event* stop_requested, Flags flags) {
   PageServerOptions options;
+  options.role = flags.role == "log" ? ServerRole::kLog : ServerRole::kAll;
   options.data_dir = flags.data_dir;
   options.listen = flags.listen;
   const size_t block_cache_bytes =
@@ -120,7 +121,7 @@ int Main(int argc, char** argv) {
   app.add_option("--data-dir", flags.data_dir, "Directory for all that is kept")->required();
   app.add_option("--listen", flags.listen, "HOST:PORT to serve on; port 0 takes any free one")
       ->required();
-  app.add_option("--role", flags.role, "all (log and page are not available yet)")
+  app.add_option("--role", flags.role, "all, or log: redo only (page is not available yet)")
       ->capture_default_str();
   app.add_option("--cache-bytes", flags.cache_bytes,
                  "Memory for page images and blocks; accepts suffixes such as 512MiB")
@@ -134,12 +135,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (flags.role == "log" || flags.role == "page") {
-    PrintError(Unsupported("--role " + flags.role + " is not available yet, use --role all"));
+  if (flags.role == "page") {
+    PrintError(Unsupported("--role page is not available yet, use --role all"));
     return kExitUsage;
   }
-  if (flags.role != "all") {
-    PrintError(InvalidArgument("unknown role \"" + flags.role + "\", use --role all"));
+  if (flags.role != "all" && flags.role != "log") {
+    PrintError(
+        InvalidArgument("unknown role \"" + flags.role + "\", use --role all or --role log"));
     return kExitUsage;
   }
   const Result<LogLevel> log_level = ParseLogLevel(flags.log_level);

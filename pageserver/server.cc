@@ -39,7 +39,7 @@ Status CheckFormatText(std::string_view text, const std::string& path) {
 
 PageServer::PageServer(Runtime* runtime, PageServerOptions options)
     : runtime_(runtime), options_(std::move(options)) {
-  REDOUBT_CHECK(options_.open_store != nullptr);
+  REDOUBT_CHECK(options_.role == ServerRole::kLog || options_.open_store != nullptr);
   options_.volumes.data_dir = options_.data_dir;
   options_.rpc.listen = options_.listen;
 }
@@ -79,19 +79,29 @@ Task<Status> PageServer::CheckFormat() {
   co_return written;
 }
 
+Task<Status> PageServer::OpenStore() {
+  std::string store_path = options_.data_dir + "/pages";
+  Result<std::unique_ptr<KvStore>> store =
+      co_await options_.open_store(runtime_, std::move(store_path));
+  if (store.ok()) {
+    store_ = std::move(*store);
+    cache_ = std::make_unique<PageCache>(options_.page_cache_bytes);
+  }
+  co_return store.status();
+}
+
 Task<Status> PageServer::Start() {
-  REDOUBT_CHECK(store_ == nullptr);
+  REDOUBT_CHECK(registry_ == nullptr);
   Status status = co_await CheckFormat();
   if (!status.ok()) {
     co_return status;
   }
-  std::string store_path = options_.data_dir + "/pages";
-  Result<std::unique_ptr<KvStore>> store =
-      co_await options_.open_store(runtime_, std::move(store_path));
-  if (!store.ok()) {
-    co_return store.status();
+  if (options_.role == ServerRole::kAll) {
+    status = co_await OpenStore();
+    if (!status.ok()) {
+      co_return status;
+    }
   }
-  store_ = std::move(*store);
   status = co_await StartParts();
   if (!status.ok()) {
     co_await Stop();
@@ -100,14 +110,14 @@ Task<Status> PageServer::Start() {
 }
 
 Task<Status> PageServer::StartParts() {
-  cache_ = std::make_unique<PageCache>(options_.page_cache_bytes);
   registry_ =
       std::make_unique<VolumeRegistry>(runtime_, store_.get(), cache_.get(), options_.volumes);
   const Status started = co_await registry_->Start();
   if (!started.ok()) {
     co_return started;
   }
-  dispatcher_ = std::make_unique<Dispatcher>(runtime_, registry_.get());
+  dispatcher_ =
+      std::make_unique<Dispatcher>(runtime_, registry_.get(), options_.role == ServerRole::kAll);
   rpc_ = std::make_unique<RpcServer>(runtime_, dispatcher_.get(), options_.rpc);
   const Status serving = co_await rpc_->Start();
   co_return serving;
@@ -130,12 +140,12 @@ Task<void> PageServer::Stop() {
     if (!closed.ok()) {
       runtime_->log->Error("closing the page store: " + closed.ToString());
     }
-    // Volumes refer to the store.
-    rpc_ = nullptr;
-    dispatcher_ = nullptr;
-    registry_ = nullptr;
-    store_ = nullptr;
   }
+  // Volumes refer to the store.
+  rpc_ = nullptr;
+  dispatcher_ = nullptr;
+  registry_ = nullptr;
+  store_ = nullptr;
 }
 
 }  // namespace redoubt

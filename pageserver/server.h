@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A page server with every role in one process: log and pages of all its volumes behind one
+// A page server: log and, with every role in one process, pages of all its volumes behind one
 // address. Runs in production and in the simulator alike; what differs is in Runtime and in the
 // store factory.
 //
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,10 +31,16 @@ namespace redoubt {
 using KvStoreFactory =
     std::function<Task<Result<std::unique_ptr<KvStore>>>(Runtime* runtime, std::string path)>;
 
+enum class ServerRole : uint8_t {
+  kAll,  // log and pages
+  kLog,  // redo only: there is no ordered store, and page requests are refused
+};
+
 struct PageServerOptions {
+  ServerRole role = ServerRole::kAll;
   std::string data_dir;
-  std::string listen;  // "host:port"; port 0 takes any
-  KvStoreFactory open_store;
+  std::string listen;         // "host:port"; port 0 takes any
+  KvStoreFactory open_store;  // not used with kLog
   size_t page_cache_bytes = 128 << 20;
   VolumeRegistryOptions volumes;  // data_dir is filled in here
   RpcServerOptions rpc;           // listen is filled in here
@@ -58,10 +65,12 @@ class PageServer {
   std::string address() const { return rpc_->address(); }
   VolumeRegistry& volumes() { return *registry_; }
   const RpcServer& rpc() const { return *rpc_; }
+  // Requires a page role.
   const PageCache& cache() const { return *cache_; }
 
  private:
   Task<Status> CheckFormat();
+  Task<Status> OpenStore();
   Task<Status> StartParts();
 
   Runtime* runtime_;

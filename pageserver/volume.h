@@ -32,7 +32,7 @@ struct Volume {
 
   const VolumeSettings settings;
   std::unique_ptr<LogVolume> log;
-  std::unique_ptr<PageVolume> pages;
+  std::unique_ptr<PageVolume> pages;  // null on a server without a page role
   size_t use_count = 0;
   Condition unused;  // notified when use_count falls to 0
 };

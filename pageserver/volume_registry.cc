@@ -127,68 +127,90 @@ Task<Status> VolumeRegistry::StartVolume(Slot* slot) {
   log_options.store.volume_uid = volume->settings.uid;
   log_options.store.segment_bytes_max = options_.log_segment_bytes;
   log_options.tail_bytes_max = options_.log_tail_bytes;
+  log_options.has_page_role = store_ != nullptr;
   auto log = std::make_unique<LogVolume>(runtime_, std::move(log_options));
   const Status log_started = co_await log->Start();
   if (!log_started.ok()) {
     co_return log_started.WithContext(Label(volume->settings));
   }
+  if (store_ != nullptr) {
+    const Status pages_started = co_await StartPages(volume, log.get());
+    if (!pages_started.ok()) {
+      co_await log->Stop();
+      co_return pages_started;
+    }
+  }
+  volume->log = std::move(log);
+  co_return Status::Ok();
+}
+
+Task<Status> VolumeRegistry::StartPages(Volume* volume, LogVolume* log) {
   PageVolumeOptions page_options;
   page_options.volume = volume->settings.id;
   page_options.page_size = volume->settings.page_size;
   page_options.batch_bytes = options_.page_batch_bytes;
-  auto pages =
-      std::make_unique<PageVolume>(runtime_, store_, cache_, log.get(), std::move(page_options));
+  auto pages = std::make_unique<PageVolume>(runtime_, store_, cache_, log, std::move(page_options));
   const Status pages_started = co_await pages->Start();
   if (!pages_started.ok()) {
-    co_await log->Stop();
     co_return pages_started.WithContext(Label(volume->settings));
   }
   const Lsn persisted = pages->status().persisted;
   const Lsn log_end = log->status().end;
   if (persisted > log_end) {
     co_await pages->Stop();
-    co_await log->Stop();
     co_return Corruption("the pages of " + Label(volume->settings) + " hold redo up to LSN " +
                          std::to_string(persisted.value()) + ", yet its log ends at LSN " +
                          std::to_string(log_end.value()) + ": acknowledged redo was lost from " +
                          LogDirectory(volume->settings.id));
   }
-  volume->log = std::move(log);
+  log->NoteCommitted(persisted);
   volume->pages = std::move(pages);
   co_return Status::Ok();
 }
 
-Task<Result<VolumeId>> VolumeRegistry::Create(std::string name, uint32_t page_size,
-                                              std::string source_id) {
-  Status status = CheckVolumeName(name);
-  if (status.ok()) {
-    status = CheckPageSize(page_size);
+Status VolumeRegistry::CheckNew(const NewVolume& wanted) const {
+  REDOUBT_RETURN_IF_ERROR(CheckVolumeName(wanted.name));
+  REDOUBT_RETURN_IF_ERROR(CheckPageSize(wanted.page_size));
+  if (wanted.source_id.size() > kSourceIdCharsMax) {
+    return InvalidArgument("source id of " + std::to_string(wanted.source_id.size()) +
+                           " characters, at most " + std::to_string(kSourceIdCharsMax) +
+                           " are kept");
   }
-  if (status.ok() && source_id.size() > kSourceIdCharsMax) {
-    status = InvalidArgument("source id of " + std::to_string(source_id.size()) + " characters");
+  for (const auto& [id, slot] : slots_) {
+    const VolumeSettings& there = slot.volume->settings;
+    const bool same_uid = there.uid == wanted.uid;
+    if (there.name != wanted.name && wanted.uid != 0 && same_uid) {
+      return InvalidArgument("volume " + there.name + " has the uid that was given for volume " +
+                             wanted.name);
+    }
+    if (there.name != wanted.name) {
+      continue;
+    }
+    if (wanted.uid != 0 && (!same_uid || there.page_size != wanted.page_size)) {
+      return InvalidArgument("volume " + wanted.name +
+                             " exists with another uid or page size: it is no replica of the one "
+                             "that is wanted; delete it first if it is not needed");
+    }
+    return {StatusCode::kAlreadyExists, "volume " + wanted.name + " exists"};
   }
-  if (!status.ok()) {
-    co_return status;
+  if (slots_.size() >= options_.volumes_max) {
+    return ResourceExhausted("there are " + std::to_string(slots_.size()) +
+                             " volumes, no more are allowed");
   }
+  return Status::Ok();
+}
+
+Task<Result<VolumeId>> VolumeRegistry::Create(NewVolume wanted) {
   co_await changing_.Acquire(1);
   const VolumeId id(next_id_);
-  const bool taken = std::any_of(slots_.begin(), slots_.end(), [&](const auto& entry) {
-    return entry.second.volume->settings.name == name;
-  });
-  if (stopping_) {
-    status = Unavailable("the server is stopping");
-  } else if (taken) {
-    status = Status(StatusCode::kAlreadyExists, "volume " + name + " exists");
-  } else if (slots_.size() >= options_.volumes_max) {
-    status = ResourceExhausted("there are " + std::to_string(slots_.size()) +
-                               " volumes, no more are allowed");
-  } else {
+  Status status = stopping_ ? Unavailable("the server is stopping") : CheckNew(wanted);
+  if (status.ok()) {
     VolumeSettings settings;
     settings.id = id;
-    settings.uid = runtime_->random->Next();
-    settings.page_size = page_size;
-    settings.name = std::move(name);
-    settings.source_id = std::move(source_id);
+    settings.uid = wanted.uid != 0 ? wanted.uid : runtime_->random->Next();
+    settings.page_size = wanted.page_size;
+    settings.name = std::move(wanted.name);
+    settings.source_id = std::move(wanted.source_id);
     ++next_id_;
     Slot& slot = slots_[id];
     slot.failure = Unavailable("the volume is being created");
@@ -229,6 +251,8 @@ Task<Status> VolumeRegistry::Delete(std::string name) {
       Volume& volume = *slot.volume;
       if (volume.pages != nullptr) {
         co_await volume.pages->Stop();
+      }
+      if (volume.log != nullptr) {
         co_await volume.log->Stop();
       }
       while (volume.use_count > 0) {
@@ -248,6 +272,17 @@ Task<Status> VolumeRegistry::Delete(std::string name) {
 }
 
 Task<Status> VolumeRegistry::RemoveData(VolumeId id) {
+  if (store_ != nullptr) {
+    const Status pages_removed = co_await RemovePages(id);
+    if (!pages_removed.ok()) {
+      co_return pages_removed;
+    }
+  }
+  const Status removed = co_await RemoveLogDirectory(id);
+  co_return removed;
+}
+
+Task<Status> VolumeRegistry::RemovePages(VolumeId id) {
   cache_->RemoveVolume(id);
   const std::string begin = VolumePrefix(id);
   const std::string end = PrefixEnd(begin);
@@ -261,11 +296,7 @@ Task<Status> VolumeRegistry::RemoveData(VolumeId id) {
     co_return deleted;
   }
   const Status flushed = co_await store_->Flush();
-  if (!flushed.ok()) {
-    co_return flushed;
-  }
-  const Status removed = co_await RemoveLogDirectory(id);
-  co_return removed;
+  co_return flushed;
 }
 
 Task<Status> VolumeRegistry::RemoveLogDirectory(VolumeId id) {

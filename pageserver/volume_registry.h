@@ -33,9 +33,18 @@ struct VolumeRegistryOptions {
   size_t page_batch_bytes = 8 << 20;
 };
 
+struct NewVolume {
+  std::string name;
+  uint32_t page_size = 16384;
+  std::string source_id;
+  // 0: drawn here. The volume's replicas on several servers have the same one.
+  uint64_t uid = 0;
+};
+
 class VolumeRegistry {
  public:
-  // `store` and `cache` outlive the registry.
+  // `store` and `cache` outlive the registry. Both null: this server has no page role, its volumes
+  // have a log and no pages.
   VolumeRegistry(Runtime* runtime, KvStore* store, PageCache* cache, VolumeRegistryOptions options);
   VolumeRegistry(const VolumeRegistry&) = delete;
   VolumeRegistry& operator=(const VolumeRegistry&) = delete;
@@ -47,8 +56,10 @@ class VolumeRegistry {
   // Stops every volume; what pages hold in memory is written.
   Task<void> Stop();
 
-  // kAlreadyExists, kInvalidArgument (name, page size), kResourceExhausted (too many), disk errors.
-  Task<Result<VolumeId>> Create(std::string name, uint32_t page_size, std::string source_id);
+  // kAlreadyExists (also when it is the very same, uid and all), kInvalidArgument (name, page size,
+  // a uid that is not the one of the volume that exists), kResourceExhausted (too many), disk
+  // errors.
+  Task<Result<VolumeId>> Create(NewVolume wanted);
   // kNotFound; kUnavailable while another change is under way. Returns when everything is removed.
   Task<Status> Delete(std::string name);
 
@@ -72,6 +83,9 @@ class VolumeRegistry {
   Task<Status> ReadCatalog();
   Task<Status> WriteCatalog();
   Task<Status> StartVolume(Slot* slot);
+  Task<Status> StartPages(Volume* volume, LogVolume* log);
+  Status CheckNew(const NewVolume& wanted) const;
+  Task<Status> RemovePages(VolumeId id);
   Task<Status> RemoveData(VolumeId id);
   Task<Status> RemoveLogDirectory(VolumeId id);
   Result<VolumeRef> Use(Slot* slot);

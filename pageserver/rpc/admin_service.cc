@@ -10,13 +10,17 @@ Task<RpcReply> AdminService::Create(Frame frame) {
   proto::VolumeCreateResponse response;
   redoubt::Status status = DecodeRequest(frame, &request);
   if (status.ok()) {
-    std::string name = request.name();
-    std::string source_id = request.source_id();
-    const Result<VolumeId> id =
-        co_await registry_->Create(std::move(name), request.page_size(), std::move(source_id));
+    NewVolume wanted;
+    wanted.name = request.name();
+    wanted.page_size = request.page_size();
+    wanted.source_id = request.source_id();
+    wanted.uid = request.uid();
+    const Result<VolumeId> id = co_await registry_->Create(std::move(wanted));
     status = id.status();
     if (status.ok()) {
       response.set_volume_id(id->value());
+    } else if (status.code() == StatusCode::kAlreadyExists) {
+      response.set_volume_id(IdOf(request.name()).value());
     }
   }
   ToProto(status, response.mutable_status());
@@ -67,12 +71,22 @@ Task<RpcReply> AdminService::Delete(Frame frame) {
   co_return MakeErrorReply<proto::VolumeDeleteResponse>(status);
 }
 
+VolumeId AdminService::IdOf(const std::string& name) {
+  for (const VolumeRegistry::Listed& listed : registry_->List()) {
+    if (listed.settings->name == name) {
+      return listed.settings->id;
+    }
+  }
+  return {};
+}
+
 void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::VolumeState* state) {
   const VolumeSettings& settings = *listed.settings;
   state->set_name(settings.name);
   state->set_volume_id(settings.id.value());
   state->set_page_size(settings.page_size);
   state->set_source_id(settings.source_id);
+  state->set_volume_uid(settings.uid);
   Result<VolumeRef> volume = registry_->Find(settings.id);
   if (!volume.ok()) {
     state->set_ingest_error(volume.status().ToString());
@@ -82,11 +96,19 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
   state->set_commit_lsn(log.commit.value());
   state->set_epoch(log.epoch.value());
   state->set_log_begin_lsn(log.begin.value());
-  const PageVolumeStatus pages = (*volume)->pages->status();
+  state->set_ingest_error(log.stopped.message());
+  if ((*volume)->pages != nullptr) {
+    FillPages((*volume)->pages->status(), state);
+  }
+}
+
+void AdminService::FillPages(const PageVolumeStatus& pages, proto::VolumeState* state) {
   state->set_applied_lsn(pages.applied.value());
   state->set_persisted_lsn(pages.persisted.value());
   state->set_horizon_lsn(pages.horizon.value());
-  state->set_ingest_error(log.stopped.ok() ? pages.ingest_error : log.stopped.message());
+  if (state->ingest_error().empty()) {
+    state->set_ingest_error(pages.ingest_error);
+  }
   state->set_ingested_bytes(pages.ingested_bytes);
   state->set_newest_time_unix_ns(static_cast<uint64_t>(pages.newest_time_unix_ns));
   for (const LsnRange& hole : pages.holes) {

@@ -18,7 +18,9 @@ class AdminService {
   Task<RpcReply> Delete(Frame frame);
 
  private:
+  VolumeId IdOf(const std::string& name);
   void FillState(const VolumeRegistry::Listed& listed, proto::VolumeState* state);
+  static void FillPages(const PageVolumeStatus& pages, proto::VolumeState* state);
 
   VolumeRegistry* registry_;
 };

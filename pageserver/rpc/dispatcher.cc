@@ -22,6 +22,26 @@ Task<RpcReply> Dispatcher::Handle(Frame request) {
       return log_.Read(std::move(request));
     case proto::LOG_STATUS:
       return log_.Status(std::move(request));
+    case proto::VOLUME_CREATE:
+      return admin_.Create(std::move(request));
+    case proto::VOLUME_LIST:
+      return admin_.List(std::move(request));
+    case proto::VOLUME_STATUS:
+      return admin_.Status(std::move(request));
+    case proto::VOLUME_DELETE:
+      return admin_.Delete(std::move(request));
+    default:
+      return HandlePage(std::move(request));
+  }
+}
+
+Task<RpcReply> Dispatcher::HandlePage(Frame request) {
+  const bool is_page = proto::PAGE_GET <= request.type && request.type < proto::VOLUME_CREATE;
+  if (is_page && !has_page_role_) {
+    return Refuse(
+        "this server has no page role, it only keeps redo (--role log): ask a server that has one");
+  }
+  switch (request.type) {
     case proto::PAGE_GET:
       return page_.GetPages(std::move(request));
     case proto::PAGE_SCAN:
@@ -48,23 +68,15 @@ Task<RpcReply> Dispatcher::Handle(Frame request) {
       return page_.SetHorizon(std::move(request));
     case proto::SPACE_VERIFY:
       return page_.SpaceVerify(std::move(request));
-    case proto::VOLUME_CREATE:
-      return admin_.Create(std::move(request));
-    case proto::VOLUME_LIST:
-      return admin_.List(std::move(request));
-    case proto::VOLUME_STATUS:
-      return admin_.Status(std::move(request));
-    case proto::VOLUME_DELETE:
-      return admin_.Delete(std::move(request));
     default:
-      return Unknown(request.type);
+      return Refuse("message type " + std::to_string(request.type) +
+                    " is not known to this server");
   }
 }
 
 // Every response has its status in field 1, so this one can be read as any of them.
-Task<RpcReply> Dispatcher::Unknown(uint16_t type) {
-  const Status status =
-      Unsupported("message type " + std::to_string(type) + " is not known to this server");
+Task<RpcReply> Dispatcher::Refuse(std::string why) {
+  const Status status = Unsupported(std::move(why));
   co_return MakeErrorReply<proto::SetHorizonResponse>(status);
 }
 

@@ -95,7 +95,7 @@ TEST_F(PageserverProgram, RefusesAnAddressInUse) {
 }
 
 TEST_F(PageserverProgram, RefusesRolesThatAreNotThere) {
-  for (const std::string role : {"log", "page", "cook"}) {
+  for (const std::string role : {"page", "cook"}) {
     std::vector<std::string> arguments = Arguments(root_ / "data");
     arguments.insert(arguments.end(), {"--role", role});
     Program program(arguments);
@@ -104,6 +104,17 @@ TEST_F(PageserverProgram, RefusesRolesThatAreNotThere) {
   }
   Program none({"--data-dir", (root_ / "data").string()});
   EXPECT_EQ(none.ExitCode(), 2) << none.text();
+}
+
+TEST_F(PageserverProgram, KeepsRedoAloneWithRoleLog) {
+  std::vector<std::string> arguments = Arguments(root_ / "data");
+  arguments.insert(arguments.end(), {"--role", "log"});
+  Program program(arguments);
+  ASSERT_NE(program.Address(), "") << program.text();
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.ExitCode(), 0) << program.text();
+  EXPECT_TRUE(fs::exists(root_ / "data" / "FORMAT"));
+  EXPECT_FALSE(fs::exists(root_ / "data" / "pages"));
 }
 
 TEST_F(PageserverProgram, ReadsOptionsFromAFile) {
