@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "proto/common.pb.h"
 
 namespace redoubt {
 namespace {
@@ -107,6 +108,14 @@ Task<Result<Frame>> RpcChannel::Receive(uint64_t request_id, TimePoint deadline)
 void RpcChannel::Abandon(uint64_t request_id) { slots_.erase(request_id); }
 
 Status RpcChannel::Deliver(Frame frame) {
+  if (frame.request_id == 0 && frame.type == kResponseBit) {
+    // The server says why it closes the connection: a frame of ours arrived damaged, perhaps. That
+    // is no answer to any request; on the next connection all of them may be fine.
+    proto::StatusProto why;
+    const bool parsed =
+        why.ParseFromArray(frame.header.data(), static_cast<int>(frame.header.size()));
+    return Unavailable(peer() + " closes the connection" + (parsed ? ": " + why.message() : ""));
+  }
   if (frame.request_id == 0 || frame.request_id >= next_request_id_) {
     return Corruption("answer to request " + std::to_string(frame.request_id) +
                       " that was never sent, from " + peer());
