@@ -159,7 +159,13 @@ Task<Status> MemoryKvStore::Journal::Open() {
   REDOUBT_CO_RETURN_IF_ERROR(co_await file_->Sync());
   REDOUBT_CO_RETURN_IF_ERROR(co_await files_->SyncDirectory(directory_));
   end_ = valid_bytes;
-  co_return Status::Ok();
+  if (sequence_ == 0) {
+    co_return Status::Ok();
+  }
+  // After a failed sync the page cache shows records that no later sync will write: what was read
+  // is durable only in a file that was written since.
+  const Status written = co_await WriteAnew();
+  co_return written;
 }
 
 Task<Status> MemoryKvStore::Journal::Replay(uint64_t size, uint64_t* valid_bytes) {

@@ -366,6 +366,24 @@ TEST(MemoryKvStore, TakesNothingOfAWriteOnAFullDiskAndGoesOn) {
   EXPECT_EQ(world.Get(KvFamily::kMeta, "c"), "3");
 }
 
+// A failed sync leaves records in the page cache that no later sync writes. A restart of the
+// process reads them; from then on they are kept.
+TEST(MemoryKvStore, KeepsWhatItFoundAfterAFailedSync) {
+  MemoryWorld world(3);
+  world.Open();
+  ASSERT_TRUE(world.Put(KvFamily::kMeta, "a", "1").ok());
+  ASSERT_TRUE(world.node.Await(world.store->Flush()).ok());
+  ASSERT_TRUE(world.Put(KvFamily::kMeta, "b", "2").ok());
+  world.node.disk().FailNext(sim::FileOp::kSync, "journal", StatusCode::kIoError, 1);
+  EXPECT_FALSE(world.node.Await(world.store->Flush()).ok());
+  world.store.reset();
+  world.Open();
+  ASSERT_EQ(world.Get(KvFamily::kMeta, "b"), "2");
+  world.CrashAndOpen(sim::CrashPolicy::kClean);
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "a"), "1");
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "b"), "2");
+}
+
 TEST(RocksdbKvStore, NamesAnUnusableDirectory) {
   NodeHarness node;
   TemporaryDirectory directory;
