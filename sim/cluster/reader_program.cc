@@ -19,16 +19,22 @@ constexpr uint64_t kRecentBytes = 64 << 10;
 constexpr uint32_t kLogReadBytes = 256 << 10;
 constexpr int kRandomReadsOfVerifier = 150;
 
-bool IsTrouble(const Status& status) {
+}  // namespace
+
+bool ReadingClient::IsTrouble(const Status& status) const {
   return status.code() == StatusCode::kUnavailable ||
-         status.code() == StatusCode::kDeadlineExceeded;
+         status.code() == StatusCode::kDeadlineExceeded ||
+         (status.code() == StatusCode::kIoError && DiskMayFail());
 }
 
-}  // namespace
+bool ReadingClient::DiskMayFail() const {
+  return born_in_chaos_ && context_->world->DiskOf(context_->server).error_count() > 0;
+}
 
 ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, uint64_t entity)
     : runtime_(runtime),
       context_(context),
+      born_in_chaos_(context->phase == Phase::kChaos),
       random_(&context->world->random(), "reader", entity),
       channel_(runtime, context->settings.server_address, ReconnectingChannelOptions()),
       client_(&channel_) {}
@@ -65,7 +71,7 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
                              Lsn(state.applied_lsn()), Lsn(state.commit_lsn())};
   context_->order.Observe(ticket, seen);
   context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
-  if (!state.ingest_error().empty()) {
+  if (!state.ingest_error().empty() && !DiskMayFail()) {
     context_->findings.ReportLoss("C2", "ingest stopped: " + state.ingest_error());
   }
   co_return Status::Ok();

@@ -63,6 +63,7 @@ struct RunContext {
   PageContent content;
 
   SimWorld* world = nullptr;
+  NodeId server = kWorldNode;
   Phase phase = Phase::kChaos;
   bool volume_created = false;  // a client was told so
   bool horizon_set = false;     // likewise

@@ -103,7 +103,8 @@ class ScenarioRun {
 };
 
 void ScenarioRun::BuildCast() {
-  cast_.server = world_.AddNode(kServerName);
+  cast_.server = world_.AddNode("server");
+  context_.server = cast_.server;
   for (uint32_t i = 0; i < scenario_.topology().tailers(); ++i) {
     cast_.tailers.push_back(world_.AddNode("tailer" + std::to_string(i + 1)));
   }

@@ -46,7 +46,7 @@ Task<Status> ServerProgram::Start() {
 }
 
 Task<void> ServerProgram::Run() {
-  const SimDisk& disk = context_->world->DiskOf(context_->world->FindNode(kServerName));
+  const SimDisk& disk = context_->world->DiskOf(context_->server);
   while (true) {
     const uint64_t errors_before = disk.error_count();
     const Status status = co_await Start();

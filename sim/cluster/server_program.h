@@ -14,8 +14,6 @@ namespace redoubt::sim {
 
 // Where the server keeps its data; the directory is made when the machine is installed.
 inline constexpr char kServerDataDir[] = "/srv/redoubt";
-// The machine's.
-inline constexpr char kServerName[] = "server";
 
 class ServerProgram : public NodeProgram {
  public:

@@ -147,7 +147,8 @@ Task<Result<size_t>> SimFile::ReadAt(uint64_t offset, MutableByteView into) {
   }
   const std::optional<uint64_t> bad = files_->disk_->FindBadSector(inode_, offset, into.size());
   if (bad.has_value()) {
-    co_return IoError("reading " + path_ + ": unreadable sector at offset " + std::to_string(*bad));
+    co_return IoError("read at offset " + std::to_string(std::max(*bad, offset)) + " of " + path_ +
+                      ": Input/output error");
   }
   co_return files_->disk_->Read(inode_, offset, into);
 }

@@ -68,7 +68,7 @@ Result<size_t> ReadFully(int fd, uint64_t offset, MutableByteView into, const st
     const ssize_t got =
         pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno != EINTR) {
-      return FileError(errno, "read", path);
+      return FileError(errno, "read at offset " + std::to_string(offset + done) + " of", path);
     }
     if (got == 0) {
       break;
