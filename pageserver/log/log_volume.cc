@@ -67,8 +67,9 @@ Task<Status> LogVolume::Start() {
   }
   accepted_end_ = store_.end();
   tail_.Reset(store_.end());
-  // What was trimmed, or is persisted by a page role, was committed.
-  told_commit_ = std::max({store_.recovered_commit(), store_.readable_from(), readers_.highest()});
+  // What was trimmed was committed. What page roles elsewhere have persisted was, too, but perhaps
+  // not as it lies here: this log may end with bytes that the others never had.
+  told_commit_ = std::max(store_.recovered_commit(), store_.readable_from());
   AdvanceCommit();
   tasks_.Spawn(FlushLoop());
   tasks_.Spawn(TrimLoop());
@@ -81,10 +82,13 @@ Task<void> LogVolume::Stop() {
   work_.NotifyAll();
   commit_.CancelWaits();
   co_await tasks_.Join();
+  // A cut or a start at another LSN that is under way ends first; no other one begins.
+  co_await order_.Acquire(1);
   const Status sealed = co_await store_.Seal(commit_.value());
   if (!sealed.ok()) {
     runtime_->log->Warning("no clean end of the redo log: " + sealed.ToString());
   }
+  order_.Release(1);
 }
 
 Status LogVolume::CheckPromise(Epoch epoch) const {

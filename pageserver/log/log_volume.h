@@ -131,7 +131,8 @@ class LogVolume final : public RedoFeed {
   // The writer of `epoch` says that a majority holds everything below `commit`, the end of a whole
   // mtr. A value below a former one changes nothing. As CheckEpoch.
   Status Commit(Epoch epoch, Lsn commit);
-  // A page role of this volume holds everything below `lsn`: so it was committed.
+  // The page role of this process, which gets its redo from this log alone, holds everything below
+  // `lsn`: so it was committed.
   void NoteCommitted(Lsn lsn);
 
   // RedoFeed, for the page role of this process. A `from` inside a chunk gives that whole chunk; a

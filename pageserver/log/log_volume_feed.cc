@@ -84,10 +84,7 @@ Task<Status> LogVolume::NoteReader(std::string name, Lsn persisted) {
   co_await reading_.Acquire(1);
   const Status noted = co_await readers_.Note(std::move(name), persisted);
   reading_.Release(1);
-  if (noted.ok()) {
-    NoteCommitted(persisted);
-    work_.NotifyAll();
-  }
+  work_.NotifyAll();
   co_return noted;
 }
 

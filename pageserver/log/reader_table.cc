@@ -89,14 +89,6 @@ Lsn ReaderTable::lowest() const {
   return lowest;
 }
 
-Lsn ReaderTable::highest() const {
-  Lsn highest;
-  for (const auto& [name, persisted] : readers_) {
-    highest = std::max(highest, persisted);
-  }
-  return highest;
-}
-
 Task<Status> ReaderTable::Write() {
   Bytes bytes;
   ByteWriter writer(&bytes);

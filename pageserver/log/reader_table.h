@@ -40,8 +40,6 @@ class ReaderTable {
   const std::map<std::string, Lsn>& readers() const { return readers_; }
   // The lowest of them; requires one.
   Lsn lowest() const;
-  // The highest; 0 when there is none.
-  Lsn highest() const;
 
  private:
   Status Decode(ByteView bytes);

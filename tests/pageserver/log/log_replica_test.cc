@@ -339,6 +339,52 @@ TEST(LogReplica, ThePageRoleOfTheSameProcessCountsBesideTheOthers) {
   EXPECT_GT(world.log->status().begin, kStart);
 }
 
+// It may have read what is committed from another server, while this log ends with other bytes.
+TEST(LogReplica, AReaderThatIsAheadCommitsNothingHere) {
+  ReplicaWorld world;
+  world.BeginFresh();
+  ASSERT_TRUE(world.Append(300, 1).status.ok());
+  ASSERT_TRUE(world.node.Await(world.log->NoteReader("page-1", world.next)).ok());
+  EXPECT_EQ(world.log->status().commit, Lsn{});
+  ASSERT_TRUE(world.Reopen(sim::CrashPolicy::kAll).ok());
+  EXPECT_EQ(world.log->status().commit, Lsn{});
+  world.epoch = world.Promise(Epoch(2)).epoch;
+  const Result<Lsn> begun = world.BeginAt(kStart, {{Epoch(1), Lsn{}}});
+  ASSERT_TRUE(begun.ok()) << begun.status().ToString();
+  EXPECT_EQ(*begun, kStart);
+}
+
+TEST(LogReplica, AStopWaitsForACutThatIsUnderWay) {
+  for (int64_t us = 0; us < 12'000; us += 400) {
+    SCOPED_TRACE("stopped after " + std::to_string(us) + " us");
+    ReplicaWorld world;
+    world.BeginFresh();
+    for (uint64_t i = 0; i < 40; ++i) {
+      ASSERT_TRUE(world.Append(400, i).status.ok());
+    }
+    world.epoch = world.Promise(Epoch(2)).epoch;
+    const Lsn cut = innodb::AdvanceLsn(kStart, 1234);
+    EpochStartIn begin;
+    begin.epoch = world.epoch;
+    begin.start = cut;
+    begin.history = {{Epoch(1), Lsn{}}, {Epoch(2), cut}};
+    begin.member_count = 3;
+    const auto run = [](LogVolume* log, EpochStartIn in) -> Task<void> {
+      const Result<Lsn> begun = co_await log->BeginEpoch(std::move(in));
+      EXPECT_TRUE(begun.ok() || begun.status().code() == StatusCode::kUnavailable)
+          << begun.status().ToString();
+    };
+    world.node.Spawn(run(world.log.get(), begin));
+    world.node.RunFor(std::chrono::microseconds(us));
+    world.node.Await(world.log->Stop());
+    world.node.RunFor(std::chrono::milliseconds(50));
+    world.log.reset();
+    ASSERT_TRUE(world.Open().ok());
+    const Lsn end = world.log->status().end;
+    EXPECT_TRUE(end == world.next || end == cut) << end.value();
+  }
+}
+
 TEST(LogReplica, RefusesReadersWithoutAUsableName) {
   ReplicaWorld world;
   world.Begin();
