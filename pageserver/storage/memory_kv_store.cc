@@ -149,7 +149,8 @@ Task<Status> MemoryKvStore::Journal::Open() {
   }
   uint64_t valid_bytes = 0;
   REDOUBT_CO_RETURN_IF_ERROR(co_await Replay(*size, &valid_bytes));
-  if (valid_bytes == 0) {
+  const bool is_new = valid_bytes == 0;
+  if (is_new) {
     REDOUBT_CO_RETURN_IF_ERROR(co_await file_->Truncate(0));
     REDOUBT_CO_RETURN_IF_ERROR(co_await file_->WriteAt(0, AsBytes(kJournalHead)));
     valid_bytes = kJournalHead.size();
@@ -159,11 +160,11 @@ Task<Status> MemoryKvStore::Journal::Open() {
   REDOUBT_CO_RETURN_IF_ERROR(co_await file_->Sync());
   REDOUBT_CO_RETURN_IF_ERROR(co_await files_->SyncDirectory(directory_));
   end_ = valid_bytes;
-  if (sequence_ == 0) {
+  if (is_new) {
     co_return Status::Ok();
   }
-  // After a failed sync the page cache shows records that no later sync will write: what was read
-  // is durable only in a file that was written since.
+  // After a failed sync the page cache shows bytes that no later sync will write: what was read is
+  // durable only in a file that was written since.
   const Status written = co_await WriteAnew();
   co_return written;
 }

@@ -195,7 +195,7 @@ void FaultEngine::CalmDown() {
     world_->KillNode(cast_->tailers[i], KillKind::kProcess, CrashPolicy::kAll);
   }
   if (disk().error_count() > disk_errors_over_) {
-    world_->KillNode(cast_->server, KillKind::kProcess, CrashPolicy::kAll);
+    world_->KillNode(cast_->server, KillKind::kPower, CrashPolicy::kSeeded);
   }
   std::vector<NodeId> wanted = cast_->readers;
   wanted.push_back(cast_->server);

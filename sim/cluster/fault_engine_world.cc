@@ -61,15 +61,14 @@ bool FaultEngine::FireDisk(const Shot& shot) {
   }
 }
 
-// A server whose disk has failed says so and waits to be restarted: by kill -9, after which the
-// page cache still shows what will never be written, or by a power cut.
+// A server whose disk has failed says so and waits to be restarted.
 void FaultEngine::RestartAfterDiskError(const Shot& shot) {
   if (disk().error_count() == disk_errors_over_) {
     Later(AtLeastOne(shot.duration_ns), [this, shot] { RestartAfterDiskError(shot); });
     return;
   }
   disk_errors_over_ = disk().error_count();
-  const bool power = shot.stream->Below(2) == 0;
+  const bool power = shot.size == 0 || shot.stream->Below(2) == 0;
   KillFor(cast_->server, power ? KillKind::kPower : KillKind::kProcess, shot.duration_ns);
 }
 

@@ -384,6 +384,19 @@ TEST(MemoryKvStore, KeepsWhatItFoundAfterAFailedSync) {
   EXPECT_EQ(world.Get(KvFamily::kMeta, "b"), "2");
 }
 
+// The same when all that it had written was the head of its journal.
+TEST(MemoryKvStore, IsNoEmptyStoreAfterItsFirstSyncFailed) {
+  MemoryWorld world(3);
+  world.node.disk().FailNext(sim::FileOp::kSync, "journal", StatusCode::kIoError, 1);
+  const auto failed = world.node.Await(MemoryKvStore::Open(world.node.runtime(), "/data/pages"));
+  EXPECT_EQ(failed.status().code(), StatusCode::kIoError);
+  world.Open();
+  ASSERT_TRUE(world.Put(KvFamily::kMeta, "a", "1").ok());
+  ASSERT_TRUE(world.node.Await(world.store->Flush()).ok());
+  world.CrashAndOpen(sim::CrashPolicy::kClean);
+  EXPECT_EQ(world.Get(KvFamily::kMeta, "a"), "1");
+}
+
 TEST(RocksdbKvStore, NamesAnUnusableDirectory) {
   NodeHarness node;
   TemporaryDirectory directory;
