@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "libclang-rt-19-dev",
         "libfuzzer-19-dev",
         "clang-format-19",
+        "chromium",
     ),
     "bench": ("redis-server", "fio"),
 }

@@ -14,6 +14,7 @@ using redoubt::sim::DeterminismCommand;
 using redoubt::sim::RunCommand;
 using redoubt::sim::ShrinkCommand;
 using redoubt::sim::SwarmCommand;
+using redoubt::sim::TraceCommand;
 
 constexpr char kFooter[] =
     "Examples:\n"
@@ -23,6 +24,10 @@ constexpr char kFooter[] =
     "  simulate replay scenarios/smoke/protect_smoke.textproto --seed 7\n"
     "  simulate shrink build/capsules/protect_smoke-7.capsule --budget 2m\n"
     "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7\n"
+    "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace 7.trace\n"
+    "  simulate trace 7.trace --format html -o 7.html\n"
+    "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
+    "  simulate diff 7.trace other.trace\n"
     "  simulate list\n"
     "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
     "harness, 124 time limit, 125 skip (--bisect).";
@@ -33,7 +38,7 @@ void AddRun(CLI::App* app, RunCommand* command) {
   app->add_option("--seed", command->seed, "seed of a scenario")->capture_default_str();
   app->add_option("--set", command->set,
                   "FIELD.FIELD=VALUE of the scenario, e.g. workload.spaces=3");
-  app->add_option("--trace", command->trace_file, "write the trace here; - for standard output");
+  app->add_option("--trace", command->trace_file, "write the trace file here; - shows it");
   app->add_flag("--trace-full", command->trace_full, "keep every event, resumes included");
   app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
   app->add_option("--capsule-dir", command->capsule_directory, "where a failure is written down")
@@ -60,6 +65,17 @@ void AddSwarm(CLI::App* app, SwarmCommand* command) {
       ->capture_default_str();
   app->add_option("--json", command->json_file, "write one JSON line a seed here");
   app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
+}
+
+void AddTrace(CLI::App* app, TraceCommand* command) {
+  app->add_option("file", command->file, "trace file")->required();
+  app->add_option("--format", command->format, "ascii, jsonl, html, perfetto")
+      ->check(CLI::IsMember({"ascii", "jsonl", "html", "perfetto"}))
+      ->capture_default_str();
+  app->add_option("--node", command->node, "only this node's events");
+  app->add_option("--since", command->since, "only from this virtual time on: 12s, 1500ms");
+  app->add_option("--grep", command->grep, "only events whose line contains this, in any case");
+  app->add_option("-o,--output", command->output, "default: standard output");
 }
 
 bool KnownPlant(const std::string& name) {
@@ -103,6 +119,14 @@ int main(int argc, char** argv) {
   determinism_app->add_option("scenario", determinism.scenario, "scenario file")->required();
   determinism_app->add_option("--seed", determinism.seed, "first seed")->capture_default_str();
   determinism_app->add_option("--seeds", determinism.seeds, "how many")->capture_default_str();
+  TraceCommand trace;
+  CLI::App* trace_app = app.add_subcommand("trace", "shows a trace file that run --trace wrote");
+  AddTrace(trace_app, &trace);
+  std::string diff_a;
+  std::string diff_b;
+  CLI::App* diff_app = app.add_subcommand("diff", "where two trace files part");
+  diff_app->add_option("a", diff_a, "trace file")->required();
+  diff_app->add_option("b", diff_b, "trace file")->required();
   CLI::App* list_app = app.add_subcommand("list", "scenarios and planted bugs");
   list_app->add_option("directory", directory, "where to look")->capture_default_str();
 
@@ -128,6 +152,12 @@ int main(int argc, char** argv) {
   }
   if (determinism_app->parsed()) {
     return redoubt::sim::CheckDeterminism(determinism);
+  }
+  if (trace_app->parsed()) {
+    return redoubt::sim::ShowTrace(trace);
+  }
+  if (diff_app->parsed()) {
+    return redoubt::sim::DiffTraces(diff_a, diff_b);
   }
   return redoubt::sim::ListScenarios(directory);
 }

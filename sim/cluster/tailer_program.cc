@@ -155,6 +155,8 @@ Task<void> TailerProgram::WatchAcknowledged(LogWriter* writer) {
     const Lsn seen = writer->acknowledged();
     if (seen > context_->redo.acknowledged() || seen > context_->model.begin_lsn()) {
       context_->redo.Acknowledged(seen);
+      context_->world->Record(kWorldNode, TraceKind::kOperation, seen.value(), 0,
+                              "acknowledged LSN");
       context_->fence.Acknowledged(writer->epoch(), seen);
     }
     const Status status = co_await writer->WaitAcknowledged(Lsn(seen.value() + 1), kNever);

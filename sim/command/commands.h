@@ -11,6 +11,7 @@
 #include "common/base/result.h"
 #include "proto/capsule.pb.h"
 #include "sim/cluster/scenario_run.h"
+#include "sim/trace/trace_file.h"
 
 namespace redoubt::sim {
 
@@ -39,6 +40,19 @@ struct ShrinkCommand {
   uint32_t run_seconds_max = 60;
 };
 int ShrinkCapsule(const ShrinkCommand& command);
+
+struct TraceCommand {
+  std::string file;
+  std::string format = "ascii";  // jsonl, html, perfetto
+  std::string node;
+  std::string since;  // virtual time: "12s", "1500ms"
+  std::string grep;
+  std::string output;  // default: standard output
+};
+int ShowTrace(const TraceCommand& command);
+// 13 when they differ.
+int DiffTraces(const std::string& path_a, const std::string& path_b);
+TraceFile MakeTraceFile(const proto::Capsule& capsule, const RunReport& report);
 
 struct SwarmCommand {
   std::string scenario;

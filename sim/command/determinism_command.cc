@@ -70,21 +70,13 @@ std::string HashInOtherProcess(const DeterminismCommand& command, uint64_t seed,
   return WIFSIGNALED(status) ? std::string("died: ") + strsignal(WTERMSIG(status)) : text;
 }
 
-// Where two runs parted, as far as the checkpoints tell.
-void PrintDivergence(const RunReport& first, const RunReport& second) {
-  const auto [a, b] = std::mismatch(first.checkpoints.begin(), first.checkpoints.end(),
-                                    second.checkpoints.begin(), second.checkpoints.end());
-  const auto equal = static_cast<uint64_t>(a - first.checkpoints.begin());
-  std::cout << "the runs agree for the first " << equal * Trace::kCheckpointEvents << " of "
-            << first.event_count << " and " << second.event_count << " events\n";
-  for (size_t i = 0; i < std::min(first.events.size(), second.events.size()); ++i) {
-    const std::string left = FormatTraceEvent(first.events[i], "");
-    const std::string right = FormatTraceEvent(second.events[i], "");
-    if (left != right) {
-      std::cout << "first:  " << left << "\nsecond: " << right << '\n';
-      return;
-    }
-  }
+// Where two runs parted.
+void PrintDivergence(const proto::Scenario& scenario, const RunOptions& options) {
+  proto::Capsule capsule;
+  *capsule.mutable_scenario() = scenario;
+  const TraceFile first = MakeTraceFile(capsule, RunScenario(scenario, options));
+  const TraceFile second = MakeTraceFile(capsule, RunScenario(scenario, options));
+  std::cout << DivergenceText(CompareTraces(first, second), first, second);
 }
 
 }  // namespace
@@ -110,7 +102,7 @@ int CheckDeterminism(const DeterminismCommand& command) {
                     [&](const std::string& hash) { return hash != hashes[0]; })) {
       if (hashes[0] != hashes[1]) {
         options.keep = Trace::Keep::kEverything;
-        PrintDivergence(RunScenario(*scenario, options), RunScenario(*scenario, options));
+        PrintDivergence(*scenario, options);
       }
       std::cout << "in process: " << hashes[0] << ", again: " << hashes[1]
                 << "\nother process, fixed addresses: " << hashes[2]

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include "sim/cluster/settings.h"
@@ -54,12 +53,14 @@ std::string SaveFailure(const RunCommand& command, const proto::Capsule& capsule
   return *path;
 }
 
-void ShowEvents(const RunCommand& command, const RunReport& report) {
+void ShowEvents(const RunCommand& command, const proto::Capsule& capsule, const RunReport& report) {
   if (command.trace_file == "-") {
     WriteTrace(report, &std::cout, SIZE_MAX);
   } else if (!command.trace_file.empty()) {
-    std::ofstream file(command.trace_file);
-    WriteTrace(report, &file, SIZE_MAX);
+    const Status written = WriteTraceFile(command.trace_file, MakeTraceFile(capsule, report));
+    std::cout << (written.ok() ? "trace: simulate trace " + command.trace_file + " --format html"
+                               : written.message())
+              << '\n';
   } else if (report.outcome != Outcome::kPass) {
     WriteTrace(report, &std::cout, kEventsShown);
   }
@@ -93,7 +94,7 @@ int RunHere(const RunCommand& command, proto::Capsule capsule) {
     std::cout << HashText(report.trace_hash) << ' ' << CodeOf(report.outcome) << std::endl;
     return 0;
   }
-  ShowEvents(command, report);
+  ShowEvents(command, capsule, report);
   std::cout << Summary(report, CpuMs()) << '\n';
   const Outcome outcome = CompareWithStored(capsule.verdict(), capsule.build(), report);
   AddReport(report, &capsule);

@@ -2,7 +2,7 @@
 //
 // Makes a failing run smaller while it keeps failing in the same way: checker and place (the
 // fingerprint) must stay. In this order, again and again until nothing helps any more or the budget
-// is used up:
+// is used up (while there are many faults, with a few seeds a try):
 //
 //   1. nothing is scheduled after the failure, and the calm phase begins there
 //   2. whole fault classes are left out

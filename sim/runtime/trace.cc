@@ -9,15 +9,11 @@
 #include "common/base/hash.h"
 
 namespace redoubt::sim {
-namespace {
 
-// Of interest to a person who reads a failure.
-bool Readable(TraceKind kind) {
+bool IsReadable(TraceKind kind) {
   return kind != TraceKind::kResume && kind != TraceKind::kWorldEvent &&
          kind != TraceKind::kRandomDraw && kind != TraceKind::kBlockingWork;
 }
-
-}  // namespace
 
 std::string_view TraceKindName(TraceKind kind) {
   switch (kind) {
@@ -90,7 +86,7 @@ void Trace::Record(TraceEvent event, uint64_t draw_count) {
       faults_.pop_front();
     }
   }
-  if (keep_ == Keep::kNothing || (keep_ == Keep::kRecent && !Readable(event.kind))) {
+  if (keep_ == Keep::kNothing || (keep_ == Keep::kRecent && !IsReadable(event.kind))) {
     return;
   }
   events_.push_back(std::move(event));

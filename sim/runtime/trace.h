@@ -44,6 +44,8 @@ enum class TraceKind : uint8_t {
   kViolation,  // a checker found something
 };
 std::string_view TraceKindName(TraceKind kind);
+// Of interest to a person who reads a failure.
+bool IsReadable(TraceKind kind);
 
 struct TraceEvent {
   int64_t time_ns = 0;

@@ -85,7 +85,7 @@ void ExpectShrinks(const std::string& plant) {
     return VerdictOf(RunScenario(ScenarioOf(candidate), OptionsOf(candidate)));
   };
   uint64_t runs = 0;
-  Shrinker shrinker(run, [&] { return ++runs > 150; }, [](const std::string&) {});
+  Shrinker shrinker(run, [&] { return ++runs > 300; }, [](const std::string&) {});
   const proto::Capsule small = shrinker.Shrink(capsule);
   EXPECT_LE(small.schedule_size(), 5) << "from " << capsule.schedule_size();
   const Result<proto::Capsule> stored = ParseCapsule(CapsuleText(small));
