@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The ordered store under the page role: four families of byte-string keys. RocksDB in production
-// (rocksdb_kv_store), an in-memory map with a journal over the file-system seam in the simulator
-// (memory_kv_store); one contract suite runs on both.
+// and for a share of the simulator's seeds (rocksdb_kv_store), an in-memory map with a journal over
+// the file-system seam for the others (memory_kv_store); one contract suite runs on both.
 //
 // Crash: what survives is a prefix of the writes, in order, that includes every write before the
 // last Flush that returned OK. A batch is atomic across families.

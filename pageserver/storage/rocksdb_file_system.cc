@@ -12,6 +12,20 @@ namespace {
 constexpr uint64_t kReserveBytes = 16 << 20;
 constexpr useconds_t kPollMicroseconds = 200'000;
 
+// Bytes that may still be written to the file system of `path`, or of its nearest parent that
+// exists; UINT64_MAX when that cannot be known. Blocking.
+uint64_t FreeBytes(std::string path) {
+  struct statvfs state{};
+  while (statvfs(path.c_str(), &state) != 0) {
+    const size_t slash = path.rfind('/');
+    if (slash == std::string::npos || slash == 0) {
+      return UINT64_MAX;
+    }
+    path.resize(slash);
+  }
+  return uint64_t{state.f_bavail} * state.f_frsize;
+}
+
 class PatientFile final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   PatientFile(std::unique_ptr<rocksdb::FSWritableFile> file, std::string path)
@@ -63,6 +77,11 @@ class PatientFileSystem final : public rocksdb::FileSystemWrapper {
     const rocksdb::IOStatus status = target()->ReopenWritableFile(path, options, result, context);
     return Wrap(path, status, result);
   }
+  rocksdb::IOStatus GetFreeSpace(const std::string& path, const rocksdb::IOOptions& /*options*/,
+                                 uint64_t* free, rocksdb::IODebugContext* /*context*/) override {
+    *free = FreeBytes(path);
+    return rocksdb::IOStatus::OK();
+  }
 
  private:
   static rocksdb::IOStatus Wrap(const std::string& path, const rocksdb::IOStatus& status,
@@ -78,18 +97,6 @@ class PatientFileSystem final : public rocksdb::FileSystemWrapper {
 
 std::shared_ptr<rocksdb::FileSystem> MakePatientFileSystem() {
   return std::make_shared<PatientFileSystem>(rocksdb::FileSystem::Default());
-}
-
-uint64_t FreeBytes(std::string path) {
-  struct statvfs state{};
-  while (statvfs(path.c_str(), &state) != 0) {
-    const size_t slash = path.rfind('/');
-    if (slash == std::string::npos || slash == 0) {
-      return UINT64_MAX;
-    }
-    path.resize(slash);
-  }
-  return uint64_t{state.f_bavail} * state.f_frsize;
 }
 
 }  // namespace redoubt

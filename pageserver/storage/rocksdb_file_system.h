@@ -9,16 +9,12 @@
 
 #include <rocksdb/file_system.h>
 
-#include <cstdint>
 #include <memory>
-#include <string>
 
 namespace redoubt {
 
+// GetFreeSpace tells what may still be written to the file system of the path, or of its nearest
+// parent that exists; UINT64_MAX when that cannot be known. Blocking.
 std::shared_ptr<rocksdb::FileSystem> MakePatientFileSystem();
-
-// Bytes that may still be written to the file system of `path`, or of its nearest parent that
-// exists; UINT64_MAX when that cannot be known. Blocking.
-uint64_t FreeBytes(std::string path);
 
 }  // namespace redoubt

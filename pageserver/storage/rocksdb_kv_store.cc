@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "pageserver/log/durable_files.h"
 #include "pageserver/storage/rocksdb_file_system.h"
 #include "pageserver/storage/turnstile.h"
 
@@ -45,9 +46,10 @@ Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
 // than it keeps in reserve, so that work that begins seldom has to wait.
 constexpr uint64_t kFreeBytesMin = 32 << 20;
 
-Status CheckRoom(const std::string& path, const std::string& what) {
-  const uint64_t free = FreeBytes(path);
-  if (free >= kFreeBytesMin) {
+Status CheckRoom(rocksdb::Env* env, const std::string& path, const std::string& what) {
+  uint64_t free = 0;
+  // An answer that cannot be had shows in the work itself.
+  if (!env->GetFreeSpace(path, &free).ok() || free >= kFreeBytesMin) {
     return Status::Ok();
   }
   return Status(StatusCode::kNoSpace, "cannot " + what + " the page store " + path +
@@ -68,6 +70,7 @@ rocksdb::DBOptions MakeDbOptions(const RocksdbKvStoreOptions& options) {
   db.max_subcompactions = 1;
   db.db_write_buffer_size = options.write_buffer_bytes;
   db.max_open_files = 512;
+  db.max_file_opening_threads = options.table_open_thread_count;
   db.bytes_per_sync = 1 << 20;
   db.keep_log_file_num = 2;
   db.max_log_file_size = 8 << 20;
@@ -109,8 +112,12 @@ class RocksdbKvStore::Database {
   ~Database() { Close().PermitUncheckedError(); }
   Status Open(const std::string& path, const RocksdbKvStoreOptions& options) {
     path_ = path;
-    REDOUBT_RETURN_IF_ERROR(CheckRoom(path, "open"));
-    env_ = rocksdb::NewCompositeEnv(MakePatientFileSystem());
+    env_ = options.env;
+    if (env_ == nullptr) {
+      own_env_ = rocksdb::NewCompositeEnv(MakePatientFileSystem());
+      env_ = own_env_.get();
+    }
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(env_, path, "open"));
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     // RocksDB insists on a family of this name; it stays empty.
@@ -121,7 +128,7 @@ class RocksdbKvStore::Database {
     }
     rocksdb::DB* opened = nullptr;
     rocksdb::DBOptions db_options = MakeDbOptions(options);
-    db_options.env = env_.get();
+    db_options.env = env_;
     const rocksdb::Status status =
         rocksdb::DB::Open(db_options, path, families, &handles_, &opened);
     db_.reset(opened);
@@ -129,7 +136,7 @@ class RocksdbKvStore::Database {
   }
 
   Status Write(const KvBatch& batch) {
-    REDOUBT_RETURN_IF_ERROR(CheckRoom(path_, "write to"));
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(env_, path_, "write to"));
     rocksdb::WriteBatch native(batch.bytes() + batch.operations().size() * 16);
     for (const KvBatch::Operation& operation : batch.operations()) {
       rocksdb::ColumnFamilyHandle* const family = handle(operation.family);
@@ -155,7 +162,7 @@ class RocksdbKvStore::Database {
   // `was_full`: the disk was full, and RocksDB stands still until it has noticed that there is
   // space. What a failed flush wanted to write is still in memory.
   Status Flush(bool was_full) {
-    REDOUBT_RETURN_IF_ERROR(CheckRoom(path_, "flush"));
+    REDOUBT_RETURN_IF_ERROR(CheckRoom(env_, path_, "flush"));
     if (was_full) {
       // Busy: RocksDB is at it by itself. Any other failure shows in the flush.
       db_->Resume().PermitUncheckedError();
@@ -186,7 +193,9 @@ class RocksdbKvStore::Database {
 
  private:
   std::string path_;
-  std::unique_ptr<rocksdb::Env> env_;  // outlives the database
+  // Outlives the database; own_env_ unless the options brought one.
+  rocksdb::Env* env_ = nullptr;
+  std::unique_ptr<rocksdb::Env> own_env_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };
@@ -288,6 +297,11 @@ RocksdbKvStore::~RocksdbKvStore() = default;
 
 Task<Result<std::unique_ptr<KvStore>>> RocksdbKvStore::Open(Runtime* runtime, std::string path,
                                                             RocksdbKvStoreOptions options) {
+  // RocksDB makes the directory itself, but leaves its name in the parent to chance.
+  const Status created = co_await CreateDurableDirectories(runtime->files, path);
+  if (!created.ok()) {
+    co_return created.WithContext("cannot open the page store " + path);
+  }
   std::unique_ptr<RocksdbKvStore> store(new RocksdbKvStore(runtime));
   auto open = [database = store->database_, path, options]() {
     return database->Open(path, options);

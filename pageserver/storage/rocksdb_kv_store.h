@@ -17,6 +17,10 @@
 #include "common/runtime/runtime.h"
 #include "pageserver/storage/kv_store.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace redoubt {
 
 struct RocksdbKvStoreOptions {
@@ -25,6 +29,11 @@ struct RocksdbKvStoreOptions {
   // Bound of all unflushed data together.
   size_t write_buffer_bytes = 48 << 20;
   int background_job_count = 2;
+  // Threads that open table files while the database opens.
+  int table_open_thread_count = 16;
+  // Files, free space, clock and background jobs; null: the machine's. Outlives the store. Its
+  // files must wait for space, not fail (rocksdb_file_system.h).
+  rocksdb::Env* env = nullptr;
 };
 
 class RocksdbKvStore final : public KvStore {

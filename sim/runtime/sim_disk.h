@@ -136,6 +136,11 @@ class SimDisk {
     uint64_t pending_count = 0;
     uint64_t survived_count = 0;  // whole or in part
   };
+  // What happens to files from now on is shown, and undone by Thaw: for code that cannot be stopped
+  // where it stands when its machine loses power. Does nothing when already frozen.
+  void Freeze();
+  // No file may be open. Does nothing when not frozen.
+  void Thaw();
   // No file may be open. Afterwards everything that is there is durable.
   CrashReport Crash(CrashPolicy policy);
   void Wipe();
@@ -212,6 +217,12 @@ class SimDisk {
     std::string name;
     InodeId inode = 0;  // 0: not there
   };
+  struct Frozen {
+    std::map<InodeId, Inode> inodes;
+    std::vector<NameOp> journal;
+    std::optional<DamageSpot> armed;
+    std::vector<DamageSpot> damage_log;
+  };
   struct FaultRule {
     FileOp op = FileOp::kWrite;
     std::string path_part;
@@ -248,6 +259,7 @@ class SimDisk {
   SeededStream misdirections_;
   std::map<InodeId, Inode> inodes_;
   std::vector<NameOp> journal_;
+  std::optional<Frozen> frozen_;
   std::vector<FaultRule> rules_;
   std::function<void(FileOp, std::string_view, uint64_t)> observer_;
   InodeId next_inode_ = 1;

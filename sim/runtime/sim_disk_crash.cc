@@ -139,6 +139,30 @@ void SimDisk::CrashNames(CrashPolicy policy, uint64_t cut_seq, CrashReport* repo
   journal_.clear();
 }
 
+void SimDisk::Freeze() {
+  if (!frozen_.has_value()) {
+    frozen_ = Frozen{inodes_, journal_, armed_, damage_log_};
+  }
+}
+
+void SimDisk::Thaw() {
+  if (!frozen_.has_value()) {
+    return;
+  }
+  for (const auto& [id, inode] : inodes_) {
+    REDOUBT_CHECK(inode.open_count == 0);
+  }
+  inodes_ = std::move(frozen_->inodes);
+  journal_ = std::move(frozen_->journal);
+  armed_ = std::move(frozen_->armed);
+  damage_log_ = std::move(frozen_->damage_log);
+  frozen_.reset();
+  for (auto& [id, inode] : inodes_) {
+    inode.open_count = 0;
+  }
+  RecountUsed();
+}
+
 SimDisk::CrashReport SimDisk::Crash(CrashPolicy policy) {
   constexpr std::array<CrashPolicy, 6> kChoices{CrashPolicy::kClean,  CrashPolicy::kAll,
                                                 CrashPolicy::kPrefix, CrashPolicy::kBlocks,

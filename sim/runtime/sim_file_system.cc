@@ -39,7 +39,7 @@ Status SimFileSystem::Begin(FileOp op, uint64_t a, uint64_t b, const std::string
   return fault;
 }
 
-int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes) {
+int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes, int64_t after_ns) {
   const DiskOptions& options = disk_->options();
   SeededStream& stream = disk_->latency();
   int64_t cost = static_cast<int64_t>(bytes) * 1000 / options.bytes_per_us;
@@ -53,7 +53,7 @@ int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes) {
     const int64_t mean = op == FileOp::kRead ? options.read_ns_mean : options.write_ns_mean;
     cost += static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(mean)));
   }
-  const int64_t stalled_ns = disk_->stalled_until_ns() - self_.world->now_ns();
+  const int64_t stalled_ns = disk_->stalled_until_ns() - self_.world->now_ns() - after_ns;
   return cost * options.slowdown + std::max<int64_t>(stalled_ns, 0);
 }
 

@@ -30,14 +30,17 @@ class SimFileSystem : public FileSystem {
   Task<Status> Rename(std::string from, std::string to) override;
   Task<Status> SyncDirectory(std::string directory) override;
 
- private:
-  friend class SimFile;
+  // --- For files that are used without coroutines (sim_rocksdb_files.h).
   // Counts and records the operation; an injected fault or kOk.
   Status Begin(FileOp op, uint64_t a, uint64_t b, const std::string& path);
-  // Nanoseconds; draws.
-  int64_t Cost(FileOp op, uint64_t bytes);
-  Scheduler::SleepAwaiter Latency(FileOp op, uint64_t bytes);
+  // Nanoseconds of an operation that begins so long after now; draws.
+  int64_t Cost(FileOp op, uint64_t bytes, int64_t after_ns = 0);
+  // A sync that has been answered and is done when it would have been.
   void PromoteLater(InodeId inode, uint64_t mark);
+
+ private:
+  friend class SimFile;
+  Scheduler::SleepAwaiter Latency(FileOp op, uint64_t bytes);
 
   NodeIdentity self_;
   Scheduler* scheduler_;

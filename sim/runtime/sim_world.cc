@@ -116,6 +116,7 @@ void SimWorld::KillNow(const PendingKill& kill) {
   std::unique_ptr<Incarnation> dying = std::move(node.incarnation);
   node.powered = kill.kind == KillKind::kProcess;
   dying.reset();
+  node.disk->Thaw();
   net_->NodeDied(kill.node, kill.kind == KillKind::kPower);
   if (kill.kind == KillKind::kPower) {
     const SimDisk::CrashReport report = node.disk->Crash(kill.policy);
@@ -143,6 +144,11 @@ uint32_t SimWorld::IncarnationOf(NodeId id) const {
 
 bool SimWorld::IsAlive(NodeId id, uint32_t incarnation) const {
   return IsUp(id) && nodes_[id]->incarnation_count == incarnation;
+}
+
+bool SimWorld::IsBeingKilled(NodeId id) const {
+  return std::any_of(pending_kills_.begin(), pending_kills_.end(),
+                     [id](const PendingKill& kill) { return kill.node == id; });
 }
 
 std::string_view SimWorld::NameOf(NodeId id) const {

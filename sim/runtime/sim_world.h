@@ -81,6 +81,10 @@ class SimWorld {
   bool IsPowered(NodeId node) const;  // a killed process leaves the machine powered
   uint32_t IncarnationOf(NodeId node) const;
   bool IsAlive(NodeId node, uint32_t incarnation) const;
+  // True from a KillNode by the node's own code to the end of the present event.
+  bool IsBeingKilled(NodeId node) const;
+  // Whose code runs now; kWorldNode between events and in the world's own.
+  NodeId running_node() const { return current_node_; }
   std::string_view NameOf(NodeId node) const;
   size_t node_count() const { return nodes_.size(); }
   // kNoNode when there is none of this name.

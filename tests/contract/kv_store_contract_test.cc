@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Goal: every KvStore keeps the contract of kv_store.h. Method: the same cases on the in-memory
-// store over a simulated disk (crash = power cut) and on RocksDB over a real directory (crash = the
-// files as they are at that moment, copied away from under the open database).
+// store over a simulated disk (crash = power cut), on RocksDB over a real directory (crash = the
+// files as they are at that moment, copied away from under the open database), and on RocksDB over
+// a simulated disk (crash = power cut).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -12,6 +13,7 @@
 
 #include "pageserver/storage/memory_kv_store.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
+#include "sim/runtime/sim_rocksdb.h"
 #include "tests/contract/node_harness.h"
 #include "tests/support/temporary_directory.h"
 
@@ -88,6 +90,34 @@ class RocksdbWorld final : public StoreWorld {
   }
   TemporaryDirectory directory_;
   int life_ = 0;
+};
+
+class SimRocksdbWorld final : public StoreWorld {
+ public:
+  using StoreWorld::StoreWorld;
+  ~SimRocksdbWorld() override { node.Kill(sim::CrashPolicy::kAll); }
+  void CrashAndOpen(sim::CrashPolicy policy) override {
+    node.Kill(policy);
+    node.Start();
+    Open();
+  }
+
+ protected:
+  Task<Result<std::unique_ptr<KvStore>>> OpenTask() override {
+    rocksdb_ = std::make_unique<sim::SimRocksdb>(node.identity(), *node.runtime());
+    node.SetOnDeath([this] {
+      store.reset();
+      rocksdb_.reset();
+    });
+    RocksdbKvStoreOptions options;
+    options.env = rocksdb_->env();
+    options.table_open_thread_count = 1;
+    options.background_job_count = 1;
+    return RocksdbKvStore::Open(rocksdb_->runtime(), "/data/pages", options);
+  }
+
+ private:
+  std::unique_ptr<sim::SimRocksdb> rocksdb_;
 };
 
 using WorldFactory = std::function<std::unique_ptr<StoreWorld>(uint64_t seed)>;
@@ -326,6 +356,7 @@ TEST_P(KvStoreCrash, AgreesWithAModelOverRandomOperations) {
 const Kind kKinds[] = {
     {"Memory", [](uint64_t seed) { return std::make_unique<MemoryWorld>(seed); }},
     {"Rocksdb", [](uint64_t seed) { return std::make_unique<RocksdbWorld>(seed); }},
+    {"SimRocksdb", [](uint64_t seed) { return std::make_unique<SimRocksdbWorld>(seed); }},
 };
 std::string NameOf(const testing::TestParamInfo<Kind>& info) { return info.param.name; }
 

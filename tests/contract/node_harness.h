@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // One simulated machine whose coroutines a test runs from plain code: Await(task) turns the world
-// until the task has ended. Kill and Restart are power cuts.
+// until the task has ended. Kill is a power cut.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -26,6 +27,10 @@ class NodeHarness {
 
   Runtime* runtime() { return runtime_; }
   sim::SimWorld& world() { return world_; }
+  // The identity of the life that runs now.
+  sim::NodeIdentity identity() {
+    return sim::NodeIdentity{&world_, node_, world_.IncarnationOf(node_)};
+  }
   sim::SimDisk& disk() { return world_.DiskOf(node_); }
 
   template <typename T>
@@ -58,10 +63,15 @@ class NodeHarness {
     world_.KillNode(node_, sim::KillKind::kPower, policy);
     runtime_ = nullptr;
   }
+  // Runs when this life has ended and nothing of it reaches the world any more, before the disk
+  // becomes a crash image: for what must not end before the machine does.
+  void SetOnDeath(std::function<void()> on_death) { idle_->on_death = std::move(on_death); }
   void Start() {
     world_.StartNode(node_, [this](Runtime* runtime) {
       runtime_ = runtime;
-      return std::make_unique<Idle>();
+      auto idle = std::make_unique<Idle>();
+      idle_ = idle.get();
+      return idle;
     });
     group_ = std::make_unique<TaskGroup>(runtime_->scheduler);
   }
@@ -72,7 +82,16 @@ class NodeHarness {
 
   class Idle : public sim::NodeProgram {
    public:
+    Idle() = default;
+    Idle(const Idle&) = delete;
+    Idle& operator=(const Idle&) = delete;
+    ~Idle() override {
+      if (on_death) {
+        on_death();
+      }
+    }
     Task<void> Run() override { co_return; }
+    std::function<void()> on_death;
   };
   static sim::SimOptions WithSeed(sim::SimOptions options, uint64_t seed) {
     options.seed = seed;
@@ -91,6 +110,7 @@ class NodeHarness {
   sim::SimWorld world_;
   sim::NodeId node_ = 0;
   Runtime* runtime_ = nullptr;
+  Idle* idle_ = nullptr;
   std::unique_ptr<TaskGroup> group_;
 };
 

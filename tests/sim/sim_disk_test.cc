@@ -56,6 +56,28 @@ TEST(SimDisk, CleanCrashKeepsExactlyWhatWasSynced) {
   EXPECT_EQ(test.Content("/f"), "synced");
 }
 
+TEST(SimDisk, WhatHappensToAFrozenDiskIsShownAndThenForgotten) {
+  DiskTest test;
+  const InodeId file = test.Create("/f");
+  test.Write(file, 0, "before");
+  const uint64_t used = test.disk.used_bytes();
+  test.disk.Freeze();
+  test.Write(file, 6, " and after");
+  test.SyncAll(file);
+  test.disk.Freeze();  // the first moment counts
+  ASSERT_TRUE(test.disk.Rename("/f", "/g").ok());
+  EXPECT_EQ(test.Content("/g"), "before and after");
+  test.disk.Close(file);
+  test.disk.Thaw();
+  EXPECT_EQ(test.Content("/f"), "before");
+  EXPECT_EQ(test.Content("/g"), "<missing>");
+  EXPECT_EQ(test.disk.used_bytes(), used);
+  test.disk.Thaw();
+  EXPECT_EQ(test.Content("/f"), "before");
+  test.disk.Crash(CrashPolicy::kClean);
+  EXPECT_EQ(test.Content("/f"), "<missing>") << "its sync was on the frozen disk";
+}
+
 TEST(SimDisk, AllCrashKeepsEverything) {
   DiskTest test;
   const InodeId file = test.Create("/f");
