@@ -8,6 +8,7 @@
 
 #include "client/log_writer.h"
 #include "common/base/crc32c.h"
+#include "pageserver/log/redo_segment.h"
 #include "tests/pageserver/rpc/server_fixture.h"
 
 namespace redoubt {
@@ -329,7 +330,7 @@ Task<void> DamagedVolumeBody(ServerWorld* world) {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     if (entry.path().extension() == ".redo") {
       std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-      file.seekp(512 + 72);
+      file.seekp(kSegmentHeaderBytes + kRecordHeaderBytes);
       file.put('\x55');
     }
   }
