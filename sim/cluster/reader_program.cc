@@ -71,8 +71,8 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const ServerPositions seen{Lsn(state.horizon_lsn()), Lsn(state.persisted_lsn()),
                              Lsn(state.applied_lsn()), Lsn(state.commit_lsn())};
   context_->order.Observe(ticket, seen);
-  context_->world->Record(context_->world->FindNode(kServerName), TraceKind::kOperation,
-                          seen.applied.value(), seen.commit.value(), "applied and commit LSN");
+  context_->world->Record(context_->server, TraceKind::kOperation, seen.applied.value(),
+                          seen.commit.value(), "applied and commit LSN");
   context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
   if (!state.ingest_error().empty() && !DiskMayFail()) {
     context_->findings.ReportLoss("C2", "ingest stopped: " + state.ingest_error());
