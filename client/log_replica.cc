@@ -6,26 +6,59 @@
 
 #include "client/serialise.h"
 #include "common/base/check.h"
+#include "common/base/crc32c.h"
+#include "common/innodb/log_block.h"
 
 namespace redoubt {
 namespace {
 
+// A member that is sent much more than the others have acknowledged only costs memory.
+constexpr size_t kInFlightBytesMin = 1 << 20;
+
+std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
+std::string Text(Epoch epoch) { return std::to_string(epoch.value()); }
+
+size_t PayloadBytes(LsnRange range) {
+  return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
+}
+
 // Trying again cannot help: the writer must stop and say so.
-bool IsFinal(const Status& status) {
+bool IsFinal(const Status& status, bool alone) {
   switch (status.code()) {
     case StatusCode::kStaleEpoch:
+      return true;
     case StatusCode::kGap:
     case StatusCode::kCorruption:
     case StatusCode::kInvalidArgument:
     case StatusCode::kNotFound:
     case StatusCode::kUnsupported:
-      return true;
+      return alone;
     default:
       return false;
   }
 }
 
+// Pieces that follow each other as one: many small appends would take a round trip each.
+std::vector<LogPiece> JoinPieces(const std::vector<LogPiece>& pieces) {
+  std::vector<LogPiece> joined;
+  for (const LogPiece& piece : pieces) {
+    if (joined.empty() || joined.back().range.end != piece.range.start) {
+      joined.push_back(piece);
+      continue;
+    }
+    LogPiece& last = joined.back();
+    last.range.end = piece.range.end;
+    last.source_time_unix_ns = std::max(last.source_time_unix_ns, piece.source_time_unix_ns);
+    if (last.first_mtr_lsn == Lsn{}) {
+      last.first_mtr_lsn = piece.first_mtr_lsn;
+    }
+  }
+  return joined;
+}
+
 }  // namespace
+
+ByteView LogPiece::payload() const { return ByteView(*bytes).subspan(offset, PayloadBytes(range)); }
 
 LogReplica::LogReplica(Runtime* runtime, std::string address, size_t member, LogWindow* window,
                        const LogWriterOptions* options)
@@ -38,6 +71,10 @@ LogReplica::LogReplica(Runtime* runtime, std::string address, size_t member, Log
       tasks_(runtime->scheduler) {}
 
 LogReplica::~LogReplica() = default;
+
+TimePoint LogReplica::CallDeadline() const {
+  return runtime_->scheduler->Now() + options_->append_timeout;
+}
 
 Task<Status> LogReplica::Connect(TimePoint deadline) {
   REDOUBT_CHECK(channel_ == nullptr);
@@ -54,17 +91,43 @@ Task<Status> LogReplica::Connect(TimePoint deadline) {
 Task<void> LogReplica::Disconnect() {
   streaming_ = false;
   in_flight_.clear();
+  in_flight_bytes_ = 0;
+  commit_told_ = Lsn{};
   if (channel_ != nullptr) {
     co_await channel_->Close();
     channel_ = nullptr;
   }
 }
 
-Task<Result<LogPosition>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
+// ---- the promise ----
+
+Task<Result<Epoch>> LogReplica::PromisedEpoch(TimePoint deadline) {
   co_await Disconnect();
-  const Status connected = co_await Connect(deadline);
-  if (!connected.ok()) {
-    co_return connected;
+  Status status = co_await Connect(deadline);
+  if (status.ok()) {
+    status = co_await FindVolume(deadline);
+  }
+  if (!status.ok()) {
+    co_return status;
+  }
+  VolumeClient client(channel_.get());
+  proto::LogStatusRequest request;
+  request.set_volume_id(volume_.value());
+  const Result<proto::LogStatusResponse> answer =
+      co_await client.LogStatus(std::move(request), deadline);
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  co_return Epoch(answer->epoch());
+}
+
+Task<Result<PromisedLog>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
+  if (channel_ == nullptr || !channel_->failure().ok()) {
+    co_await Disconnect();
+    const Status connected = co_await Connect(deadline);
+    if (!connected.ok()) {
+      co_return connected;
+    }
   }
   VolumeClient client(channel_.get());
   proto::PrepareRequest request;
@@ -75,41 +138,340 @@ Task<Result<LogPosition>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
   if (!answer.ok()) {
     co_return answer.status();
   }
-  LogPosition position;
-  position.volume = VolumeId(answer->volume_id());
-  position.epoch = Epoch(answer->epoch());
-  position.end = Lsn(answer->end_lsn());
+  PromisedLog log;
+  log.volume = VolumeId(answer->volume_id());
+  log.epoch = Epoch(answer->epoch());
+  log.begin = Lsn(answer->begin_lsn());
+  log.end = Lsn(answer->end_lsn());
+  log.commit = Lsn(answer->commit_lsn());
+  log.last_mtr = Lsn(answer->last_mtr_lsn());
+  log.volume_uid = answer->volume_uid();
   for (const proto::EpochStart& start : answer->epochs()) {
-    position.epochs.push_back({Epoch(start.epoch()), Lsn(start.start_lsn())});
+    log.epochs.push_back({Epoch(start.epoch()), Lsn(start.start_lsn())});
   }
-  co_return position;
+  volume_ = log.volume;
+  promised_ = log.epoch;
+  co_return log;
 }
 
-Task<Result<Lsn>> LogReplica::BeginEpoch(const LogPosition* position, TimePoint deadline) {
-  REDOUBT_CHECK(channel_ != nullptr);
+// ---- joining ----
+
+Task<Status> LogReplica::FindVolume(TimePoint deadline) {
+  VolumeClient client(channel_.get());
+  proto::VolumeStatusRequest request;
+  request.set_name(options_->volume);
+  const Result<proto::VolumeStatusResponse> answer =
+      co_await client.VolumeStatus(std::move(request), deadline);
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  const uint64_t uid = answer->volume().volume_uid();
+  if (plan_ != nullptr && uid != plan_->volume_uid) {
+    co_return InvalidArgument("it holds another volume named " + options_->volume +
+                              "; delete it there, or leave this server out");
+  }
+  volume_ = VolumeId(answer->volume().volume_id());
+  co_return Status::Ok();
+}
+
+// A server that lost its disk: it has forgotten its promises, so it may come back only while the
+// epoch stands without it.
+Task<Status> LogReplica::CreateVolume(TimePoint deadline) {
+  window_->Forget(member_);
+  const LogReplica* other = SourceFor(Lsn{});
+  if (!window_->StandsWithout(member_) || other == nullptr) {
+    co_return Unavailable("it has no volume " + options_->volume +
+                          " and cannot be given one before a majority of the others has all redo");
+  }
+  const std::shared_ptr<RpcChannel> others = other->channel_;
+  VolumeClient model(others.get());
+  proto::VolumeStatusRequest ask;
+  ask.set_name(options_->volume);
+  const Result<proto::VolumeStatusResponse> there =
+      co_await model.VolumeStatus(std::move(ask), deadline);
+  if (!there.ok()) {
+    co_return there.status();
+  }
+  VolumeClient client(channel_.get());
+  proto::VolumeCreateRequest request;
+  request.set_name(options_->volume);
+  request.set_page_size(there->volume().page_size());
+  request.set_source_id(there->volume().source_id());
+  request.set_uid(plan_->volume_uid);
+  const Result<proto::VolumeCreateResponse> created =
+      co_await client.VolumeCreate(std::move(request), deadline);
+  if (!created.ok()) {
+    co_return created.status();
+  }
+  runtime_->log->Warning("log server " + address_ + " had lost volume " + options_->volume +
+                         "; it is filled up again");
+  volume_ = VolumeId(created->volume_id());
+  promised_ = Epoch{};
+  co_return Status::Ok();
+}
+
+Task<Status> LogReplica::MakeSureOfPromise() {
+  VolumeClient client(channel_.get());
+  proto::LogStatusRequest request;
+  request.set_volume_id(volume_.value());
+  const Result<proto::LogStatusResponse> answer =
+      co_await client.LogStatus(std::move(request), CallDeadline());
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  const Epoch theirs(answer->epoch());
+  if (theirs > plan_->epoch) {
+    co_return Status(
+        StatusCode::kStaleEpoch,
+        "a writer with epoch " + Text(theirs) + " has taken over from epoch " + Text(plan_->epoch));
+  }
+  if (theirs < promised_) {
+    co_return Corruption("the server forgot its promise of epoch " + Text(promised_) +
+                         ", it is at " + Text(theirs));
+  }
+  if (theirs < plan_->epoch) {
+    const Result<PromisedLog> promised = co_await Prepare(plan_->epoch, CallDeadline());
+    co_return promised.status();
+  }
+  promised_ = theirs;
+  co_return Status::Ok();
+}
+
+Task<Result<Lsn>> LogReplica::BeginEpoch() {
   VolumeClient client(channel_.get());
   proto::LogEpochStartRequest request;
-  request.set_volume_id(position->volume.value());
-  request.set_epoch(position->epoch.value());
-  request.set_start_lsn(position->end.value());
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
+  request.set_start_lsn(plan_->start.value());
   request.set_member_count(static_cast<uint32_t>(window_->member_count()));
-  for (const EpochStart& entry : position->epochs) {
+  for (const EpochStart& entry : plan_->history) {
     proto::EpochStart* start = request.add_epochs();
     start->set_epoch(entry.epoch.value());
     start->set_start_lsn(entry.start.value());
   }
   const Result<proto::LogEpochStartResponse> answer =
-      co_await client.LogEpochStart(std::move(request), deadline);
+      co_await client.LogEpochStart(std::move(request), CallDeadline());
   if (!answer.ok()) {
     co_return answer.status();
   }
   co_return Lsn(answer->end_lsn());
 }
 
-void LogReplica::Run(LogPosition position) {
-  REDOUBT_CHECK(position_.epoch == Epoch{});
-  REDOUBT_CHECK(position.epoch != Epoch{});
-  position_ = std::move(position);
+bool LogReplica::InWindow(Lsn end) const {
+  return end == window_->next_lsn() || window_->Find(end) != nullptr;
+}
+
+Task<Status> LogReplica::Join() {
+  Status status;
+  if (volume_ == VolumeId{}) {
+    status = co_await FindVolume(CallDeadline());
+    if (status.code() == StatusCode::kNotFound && !alone()) {
+      status = co_await CreateVolume(CallDeadline());
+    }
+  }
+  if (status.ok()) {
+    status = co_await MakeSureOfPromise();
+  }
+  if (!status.ok()) {
+    if (status.code() == StatusCode::kNotFound && !alone()) {
+      volume_ = VolumeId{};  // wiped: looked for, and made, at the next attempt
+      promised_ = Epoch{};
+    }
+    co_return status;
+  }
+  const Result<Lsn> begun = co_await BeginEpoch();
+  if (!begun.ok()) {
+    co_return begun.status();
+  }
+  Lsn end = *begun;
+  window_->Begun(member_);
+  if (end == window_->starting_at() && end > window_->next_lsn()) {
+    sent_ = window_->next_lsn();
+    co_return Status::Ok();
+  }
+  if (end > window_->next_lsn()) {
+    co_return Corruption("the log ends at " + Text(end) + ", beyond all that this writer sent (" +
+                         Text(window_->next_lsn()) + ")");
+  }
+  if (alone() && (end < window_->member_end(member_) || !InWindow(end))) {
+    co_return Status(StatusCode::kGap, "the log ends at " + Text(end) +
+                                           ", what this writer still holds begins at " +
+                                           Text(window_->begin_lsn()));
+  }
+  Acknowledge(end);
+  status = co_await FillUp(&end);
+  sent_ = end;
+  co_return status;
+}
+
+// ---- filling up ----
+
+// A member that serves and has more than `end`.
+LogReplica* LogReplica::SourceFor(Lsn end) const {
+  for (const std::unique_ptr<LogReplica>& member : *members_) {
+    if (member.get() != this && member->streaming_ && window_->member_end(member->member_) > end) {
+      return member.get();
+    }
+  }
+  return nullptr;
+}
+
+Task<Status> LogReplica::FillUp(Lsn* end) {
+  const TimePoint give_up = CallDeadline();
+  while (!InWindow(*end)) {
+    if (tasks_.stopping() || !window_->ok()) {
+      co_return Cancelled("log writer is stopping");
+    }
+    LogReplica* source = SourceFor(*end);
+    if (source == nullptr) {
+      const bool woken = co_await window_->changed().Wait(give_up);
+      if (!woken) {
+        co_return Unavailable("no other log server has the redo from LSN " + Text(*end) + " on");
+      }
+      continue;
+    }
+    const Status copied = co_await CopyFrom(source, end);
+    if (!copied.ok()) {
+      co_return copied;
+    }
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> LogReplica::CopyFrom(LogReplica* source, Lsn* end) {
+  constexpr size_t kReadBytes = 1 << 20;
+  const std::string from_whom = "redo from log server " + source->address_;
+  if (*end == Lsn{}) {
+    const std::shared_ptr<RpcChannel> channel = source->channel_;
+    VolumeClient client(channel.get());
+    proto::LogStatusRequest request;
+    request.set_volume_id(source->volume_.value());
+    const Result<proto::LogStatusResponse> answer =
+        co_await client.LogStatus(std::move(request), CallDeadline());
+    if (!answer.ok()) {
+      co_return Unavailable(from_whom + ": " + answer.status().ToString());
+    }
+    const Lsn begin(answer->begin_lsn());
+    std::string reason = "filled up from another log server";
+    const Status begun =
+        co_await SendStartAt(begin, std::move(reason), /*trimmed=*/true, CallDeadline());
+    if (begun.ok()) {
+      *end = begin;
+    }
+    co_return begun;
+  }
+  const Lsn known_end = window_->member_end(source->member_);
+  const Result<std::vector<LogPiece>> pieces =
+      co_await source->ReadLog(plan_->epoch, *end, kReadBytes, CallDeadline());
+  if (!pieces.ok()) {
+    co_return Unavailable(from_whom + ": " + pieces.status().ToString());
+  }
+  if (pieces->empty()) {
+    std::string reason = "a hole that was declared while this log server was away";
+    const Status started =
+        co_await SendStartAt(known_end, std::move(reason), /*trimmed=*/false, CallDeadline());
+    if (started.ok()) {
+      *end = known_end;
+      Acknowledge(*end);
+    }
+    co_return started;
+  }
+  const std::vector<LogPiece> joined = JoinPieces(*pieces);
+  for (const LogPiece& piece : joined) {
+    if (piece.range.end <= *end) {
+      continue;
+    }
+    const Status appended = co_await AppendPiece(&piece, end);
+    if (!appended.ok()) {
+      co_return appended;
+    }
+    Acknowledge(*end);
+  }
+  co_return Status::Ok();
+}
+
+Task<Status> LogReplica::AppendPiece(const LogPiece* piece, Lsn* end) {
+  if (piece->range.start > *end) {
+    std::string reason = "a hole that was declared while this log server was away";
+    const Status started = co_await SendStartAt(piece->range.start, std::move(reason),
+                                                /*trimmed=*/false, CallDeadline());
+    if (!started.ok()) {
+      co_return started;
+    }
+    *end = piece->range.start;
+  }
+  const LsnRange range{*end, piece->range.end};
+  const ByteView payload = piece->payload().last(PayloadBytes(range));
+  proto::AppendRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
+  request.set_start_lsn(range.start.value());
+  request.set_end_lsn(range.end.value());
+  // Of a chunk that is sent in part only the first mtr of the whole is known.
+  if (piece->first_mtr_lsn >= range.start) {
+    request.set_first_mtr_lsn(piece->first_mtr_lsn.value());
+  }
+  request.set_source_time_unix_ns(piece->source_time_unix_ns);
+  request.set_payload_crc32c(Crc32c(payload));
+  request.set_commit_lsn(window_->commit().value());
+  VolumeClient client(channel_.get());
+  SharedPayload bytes = std::make_shared<const Bytes>(payload.begin(), payload.end());
+  const Result<proto::AppendResponse> answer =
+      co_await client.Append(std::move(request), std::move(bytes), CallDeadline());
+  if (answer.ok()) {
+    *end = range.end;
+  }
+  co_return answer.status();
+}
+
+Task<Result<std::vector<LogPiece>>> LogReplica::ReadLog(Epoch epoch, Lsn from, size_t bytes_max,
+                                                        TimePoint deadline) {
+  const std::shared_ptr<RpcChannel> channel = channel_;
+  if (channel == nullptr) {
+    co_return Unavailable("not connected to log server " + address_);
+  }
+  VolumeClient client(channel.get());
+  proto::LogReadRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_epoch(epoch.value());
+  request.set_start_lsn(from.value());
+  request.set_bytes_max(static_cast<uint32_t>(bytes_max));
+  Result<WithPayload<proto::LogReadResponse>> answer =
+      co_await client.LogRead(std::move(request), deadline);
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  const auto bytes = std::make_shared<const Bytes>(std::move(answer->payload));
+  std::vector<LogPiece> pieces;
+  size_t offset = 0;
+  for (const proto::ChunkHeader& chunk : answer->message.chunks()) {
+    LogPiece piece;
+    piece.range = {Lsn(chunk.start_lsn()), Lsn(chunk.end_lsn())};
+    if (!innodb::IsDataLsn(piece.range.start) || !innodb::IsDataLsn(piece.range.end) ||
+        piece.range.empty() || PayloadBytes(piece.range) > bytes->size() - offset) {
+      co_return Corruption("log server " + address_ + " answered a chunk that is none");
+    }
+    piece.first_mtr_lsn = Lsn(chunk.first_mtr_lsn());
+    piece.source_time_unix_ns = chunk.source_time_unix_ns();
+    piece.bytes = bytes;
+    piece.offset = offset;
+    if (Crc32c(piece.payload()) != chunk.payload_crc32c()) {
+      co_return Corruption("log server " + address_ + ": the chunk at LSN " +
+                           Text(piece.range.start) + " does not have its checksum");
+    }
+    offset += PayloadBytes(piece.range);
+    pieces.push_back(std::move(piece));
+  }
+  co_return pieces;
+}
+
+// ---- streaming ----
+
+void LogReplica::Run(const EpochPlan* plan,
+                     const std::vector<std::unique_ptr<LogReplica>>* members) {
+  REDOUBT_CHECK(plan_ == nullptr);
+  plan_ = plan;
+  members_ = members;
   tasks_.Spawn(MainLoop());
 }
 
@@ -123,7 +485,7 @@ Task<void> LogReplica::MainLoop() {
     if (tasks_.stopping()) {
       break;
     }
-    if (IsFinal(status)) {
+    if (IsFinal(status, alone())) {
       window_->Fail(status.WithContext("log server " + address_));
       break;
     }
@@ -140,65 +502,34 @@ Task<void> LogReplica::MainLoop() {
 }
 
 Task<Status> LogReplica::Session() {
-  const TimePoint deadline = runtime_->scheduler->Now() + options_->append_timeout;
   if (channel_ == nullptr || !channel_->failure().ok()) {
     co_await Disconnect();
-    const Status connected = co_await Connect(deadline);
+    const Status connected = co_await Connect(CallDeadline());
     if (!connected.ok()) {
       co_return connected;
     }
   }
-  const Status agreed = co_await AgreeOnEnd();
-  if (!agreed.ok()) {
-    co_return agreed;
+  const Status joined = co_await Join();
+  if (!joined.ok()) {
+    co_return joined;
   }
   window_->SetProblem(Status::Ok());
   streaming_ = true;
   changed_.NotifyAll();
+  window_->changed().NotifyAll();  // who is filled up may look for a source
   Pump();
   const Status ended = co_await ReceiveLoop();
   co_return ended;
 }
 
-Task<Status> LogReplica::AgreeOnEnd() {
-  VolumeClient client(channel_.get());
-  proto::LogStatusRequest request;
-  request.set_volume_id(position_.volume.value());
-  const TimePoint deadline = runtime_->scheduler->Now() + options_->append_timeout;
-  const Result<proto::LogStatusResponse> answer =
-      co_await client.LogStatus(std::move(request), deadline);
-  if (!answer.ok()) {
-    co_return answer.status();
-  }
-  if (Epoch(answer->epoch()) > position_.epoch) {
-    co_return Status(StatusCode::kStaleEpoch,
-                     "a writer with epoch " + std::to_string(answer->epoch()) +
-                         " has taken over from epoch " + std::to_string(position_.epoch.value()));
-  }
-  if (Epoch(answer->epoch()) < position_.epoch) {
-    co_return Corruption("the server forgot its promise of epoch " +
-                         std::to_string(position_.epoch.value()) + ", it is at " +
-                         std::to_string(answer->epoch()));
-  }
-  const Lsn end(answer->end_lsn());
-  if (end == window_->starting_at() && end > window_->next_lsn()) {
-    sent_ = window_->next_lsn();
-    co_return Status::Ok();
-  }
-  if (end > window_->next_lsn()) {
-    co_return Corruption("the log ends at " + std::to_string(end.value()) +
-                         ", beyond all that this writer sent (" +
-                         std::to_string(window_->next_lsn().value()) + ")");
-  }
-  const bool in_window = end == window_->next_lsn() || window_->Find(end) != nullptr;
-  if (end < window_->member_end(member_) || !in_window) {
-    co_return Status(StatusCode::kGap, "the log ends at " + std::to_string(end.value()) +
-                                           ", what this writer still holds begins at " +
-                                           std::to_string(window_->begin_lsn().value()));
-  }
+void LogReplica::Acknowledge(Lsn end) {
+  const Lsn commit = window_->commit();
   window_->Acknowledge(member_, end);
-  sent_ = end;
-  co_return Status::Ok();
+  if (window_->commit() > commit) {
+    for (const std::unique_ptr<LogReplica>& member : *members_) {
+      member->Pump();
+    }
+  }
 }
 
 void LogReplica::Pump() {
@@ -210,26 +541,50 @@ void LogReplica::Pump() {
     sent_ = chunk->append.range.end;
     chunk = window_->Find(sent_);
   }
+  if (!alone() && commit_told_ < window_->commit()) {
+    SendCommit();
+  }
   changed_.NotifyAll();
 }
 
 bool LogReplica::SendChunk(const WindowChunk& chunk) {
+  const size_t bytes = chunk.append.payload->size();
+  if (in_flight_bytes_ > 0 &&
+      in_flight_bytes_ + bytes > 2 * std::max(options_->window_bytes, kInFlightBytesMin)) {
+    return false;
+  }
   proto::AppendRequest request;
-  request.set_volume_id(position_.volume.value());
-  request.set_epoch(position_.epoch.value());
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
   request.set_start_lsn(chunk.append.range.start.value());
   request.set_end_lsn(chunk.append.range.end.value());
   request.set_first_mtr_lsn(chunk.append.first_mtr_lsn.value());
   request.set_payload_crc32c(chunk.payload_crc32c);
   request.set_source_time_unix_ns(chunk.append.source_time_unix_ns);
+  request.set_commit_lsn(window_->commit().value());
   RpcRequest rpc{proto::LOG_APPEND, Serialise(request), chunk.append.payload};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
   if (!id.ok()) {
     // Dead, which the receive loop sees, or enough in flight, and an answer pumps again.
     return false;
   }
-  in_flight_.push_back({*id, chunk.append.range.end});
+  commit_told_ = window_->commit();
+  in_flight_.push_back({*id, chunk.append.range.end, bytes});
+  in_flight_bytes_ += bytes;
   return true;
+}
+
+void LogReplica::SendCommit() {
+  proto::LogCommitRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
+  request.set_commit_lsn(window_->commit().value());
+  RpcRequest rpc{proto::LOG_COMMIT, Serialise(request), nullptr};
+  const Result<uint64_t> id = channel_->Send(std::move(rpc));
+  if (id.ok()) {
+    channel_->Abandon(*id);  // told again with whatever comes next
+    commit_told_ = window_->commit();
+  }
 }
 
 Task<Status> LogReplica::ReceiveLoop() {
@@ -238,16 +593,19 @@ Task<Status> LogReplica::ReceiveLoop() {
       if (!channel_->failure().ok()) {
         co_return channel_->failure();
       }
+      if (!InWindow(sent_) && sent_ < window_->next_lsn()) {
+        co_return Unavailable("it fell behind what the writer holds; filling it up");
+      }
       co_await changed_.Wait();
       continue;
     }
     const InFlight first = in_flight_.front();
     in_flight_.pop_front();
-    const TimePoint deadline = runtime_->scheduler->Now() + options_->append_timeout;
-    const Result<Frame> frame = co_await channel_->Receive(first.request_id, deadline);
+    const Result<Frame> frame = co_await channel_->Receive(first.request_id, CallDeadline());
     if (!frame.ok()) {
       co_return frame.status();
     }
+    in_flight_bytes_ -= first.bytes;
     proto::AppendResponse answer;
     if (!answer.ParseFromArray(frame->header.data(), static_cast<int>(frame->header.size()))) {
       co_return Corruption("the answer is no AppendResponse");
@@ -262,18 +620,36 @@ Task<Status> LogReplica::ReceiveLoop() {
       co_return status;
     }
     if (Lsn(answer.end_lsn()) < first.end) {
-      co_return Corruption("an append up to " + std::to_string(first.end.value()) +
+      co_return Corruption("an append up to " + Text(first.end) +
                            " was accepted, yet the log ends at " +
                            std::to_string(answer.end_lsn()));
     }
-    window_->Acknowledge(member_, first.end);
+    Acknowledge(first.end);
     Pump();
   }
   co_return Cancelled("log writer is stopping");
 }
 
+Task<Status> LogReplica::SendStartAt(Lsn start, std::string reason, bool trimmed,
+                                     TimePoint deadline) {
+  proto::StartAtRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
+  request.set_start_lsn(start.value());
+  request.set_reason(std::move(reason));
+  request.set_trimmed(trimmed);
+  const std::shared_ptr<RpcChannel> channel = channel_;
+  VolumeClient client(channel.get());
+  const Result<proto::StartAtResponse> answer =
+      co_await client.StartAt(std::move(request), deadline);
+  co_return answer.status();
+}
+
 Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadline) {
   while (!tasks_.stopping() && window_->ok()) {
+    if (window_->next_lsn() >= start) {
+      co_return Status::Ok();  // a majority has it; this one is filled up
+    }
     if (!streaming_) {
       const bool woken = co_await changed_.Wait(deadline);
       if (!woken) {
@@ -281,27 +657,22 @@ Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadli
       }
       continue;
     }
-    proto::StartAtRequest request;
-    request.set_volume_id(position_.volume.value());
-    request.set_epoch(position_.epoch.value());
-    request.set_start_lsn(start.value());
-    request.set_reason(reason);
-    const std::shared_ptr<RpcChannel> channel = channel_;
-    VolumeClient client(channel.get());
-    const Result<proto::StartAtResponse> answer =
-        co_await client.StartAt(std::move(request), deadline);
-    if (answer.ok()) {
-      sent_ = start;
-      co_return Status::Ok();
+    std::string copy = reason;
+    const Status status = co_await SendStartAt(start, std::move(copy), /*trimmed=*/false, deadline);
+    if (status.ok()) {
+      if (streaming_) {
+        sent_ = start;
+      }
+      co_return status;
     }
-    if (answer.status().code() != StatusCode::kUnavailable) {
-      co_return answer.status();
+    if (status.code() != StatusCode::kUnavailable) {
+      co_return status;
     }
     changed_.NotifyAll();  // an idle session does not see by itself that its connection is gone
     const bool pause = co_await tasks_.stop_event().Wait(
         std::min(deadline, runtime_->scheduler->Now() + options_->retry_delay_min));
     if (!pause && runtime_->scheduler->Now() >= deadline) {
-      co_return answer.status();
+      co_return status;
     }
   }
   co_return window_->ok() ? Cancelled("log writer is stopping") : window_->failure();
@@ -310,6 +681,7 @@ Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadli
 Task<void> LogReplica::Stop() {
   tasks_.Stop();
   changed_.NotifyAll();
+  window_->changed().NotifyAll();
   if (channel_ != nullptr) {
     channel_->Shutdown();  // the main loop closes it
   }

@@ -11,29 +11,40 @@
 namespace redoubt {
 
 LogWindow::LogWindow(Scheduler* scheduler, size_t member_count)
-    : member_ends_(member_count), acknowledged_(scheduler), changed_(scheduler) {
+    : assembler_(innodb::kFirstDataLsn),
+      member_ends_(member_count),
+      begun_(member_count),
+      acknowledged_(scheduler),
+      changed_(scheduler) {
   REDOUBT_CHECK(member_count > 0);
 }
 
 void LogWindow::BeginAt(Lsn lsn) {
   REDOUBT_CHECK(chunks_.empty());
   REDOUBT_CHECK(lsn >= next_lsn_);
+  epoch_start_ = next_lsn_ == Lsn{} ? lsn : epoch_start_;
   next_lsn_ = lsn;
-  for (Lsn& end : member_ends_) {
-    end = std::max(end, lsn);
+  if (lsn != Lsn{}) {
+    assembler_.Reset(lsn);
   }
-  acknowledged_.Advance(lsn);
   changed_.NotifyAll();
 }
 
-void LogWindow::Push(RedoAppend chunk) {
+Status LogWindow::Push(RedoAppend chunk) {
   REDOUBT_CHECK(ok());
   REDOUBT_CHECK(chunk.range.start == next_lsn_);
   REDOUBT_CHECK(chunk.payload != nullptr);
+  Lsn mtr_end = chunk.range.end;
+  if (member_count() > 1) {
+    const auto look_at_nothing = [](const innodb::MtrView&) { return Status::Ok(); };
+    REDOUBT_RETURN_IF_ERROR(assembler_.Feed(*chunk.payload, look_at_nothing));
+    mtr_end = assembler_.end_lsn();
+  }
   next_lsn_ = chunk.range.end;
   bytes_ += chunk.payload->size();
   const uint32_t crc = Crc32c(*chunk.payload);
-  chunks_.push_back({std::move(chunk), crc});
+  chunks_.push_back({std::move(chunk), crc, mtr_end});
+  return Status::Ok();
 }
 
 const WindowChunk* LogWindow::Find(Lsn lsn) const {
@@ -51,14 +62,46 @@ Lsn LogWindow::MajorityEnd() const {
 
 void LogWindow::Acknowledge(size_t member, Lsn end) {
   REDOUBT_CHECK(end <= next_lsn_);
-  member_ends_.at(member) = std::max(member_ends_.at(member), end);
+  if (end <= member_ends_.at(member)) {
+    return;
+  }
+  member_ends_.at(member) = end;
   const Lsn majority = MajorityEnd();
   while (!chunks_.empty() && chunks_.front().append.range.end <= majority) {
     bytes_ -= chunks_.front().append.payload->size();
+    commit_ = chunks_.front().mtr_end;
     chunks_.pop_front();
   }
-  if (majority > acknowledged_.value()) {
-    acknowledged_.Advance(majority);
+  if (chunks_.empty() && majority == next_lsn_ && assembler_.tail_bytes() == 0) {
+    commit_ = majority;  // also where the window began
+  }
+  acknowledged_.Advance(std::max(majority, acknowledged_.value()));
+  changed_.NotifyAll();
+}
+
+void LogWindow::Forget(size_t member) {
+  member_ends_.at(member) = Lsn{};
+  if (begun_.at(member)) {
+    begun_.at(member) = false;
+    --begun_count_;
+  }
+}
+
+bool LogWindow::StandsWithout(size_t member) const {
+  const Lsn needed = std::max(epoch_start_, acknowledged_.value());
+  size_t count = 0;
+  for (size_t other = 0; other < member_ends_.size(); ++other) {
+    if (other != member && begun_[other] && member_ends_[other] >= needed) {
+      ++count;
+    }
+  }
+  return count >= MajorityCount();
+}
+
+void LogWindow::Begun(size_t member) {
+  if (!begun_.at(member)) {
+    begun_.at(member) = true;
+    ++begun_count_;
     changed_.NotifyAll();
   }
 }

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "client/epoch_negotiation.h"
 #include "client/log_replica.h"
 #include "client/log_window.h"
 #include "common/base/check.h"
@@ -41,13 +42,23 @@ Status CheckChunk(const RedoAppend& chunk, Lsn next_lsn) {
 
 }  // namespace
 
+// A StartAt that is under way at every member.
+struct LogWriter::Starting {
+  explicit Starting(Scheduler* scheduler) : changed(scheduler) {}
+  Lsn start;
+  std::string reason;
+  std::vector<size_t> done;  // members
+  size_t failed_count = 0;
+  Status failure;
+  Condition changed;
+};
+
 LogWriter::LogWriter(Runtime* runtime, std::vector<std::string> addresses, LogWriterOptions options)
     : runtime_(runtime),
       options_(std::move(options)),
-      window_(std::make_unique<LogWindow>(runtime->scheduler, addresses.size())) {
-  // A majority of several needs the start protocol of Rule 4 (donor, back-fill), not only more
-  // members.
-  REDOUBT_CHECK(addresses.size() == 1);
+      window_(std::make_unique<LogWindow>(runtime->scheduler, addresses.size())),
+      tasks_(runtime->scheduler) {
+  REDOUBT_CHECK(addresses.size() % 2 == 1);
   for (size_t member = 0; member < addresses.size(); ++member) {
     replicas_.push_back(std::make_unique<LogReplica>(runtime, std::move(addresses[member]), member,
                                                      window_.get(), &options_));
@@ -58,28 +69,56 @@ LogWriter::~LogWriter() = default;
 
 Task<Result<LogPosition>> LogWriter::Start(Epoch epoch, TimePoint deadline) {
   REDOUBT_CHECK(!started_);
-  Result<LogPosition> position = co_await replicas_.front()->Prepare(epoch, deadline);
-  if (!position.ok()) {
-    co_return position.status();
+  Result<NegotiatedEpoch> negotiated =
+      co_await NegotiateEpoch(runtime_, &replicas_, epoch, options_.prepare_timeout, deadline);
+  if (!negotiated.ok()) {
+    co_return negotiated.status();
   }
-  // One member: its log is the log, whole, and the epoch goes on where it ends.
-  std::erase_if(position->epochs,
-                [end = position->end](const EpochStart& entry) { return entry.start > end; });
-  position->epochs.push_back({position->epoch, position->end});
-  const Result<Lsn> begun = co_await replicas_.front()->BeginEpoch(&*position, deadline);
-  if (!begun.ok()) {
-    co_return begun.status();
-  }
-  if (*begun != position->end) {
-    co_return Corruption("the log server began epoch " + std::to_string(position->epoch.value()) +
-                         " at LSN " + std::to_string(begun->value()) + ", its log ended at LSN " +
-                         std::to_string(position->end.value()));
-  }
-  position_ = *position;
+  plan_ = std::move(negotiated->plan);
   started_ = true;
-  window_->BeginAt(position_.end);
-  replicas_.front()->Run(position_);
+  window_->BeginAt(plan_.start);
+  for (const std::unique_ptr<LogReplica>& replica : replicas_) {
+    replica->Run(&plan_, &replicas_);
+  }
+  const Status stands = co_await WaitUntilEpochStands(deadline);
+  if (!stands.ok()) {
+    co_return stands;
+  }
+  position_ = {negotiated->volume, plan_.epoch, plan_.start, plan_.history};
   co_return position_;
+}
+
+// A majority has begun the epoch and holds everything below its start.
+Task<Status> LogWriter::WaitUntilEpochStands(TimePoint deadline) {
+  while (!window_->begun_by_majority() || acknowledged() < plan_.start) {
+    if (!window_->ok()) {
+      co_return window_->failure();
+    }
+    const bool woken = co_await window_->changed().Wait(deadline);
+    if (!woken) {
+      co_return DeadlineExceeded("epoch " + std::to_string(plan_.epoch.value()) +
+                                 " does not stand at a majority of the log servers" +
+                                 (last_problem().ok() ? "" : ": " + last_problem().ToString()));
+    }
+  }
+  co_return Status::Ok();
+}
+
+Task<void> LogWriter::StartMember(LogWriter* writer, size_t member,
+                                  std::shared_ptr<Starting> starting, TimePoint deadline) {
+  std::string reason = starting->reason;
+  const Status status =
+      co_await writer->replicas_[member]->StartAt(starting->start, std::move(reason), deadline);
+  if (!status.ok()) {
+    ++starting->failed_count;
+    starting->failure = status;
+  } else if (writer->window_->next_lsn() >= starting->start) {
+    writer->replicas_[member]->Acknowledge(starting->start);  // late
+    writer->replicas_[member]->Pump();
+  } else {
+    starting->done.push_back(member);
+  }
+  starting->changed.NotifyAll();
 }
 
 Task<Status> LogWriter::StartAt(Lsn start, std::string reason, TimePoint deadline) {
@@ -93,11 +132,27 @@ Task<Status> LogWriter::StartAt(Lsn start, std::string reason, TimePoint deadlin
     co_return drained;
   }
   window_->set_starting_at(start);
-  const Status status = co_await replicas_.front()->StartAt(start, std::move(reason), deadline);
-  if (status.ok() && window_->ok()) {
-    window_->BeginAt(start);
+  const auto starting = std::make_shared<Starting>(runtime_->scheduler);
+  starting->start = start;
+  starting->reason = std::move(reason);
+  for (size_t member = 0; member < replicas_.size(); ++member) {
+    tasks_.Spawn(StartMember(this, member, starting, deadline));
   }
-  co_return status;
+  const size_t majority = replicas_.size() / 2 + 1;
+  while (starting->done.size() < majority) {
+    if (starting->failed_count > replicas_.size() - majority) {
+      co_return starting->failure;
+    }
+    co_await starting->changed.Wait();
+  }
+  if (!window_->ok()) {
+    co_return window_->failure();
+  }
+  window_->BeginAt(start);
+  for (const size_t member : starting->done) {
+    replicas_[member]->Acknowledge(start);
+  }
+  co_return Status::Ok();
 }
 
 Task<Status> LogWriter::Append(RedoAppend chunk, TimePoint deadline) {
@@ -120,7 +175,10 @@ Task<Status> LogWriter::Append(RedoAppend chunk, TimePoint deadline) {
     co_return window_->failure();
   }
   REDOUBT_CHECK(chunk.range.start == window_->next_lsn());
-  window_->Push(std::move(chunk));
+  const Status pushed = window_->Push(std::move(chunk));
+  if (!pushed.ok()) {
+    co_return pushed;
+  }
   for (const std::unique_ptr<LogReplica>& replica : replicas_) {
     replica->Pump();
   }
@@ -151,9 +209,11 @@ const Status& LogWriter::last_problem() const { return window_->problem(); }
 
 Task<void> LogWriter::Stop() {
   window_->Fail(Cancelled("log writer is stopping"));
+  tasks_.Stop();
   for (const std::unique_ptr<LogReplica>& replica : replicas_) {
     co_await replica->Stop();
   }
+  co_await tasks_.Join();
 }
 
 }  // namespace redoubt

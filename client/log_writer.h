@@ -5,16 +5,19 @@
 //
 //   Start (Prepare, EpochStart) -> [StartAt] -> Append* ... -> Stop
 //
-// Each log server has a LogReplica (log_replica.h) that sends what the window holds from where that
-// server's log ends, and after a lost connection asks the server for its end and goes on from there
-// under the same epoch. A chunk leaves the window when a majority of the members has it: with one
-// member that is the one. acknowledged() is the commit LSN of Rule 4 as this writer knows it.
+// Start makes an epoch stand: a majority of the log servers has promised it, holds everything that
+// was ever acknowledged, and is cut back to the last whole mtr (epoch_negotiation.h). Each log
+// server has a LogReplica (log_replica.h) that sends what the window holds from where that server's
+// log ends, and after a lost connection asks the server for its end and goes on from there under
+// the same epoch; a server that was away longer is filled up from another one. A chunk leaves the
+// window when a majority of the members has it. acknowledged() is how far the log is durable (Rule
+// 4).
 //
-// Failure is final: kStaleEpoch (a newer writer exists), kGap (a server's log ends below what the
-// window still holds, or a chunk does not continue the log), kCorruption, kNotFound (volume
-// deleted) stop the writer; the caller makes a new one. Lost connections and a full disk do not:
-// they are tried again until Stop, and show only as acknowledged() standing still and
-// last_problem().
+// Failure is final: kStaleEpoch (a newer writer exists); with a single log server also kGap (its
+// log ends below what the window still holds, or a chunk does not continue the log), kCorruption,
+// kNotFound (volume deleted). It stops the writer; the caller makes a new one. Lost connections, a
+// full disk, and with several servers anything that is wrong with one of them do not: they are
+// tried again until Stop, and show only as acknowledged() standing still and last_problem().
 //
 // Invariants: acknowledged <= sent end of a majority <= next_lsn; window bytes <= window_bytes +
 // one chunk. Suspends: Start, StartAt, Append (while the window is full), WaitAcknowledged, Stop.
@@ -27,6 +30,7 @@
 #include <vector>
 
 #include "client/channel.h"
+#include "client/epoch_plan.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
 #include "common/runtime/runtime.h"
@@ -43,18 +47,15 @@ struct LogWriterOptions {
   size_t window_bytes = 16 << 20;
   // An append that is not answered for so long counts as a lost connection.
   Duration append_timeout = std::chrono::seconds(30);
+  // How long Start waits for the slowest of several log servers before it goes on without it.
+  Duration prepare_timeout = std::chrono::seconds(1);
   Duration retry_delay_min = std::chrono::milliseconds(20);
   Duration retry_delay_max = std::chrono::seconds(1);
 };
 
-struct EpochStart {
-  Epoch epoch;
-  Lsn start;
-};
-
-// What Prepare found.
+// Where Start found, or made, the log's end.
 struct LogPosition {
-  VolumeId volume;
+  VolumeId volume;  // its number at the log server whose log was the longest
   Epoch epoch;
   Lsn end;                         // the next append starts here; Lsn{0}: empty, StartAt first
   std::vector<EpochStart> epochs;  // of this log; after Start the last one is `epoch` itself
@@ -72,7 +73,7 @@ struct RedoAppend {
 
 class LogWriter {
  public:
-  // `addresses`: the log servers, "host:port". One for now (checked).
+  // `addresses`: the log servers of the volume, all of them, "host:port"; an odd number.
   LogWriter(Runtime* runtime, std::vector<std::string> addresses, LogWriterOptions options);
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
@@ -81,17 +82,20 @@ class LogWriter {
 
   // Fences every older writer and begins to serve Append. `epoch` 0: one above the highest there
   // is. kStaleEpoch: `epoch` is not above what was promised. kNotFound: no such volume.
-  // kUnavailable, kDeadlineExceeded: nothing is promised as far as known; Start may be called
-  // again.
+  // kInvalidArgument: the servers hold different volumes of that name. kUnavailable,
+  // kDeadlineExceeded: no majority was reached; servers may have promised. After an error the
+  // writer can only be stopped.
   Task<Result<LogPosition>> Start(Epoch epoch, TimePoint deadline);
 
   // Begins the log at `start`, or declares the hole [next_lsn, start). Waits until everything
-  // appended before is acknowledged. Durable on OK; the next Append starts at `start`.
+  // appended before is acknowledged. Durable on a majority on OK; the next Append starts at
+  // `start`.
   Task<Status> StartAt(Lsn start, std::string reason, TimePoint deadline);
 
   // Takes the chunk into the window, waiting for room. OK does not mean durable: see
   // acknowledged(). kInvalidArgument: does not start at next_lsn(), no data LSNs, or a payload of
-  // another length. kDeadlineExceeded: no room in time, the chunk was not taken. Otherwise
+  // another length. kCorruption (several servers only): the payload is no redo. kDeadlineExceeded:
+  // no room in time, the chunk was not taken. Otherwise
   // failure(). One Append at a time.
   Task<Status> Append(RedoAppend chunk, TimePoint deadline);
 
@@ -114,12 +118,20 @@ class LogWriter {
   Task<void> Stop();
 
  private:
+  struct Starting;
+
+  Task<Status> WaitUntilEpochStands(TimePoint deadline);
+  static Task<void> StartMember(LogWriter* writer, size_t member,
+                                std::shared_ptr<Starting> starting, TimePoint deadline);
+
   Runtime* runtime_;
   LogWriterOptions options_;
   std::unique_ptr<LogWindow> window_;
   std::vector<std::unique_ptr<LogReplica>> replicas_;
+  EpochPlan plan_;
   LogPosition position_;
   bool started_ = false;
+  TaskGroup tasks_;  // StartAt at members that are late
 };
 
 }  // namespace redoubt

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -142,21 +143,25 @@ Task<void> RunClient(Runtime* runtime, ClientState* state) {
   ReconnectingChannel channel(runtime, kAddress, ReconnectingChannelOptions());
   VolumeClient client(&channel);
   const uint32_t id = co_await MakeVolume(runtime, &client);
-  LogWriterOptions options;
-  options.volume = "v";
-  options.window_bytes = 2000;
-  options.append_timeout = std::chrono::seconds(2);
-  std::vector<std::string> addresses{kAddress};
-  LogWriter writer(runtime, std::move(addresses), std::move(options));
+  std::unique_ptr<LogWriter> writer;
   Result<LogPosition> position = Unavailable("not tried");
   while (!position.ok()) {
-    position = co_await writer.Start(Epoch(0), In(runtime, 5));
-    co_await runtime->scheduler->Sleep(std::chrono::milliseconds(20));
+    if (writer != nullptr) {
+      co_await writer->Stop();
+      co_await runtime->scheduler->Sleep(std::chrono::milliseconds(20));
+    }
+    LogWriterOptions options;
+    options.volume = "v";
+    options.window_bytes = 2000;
+    options.append_timeout = std::chrono::seconds(2);
+    std::vector<std::string> addresses{kAddress};
+    writer = std::make_unique<LogWriter>(runtime, std::move(addresses), std::move(options));
+    position = co_await writer->Start(Epoch(0), In(runtime, 5));
   }
   EXPECT_EQ(position->volume, VolumeId(id));
-  state->failure = co_await WriteAndRead(runtime, state, &client, &channel, &writer);
+  state->failure = co_await WriteAndRead(runtime, state, &client, &channel, writer.get());
   state->connections = channel.connection_count();
-  co_await writer.Stop();
+  co_await writer->Stop();
   co_await channel.Close();
   state->done = true;
 }

@@ -16,6 +16,8 @@ class RedoMaker {
  public:
   static constexpr Lsn kStart{8204};
 
+  explicit RedoMaker(Lsn start = kStart) : end_(start) {}
+
   Lsn end() const { return end_; }
   // An mtr that formats the page.
   Bytes InitPage(uint32_t page_no) {
@@ -59,7 +61,7 @@ class RedoMaker {
     return bytes;
   }
   sim::MtrEncoder encoder_;
-  Lsn end_ = kStart;
+  Lsn end_;
 };
 
 }  // namespace redoubt

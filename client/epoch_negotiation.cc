@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "client/epoch_negotiation.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/innodb/log_block.h"
+#include "common/innodb/mtr_assembler.h"
+#include "common/runtime/task_group.h"
+
+namespace redoubt {
+namespace {
+
+using Replicas = std::vector<std::unique_ptr<LogReplica>>;
+
+constexpr Duration kRetryDelay = std::chrono::milliseconds(50);
+constexpr size_t kReadBytes = 1 << 20;
+
+size_t Majority(const Replicas& replicas) { return replicas.size() / 2 + 1; }
+
+template <typename T>
+struct Answers {
+  explicit Answers(size_t count) : of(count) {}
+  std::vector<std::optional<Result<T>>> of;
+
+  size_t good_count() const {
+    return static_cast<size_t>(
+        std::count_if(of.begin(), of.end(), [](const auto& answer) { return answer->ok(); }));
+  }
+  // Of those that are not OK the one that says most: a newer writer, no such volume, the first.
+  Status worst() const {
+    Status found;
+    size_t missing = 0;
+    for (const auto& answer : of) {
+      const Status& status = answer->status();
+      if (status.code() == StatusCode::kStaleEpoch) {
+        return status;
+      }
+      missing += status.code() == StatusCode::kNotFound ? 1 : 0;
+      if (found.ok() || (status.code() == StatusCode::kNotFound && missing > of.size() / 2)) {
+        found = status;
+      }
+    }
+    return found;
+  }
+};
+
+Task<void> AskPromised(LogReplica* replica, TimePoint deadline,
+                       std::optional<Result<Epoch>>* answer) {
+  Result<Epoch> promised = co_await replica->PromisedEpoch(deadline);
+  answer->emplace(std::move(promised));
+}
+
+Task<void> AskPrepare(LogReplica* replica, Epoch epoch, TimePoint deadline,
+                      std::optional<Result<PromisedLog>>* answer) {
+  Result<PromisedLog> promised = co_await replica->Prepare(epoch, deadline);
+  answer->emplace(std::move(promised));
+}
+
+Task<Result<Epoch>> ChooseEpoch(Runtime* runtime, const Replicas* replicas, TimePoint deadline) {
+  Answers<Epoch> answers(replicas->size());
+  TaskGroup group(runtime->scheduler);
+  for (size_t i = 0; i < replicas->size(); ++i) {
+    group.Spawn(AskPromised((*replicas)[i].get(), deadline, &answers.of[i]));
+  }
+  co_await group.Join();
+  if (answers.good_count() < Majority(*replicas)) {
+    co_return answers.worst();
+  }
+  Epoch highest;
+  for (const auto& answer : answers.of) {
+    if (answer->ok()) {
+      highest = std::max(highest, **answer);
+    }
+  }
+  co_return Epoch(highest.value() + 1);
+}
+
+// The end of the last whole mtr of the donor's log.
+Task<Result<Lsn>> UsableEnd(LogReplica* donor, const PromisedLog* log, TimePoint deadline) {
+  if (log->end <= log->begin) {
+    co_return log->end;
+  }
+  if (log->last_mtr == Lsn{}) {
+    co_return Corruption("log server " + donor->address() + " has redo up to LSN " +
+                         std::to_string(log->end.value()) +
+                         ", but does not know where an mtr begins in it");
+  }
+  const auto look_at_nothing = [](const innodb::MtrView&) { return Status::Ok(); };
+  innodb::MtrAssembler assembler(log->last_mtr);
+  while (assembler.fed_lsn() < log->end) {
+    const Lsn from = assembler.fed_lsn();
+    const Result<std::vector<LogPiece>> pieces =
+        co_await donor->ReadLog(log->epoch, from, kReadBytes, deadline);
+    if (!pieces.ok()) {
+      co_return pieces.status();
+    }
+    if (pieces->empty() || pieces->front().range.start > from) {
+      // A hole that was declared behind the last byte: writers declare one only between mtrs.
+      co_return log->end;
+    }
+    for (const LogPiece& piece : *pieces) {
+      if (piece.range.start > assembler.fed_lsn()) {
+        assembler.Reset(piece.range.start);
+      }
+      const size_t skip =
+          innodb::ToSn(assembler.fed_lsn()).value() - innodb::ToSn(piece.range.start).value();
+      const Status fed = assembler.Feed(piece.payload().subspan(skip), look_at_nothing);
+      if (!fed.ok()) {
+        co_return fed.WithContext("the last redo of log server " + donor->address());
+      }
+    }
+  }
+  co_return assembler.end_lsn();
+}
+
+Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas, Epoch epoch,
+                                      TimePoint deadline) {
+  Answers<PromisedLog> answers(replicas->size());
+  TaskGroup group(runtime->scheduler);
+  for (size_t i = 0; i < replicas->size(); ++i) {
+    group.Spawn(AskPrepare((*replicas)[i].get(), epoch, deadline, &answers.of[i]));
+  }
+  co_await group.Join();
+  if (answers.good_count() < Majority(*replicas)) {
+    co_return answers.worst();
+  }
+  LogReplica* donor = nullptr;
+  const PromisedLog* best = nullptr;
+  for (size_t i = 0; i < replicas->size(); ++i) {
+    if (!answers.of[i]->ok()) {
+      continue;
+    }
+    const PromisedLog& log = **answers.of[i];
+    if (best != nullptr && log.volume_uid != best->volume_uid) {
+      co_return InvalidArgument("log servers " + donor->address() + " and " +
+                                (*replicas)[i]->address() +
+                                " hold different volumes of the same name");
+    }
+    if (best == nullptr ||
+        std::pair(log.log_epoch(), log.end) > std::pair(best->log_epoch(), best->end)) {
+      best = &log;
+      donor = (*replicas)[i].get();
+    }
+  }
+  Lsn start = best->end;
+  if (replicas->size() > 1) {
+    const Result<Lsn> usable = co_await UsableEnd(donor, best, deadline);
+    if (!usable.ok()) {
+      co_return usable.status();
+    }
+    start = *usable;
+  }
+  NegotiatedEpoch found;
+  found.volume = best->volume;
+  found.plan.epoch = best->epoch;
+  found.plan.start = start;
+  found.plan.volume_uid = best->volume_uid;
+  for (const EpochStart& entry : best->epochs) {
+    if (entry.start <= start) {
+      found.plan.history.push_back(entry);
+    }
+  }
+  found.plan.history.push_back({best->epoch, start});
+  co_return found;
+}
+
+}  // namespace
+
+Task<Result<NegotiatedEpoch>> NegotiateEpoch(
+    Runtime* runtime, const std::vector<std::unique_ptr<LogReplica>>* replicas, Epoch epoch,
+    Duration attempt_timeout, TimePoint deadline) {
+  if (replicas->size() == 1) {
+    // Nobody to agree with: the server chooses, and what it has synced is the log.
+    Result<NegotiatedEpoch> alone = co_await Attempt(runtime, replicas, epoch, deadline);
+    co_return alone;
+  }
+  for (;;) {
+    const TimePoint until = std::min(deadline, runtime->scheduler->Now() + attempt_timeout);
+    Result<Epoch> chosen = epoch;
+    if (epoch == Epoch{}) {
+      chosen = co_await ChooseEpoch(runtime, replicas, until);
+    }
+    Status status = chosen.status();
+    if (status.ok()) {
+      Result<NegotiatedEpoch> found = co_await Attempt(runtime, replicas, *chosen, until);
+      if (found.ok()) {
+        co_return found;
+      }
+      status = found.status();
+    }
+    const bool may_pass = status.code() == StatusCode::kUnavailable ||
+                          status.code() == StatusCode::kDeadlineExceeded ||
+                          (status.code() == StatusCode::kStaleEpoch && epoch == Epoch{});
+    const auto jitter =
+        static_cast<int64_t>(runtime->random->Below(static_cast<uint64_t>(kRetryDelay.count())));
+    const TimePoint next = runtime->scheduler->Now() + kRetryDelay + Duration(jitter);
+    if (!may_pass || next >= deadline) {
+      co_return status;
+    }
+    co_await runtime->scheduler->Sleep(kRetryDelay + Duration(jitter));
+  }
+}
+
+}  // namespace redoubt
