@@ -24,6 +24,7 @@ namespace redoubt::sim {
 struct RunSettings {
   std::string volume = "main";
   std::string server_address = "server:7000";
+  bool rocksdb_store = false;  // else the in-memory one
   uint64_t redo_bytes_per_s = 100'000;
   uint32_t page_size = 16384;
   uint32_t spaces = 3;

@@ -131,7 +131,8 @@ void ScenarioRun::Start(NodeId node) {
   world_.StartNode(node, [=, this](Runtime* runtime) -> std::unique_ptr<NodeProgram> {
     if (is_server) {
       ++context_.server_starts;
-      return std::make_unique<ServerProgram>(runtime, &context_);
+      const NodeIdentity self{&world_, node, world_.IncarnationOf(node)};
+      return std::make_unique<ServerProgram>(self, runtime, &context_);
     }
     if (node == verifier_) {
       return std::make_unique<VerifierProgram>(runtime, &context_, EntityOf(node));

@@ -5,19 +5,41 @@
 #include <utility>
 
 #include "pageserver/storage/memory_kv_store.h"
+#include "pageserver/storage/rocksdb_kv_store.h"
 
 namespace redoubt::sim {
 namespace {
 
 constexpr int64_t kRestartNs = 300'000'000;
 
-PageServerOptions OptionsFor(const RunSettings& settings) {
+// One job at a time, and no threads. Nothing leaves the block cache: what does is decided by cache
+// keys, which are made of session ids, and by the addresses of the blocks.
+RocksdbKvStoreOptions RocksdbOptions(rocksdb::Env* env) {
+  RocksdbKvStoreOptions options;
+  options.env = env;
+  options.background_job_count = 1;
+  options.table_open_thread_count = 1;
+  options.block_cache_bytes = size_t{1} << 30;
+  return options;
+}
+
+// `rocksdb` may be null: the in-memory store.
+KvStoreFactory StoreFactory(SimRocksdb* rocksdb) {
+  if (rocksdb == nullptr) {
+    return [](Runtime* runtime, std::string path) {
+      return MemoryKvStore::Open(runtime, std::move(path));
+    };
+  }
+  return [rocksdb](Runtime* runtime, std::string path) {
+    return RocksdbKvStore::Open(runtime, std::move(path), RocksdbOptions(rocksdb->env()));
+  };
+}
+
+PageServerOptions OptionsFor(const RunSettings& settings, SimRocksdb* rocksdb) {
   PageServerOptions options;
   options.data_dir = kServerDataDir;
   options.listen = settings.server_address;
-  options.open_store = [](Runtime* runtime, std::string path) {
-    return MemoryKvStore::Open(runtime, std::move(path));
-  };
+  options.open_store = StoreFactory(rocksdb);
   options.page_cache_bytes = settings.page_cache_bytes;
   options.volumes.log_segment_bytes = settings.log_segment_bytes;
   options.volumes.log_tail_bytes = settings.log_tail_bytes;
@@ -27,12 +49,17 @@ PageServerOptions OptionsFor(const RunSettings& settings) {
 
 }  // namespace
 
-ServerProgram::ServerProgram(Runtime* runtime, RunContext* context)
-    : runtime_(runtime), context_(context) {}
+ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context)
+    : runtime_(runtime), context_(context) {
+  if (context->settings.rocksdb_store) {
+    rocksdb_ = std::make_unique<SimRocksdb>(self, *runtime);
+    runtime_ = rocksdb_->runtime();
+  }
+}
 
 // The server and every volume of it.
 Task<Status> ServerProgram::Start() {
-  server_ = std::make_unique<PageServer>(runtime_, OptionsFor(context_->settings));
+  server_ = std::make_unique<PageServer>(runtime_, OptionsFor(context_->settings, rocksdb_.get()));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");

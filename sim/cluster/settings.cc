@@ -94,6 +94,9 @@ Status CheckScenario(const proto::Scenario& scenario) {
       scenario.topology().readers() > 64) {
     return InvalidArgument("topology: 1 to 8 tailers, at most 64 readers");
   }
+  if (scenario.topology().rocksdb_percent() > 100) {
+    return InvalidArgument("topology: rocksdb_percent is at most 100");
+  }
   if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
   }
@@ -192,6 +195,9 @@ proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   proto::Scenario one = scenario;
   one.clear_swarm();
   DrawRanges(&root, &one);
+  SeededStream store(&root, "store", 0);
+  const bool rocksdb = store.Chance(scenario.topology().rocksdb_percent() * 10'000);
+  one.mutable_topology()->set_rocksdb_percent(rocksdb ? 100 : 0);
   std::vector<proto::ScheduledFault> drawn;
   for (const proto::SwarmFault& swarm : scenario.swarm()) {
     const uint64_t end_ns = scenario.phases().chaos_ms() * kMs;
@@ -237,6 +243,8 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   SeededStream begin(&root, "begin-lsn", 0);
   run.begin_lsn = innodb::ToLsn(
       Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
+  run.rocksdb_store = one.topology().rocksdb_percent() == 100;
+  resolved.description += run.rocksdb_store ? "store=rocksdb " : "store=memory ";
   SimOptions& sim = resolved.sim;
   sim.seed = seed;
   sim.clock_origin_ns_max = kClockOriginNsMax;
