@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "common/runtime/task_group.h"
+#include "sim/runtime/sim_node.h"
 #include "sim/runtime/sim_world.h"
 
 namespace redoubt {
