@@ -127,7 +127,8 @@ void FaultEngine::CutInRecovery(const Shot& shot) {
 }
 
 void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
-  if (calm_ || !world_->IsUp(cast_->server) || (trigger.in_recovery && server_ready_)) {
+  const bool ready = ready_incarnation_ == world_->IncarnationOf(cast_->server);
+  if (calm_ || !world_->IsUp(cast_->server) || (trigger.in_recovery && ready)) {
     return;
   }
   world_->Record(cast_->server, TraceKind::kFault, trigger.op_no, 0,
@@ -159,7 +160,7 @@ void FaultEngine::WatchServerLog() {
       return;
     }
     if (line.find(kReadyLine) != line.npos) {
-      server_ready_ = true;
+      ready_incarnation_ = world_->IncarnationOf(node);
     }
     for (size_t i = 0; i < triggers_.size(); ++i) {
       if (!triggers_[i].text.empty() && line.find(triggers_[i].text) != line.npos) {

@@ -92,7 +92,7 @@ class FaultEngine {
   std::vector<SeededStream> streams_;  // of each scheduled fault
   std::vector<Trigger> triggers_;
   DiskOptions healthy_disk_;
-  bool server_ready_ = false;
+  uint32_t ready_incarnation_ = 0;  // of the server, that said it is ready
   // Injected disk errors that a restart of the server has left behind.
   uint64_t disk_errors_over_ = 0;
   bool calm_ = false;
