@@ -10,6 +10,7 @@
 
 namespace {
 
+using redoubt::sim::CorpusCommand;
 using redoubt::sim::DeterminismCommand;
 using redoubt::sim::RunCommand;
 using redoubt::sim::ShrinkCommand;
@@ -28,6 +29,10 @@ constexpr char kFooter[] =
     "  simulate trace 7.trace --format html -o 7.html\n"
     "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
     "  simulate diff 7.trace other.trace\n"
+    "  simulate swarm --scenarios scenarios --budget 5m -j 2 --seed-base COMMIT --json out.jsonl\n"
+    "  simulate probes --history out.jsonl\n"
+    "  simulate corpus add build/capsules/protect_smoke-7-small.capsule\n"
+    "  simulate corpus run\n"
     "  simulate list\n"
     "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
     "harness, 124 time limit, 125 skip (--bisect).";
@@ -51,9 +56,14 @@ void AddRun(CLI::App* app, RunCommand* command) {
 }
 
 void AddSwarm(CLI::App* app, SwarmCommand* command) {
-  app->add_option("--scenario", command->scenario, "scenario file")->required();
-  app->add_option("--seeds", command->seeds, "how many")->capture_default_str();
-  app->add_option("--seed-base", command->seed_base, "the first")->capture_default_str();
+  auto* one = app->add_option("--scenario", command->scenario, "one scenario file");
+  auto* all = app->add_option("--scenarios", command->directory, "all scenarios below this");
+  one->excludes(all);
+  app->add_option("--seeds", command->seeds, "how many, of one scenario")->capture_default_str();
+  app->add_option("--budget", command->budget, "wall time of --scenarios: 90s, 5m")
+      ->capture_default_str();
+  app->add_option("--seed-base", command->seed_base, "the first: a number, or a commit")
+      ->capture_default_str();
   app->add_option("-j,--jobs", command->jobs, "processes")->capture_default_str();
   app->add_option("--double-run-every", command->double_run_every,
                   "run every n-th seed twice and compare; 0 never")
@@ -127,6 +137,17 @@ int main(int argc, char** argv) {
   CLI::App* diff_app = app.add_subcommand("diff", "where two trace files part");
   diff_app->add_option("a", diff_a, "trace file")->required();
   diff_app->add_option("b", diff_b, "trace file")->required();
+  std::string history;
+  CLI::App* probes_app = app.add_subcommand("probes", "branches that runs ought to reach");
+  probes_app->add_option("--history", history, "file of swarm --json lines: which were reached");
+  CorpusCommand corpus;
+  CLI::App* corpus_app = app.add_subcommand("corpus", "stored capsules and once-failed seeds");
+  corpus_app->require_subcommand(1);
+  corpus_app->add_option("--directory", corpus.directory, "where they are")->capture_default_str();
+  CLI::App* corpus_run_app = corpus_app->add_subcommand("run", "all of them; they must pass now");
+  CLI::App* corpus_add_app = corpus_app->add_subcommand("add", "a capsule, or a scenario's seed");
+  corpus_add_app->add_option("file", corpus.file, "capsule or scenario")->required();
+  corpus_add_app->add_option("--seed", corpus.seed, "of the scenario")->capture_default_str();
   CLI::App* list_app = app.add_subcommand("list", "scenarios and planted bugs");
   list_app->add_option("directory", directory, "where to look")->capture_default_str();
 
@@ -148,7 +169,8 @@ int main(int argc, char** argv) {
     return redoubt::sim::ShrinkCapsule(shrink);
   }
   if (swarm_app->parsed()) {
-    return redoubt::sim::RunSwarm(swarm);
+    return swarm.directory.empty() ? redoubt::sim::RunSwarm(swarm)
+                                   : redoubt::sim::RunSwarmOfDirectory(swarm);
   }
   if (determinism_app->parsed()) {
     return redoubt::sim::CheckDeterminism(determinism);
@@ -158,6 +180,15 @@ int main(int argc, char** argv) {
   }
   if (diff_app->parsed()) {
     return redoubt::sim::DiffTraces(diff_a, diff_b);
+  }
+  if (probes_app->parsed()) {
+    return redoubt::sim::ShowProbes(history);
+  }
+  if (corpus_run_app->parsed()) {
+    return redoubt::sim::RunCorpus(corpus);
+  }
+  if (corpus_add_app->parsed()) {
+    return redoubt::sim::AddToCorpus(corpus);
   }
   return redoubt::sim::ListScenarios(directory);
 }

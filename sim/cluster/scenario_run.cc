@@ -40,6 +40,7 @@ class ScenarioRun {
         programs_gone_(this),
         faults_(&world_, &cast_, &resolved_) {
     context_.world = &world_;
+    trace_.SetObserver(options.observe);
     context_.findings.SetObserver([this](const Finding& finding) {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
@@ -291,7 +292,11 @@ std::vector<std::string> PlantNames() {
 }
 
 RunReport RunScenario(const proto::Scenario& scenario, const RunOptions& options) {
-  ScenarioRun run(scenario, options);
+  RunOptions chosen = options;
+  if (chosen.plant == Plant::kNone) {
+    REDOUBT_CHECK(ParsePlant(scenario.plant(), &chosen.plant));
+  }
+  ScenarioRun run(scenario, chosen);
   return run.Run();
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,7 +44,8 @@ std::vector<std::string> PlantNames();
 struct RunOptions {
   uint64_t seed = 1;
   Trace::Keep keep = Trace::Keep::kNothing;
-  Plant plant = Plant::kNone;
+  Plant plant = Plant::kNone;                      // none: the scenario's own
+  std::function<void(const TraceEvent&)> observe;  // sees every event of the trace
 };
 
 struct RunReport {

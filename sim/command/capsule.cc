@@ -82,10 +82,11 @@ proto::Capsule MakeCapsule(const std::string& source, const proto::Scenario& sce
   proto::Capsule capsule;
   capsule.set_source(source);
   capsule.set_seed(seed);
-  capsule.set_plant(plant);
+  capsule.set_plant(plant.empty() ? scenario.plant() : plant);
   capsule.set_commit(BuildCommit());
   capsule.set_build(BuildId());
   *capsule.mutable_scenario() = Explicit(scenario, seed);
+  capsule.mutable_scenario()->clear_plant();
   capsule.mutable_schedule()->Swap(capsule.mutable_scenario()->mutable_schedule());
   return capsule;
 }

@@ -55,9 +55,11 @@ int DiffTraces(const std::string& path_a, const std::string& path_b);
 TraceFile MakeTraceFile(const proto::Capsule& capsule, const RunReport& report);
 
 struct SwarmCommand {
-  std::string scenario;
+  std::string scenario;   // one, for `seeds` seeds, or
+  std::string directory;  // all below it, until the budget of wall time is used up
+  std::string budget = "5m";
   uint64_t seeds = 100;
-  uint64_t seed_base = 1;
+  std::string seed_base = "1";  // a number, or a commit
   uint32_t jobs = 1;
   uint32_t double_run_every = 20;  // 0: never
   uint32_t seed_seconds_max = 60;
@@ -67,6 +69,21 @@ struct SwarmCommand {
   std::string capsule_directory = kDefaultCapsuleDirectory;
 };
 int RunSwarm(const SwarmCommand& command);
+int RunSwarmOfDirectory(const SwarmCommand& command);
+
+struct CorpusCommand {
+  std::string directory = "scenarios/corpus";
+  std::string file;   // to add: a capsule or a scenario
+  uint64_t seed = 1;  // of a scenario
+  uint32_t run_seconds_max = 120;
+};
+// Everything stored must pass now, without the planted bug that it was found with.
+int RunCorpus(const CorpusCommand& command);
+int AddToCorpus(const CorpusCommand& command);
+
+// The catalogue; with a file of `swarm --json` lines, how many of its runs hit each probe. 14 when
+// a probe is not as it should be.
+int ShowProbes(const std::string& history);
 
 struct DeterminismCommand {
   std::string scenario;
@@ -87,6 +104,8 @@ std::string FailureText(const proto::Capsule& capsule, const std::string& capsul
 std::string_view NodeName(const RunReport& report, NodeId node);
 // "90s", "2m", "1h30m", "500ms" in milliseconds; kInvalidArgument.
 Result<uint64_t> ParseDurationMs(std::string_view text);
+// Milliseconds of a clock that only goes on: for budgets of wall time, outside of any run.
+uint64_t HostMs();
 // Milliseconds of processor time that this process has used.
 uint64_t CpuMs();
 int CodeOf(Outcome outcome);

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "sim/cluster/settings.h"
+#include "sim/command/capsule.h"
 
 namespace redoubt::sim {
 
@@ -25,6 +26,12 @@ Result<proto::Scenario> LoadScenario(const std::string& path) {
   }
   if (scenario->name() != std::filesystem::path(path).stem().string()) {
     return InvalidArgument(path + ": the scenario's name must be the file's");
+  }
+  Plant plant{};
+  const std::string& outcome = scenario->expect().outcome();
+  if (!ParsePlant(scenario->plant(), &plant) ||
+      (!outcome.empty() && OutcomeNamed(outcome) == Outcome::kHarnessError)) {
+    return InvalidArgument(path + ": no such planted bug, or no such outcome");
   }
   return scenario;
 }

@@ -2,8 +2,6 @@
 //
 // `simulate shrink`: the shrinker with child processes and a budget of wall time.
 
-#include <time.h>
-
 #include <iostream>
 
 #include "sim/command/build_info.h"
@@ -14,13 +12,6 @@
 
 namespace redoubt::sim {
 namespace {
-
-uint64_t HostMs() {
-  timespec now{};
-  // tidy: allow(clock): the budget of a command is wall time, outside of any run
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
-}
 
 std::string SmallPath(const std::string& path) {
   const size_t stem =

@@ -3,7 +3,7 @@
 // Many seeds of one scenario, in child processes: a child runs seed after seed and writes one line
 // each; when it dies the seed it was at is a crash, and a new child goes on behind it.
 //
-//   child -> parent, one line a message:   "start <seed>"   "done <seed> <json>"
+//   child -> parent, one line a message:   "start <seed>"   SeedLine
 
 #include <poll.h>
 #include <signal.h>
@@ -18,39 +18,13 @@
 #include <vector>
 
 #include "sim/command/capsule.h"
-#include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
+#include "sim/command/seed_run.h"
+#include "sim/trace/probes.h"
 
 namespace redoubt::sim {
 namespace {
-
-struct SeedResult {
-  Outcome outcome = Outcome::kPass;
-  std::string reason;
-  uint64_t cpu_ms = 0;
-  uint64_t virtual_ms = 0;
-  uint64_t hash = 0;
-};
-
-std::string Escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out;
-}
-
-std::string Json(const SwarmCommand& command, uint64_t seed, const SeedResult& result) {
-  return "{\"scenario\":\"" + Escape(command.scenario) + "\",\"seed\":" + std::to_string(seed) +
-         ",\"outcome\":\"" + std::string(OutcomeName(result.outcome)) + "\",\"reason\":\"" +
-         Escape(result.reason) + "\",\"hash\":\"" + HashText(result.hash) +
-         "\",\"virtual_ms\":" + std::to_string(result.virtual_ms) +
-         ",\"cpu_ms\":" + std::to_string(result.cpu_ms) + "}";
-}
 
 void WriteAll(int fd, const std::string& text) {
   size_t done = 0;
@@ -61,38 +35,6 @@ void WriteAll(int fd, const std::string& text) {
     }
     done += static_cast<size_t>(count);
   }
-}
-
-// Says where the capsule is, or why there is none.
-void Keep(const SwarmCommand& command, const proto::Capsule& capsule) {
-  const Result<std::string> path = SaveCapsule(command.capsule_directory, capsule);
-  if (!path.ok()) {
-    std::cerr << path.status().message() << '\n';
-  }
-}
-
-SeedResult RunSeed(const SwarmCommand& command, const proto::Scenario& scenario, uint64_t seed) {
-  RunOptions options;
-  options.seed = seed;
-  ParsePlant(command.plant, &options.plant);
-  const uint64_t before_ms = CpuMs();
-  const RunReport report = RunScenario(scenario, options);
-  if (report.outcome != Outcome::kPass && report.outcome != Outcome::kIdle) {
-    proto::Capsule capsule = MakeCapsule(command.scenario, scenario, seed, command.plant);
-    AddReport(report, &capsule);
-    Keep(command, capsule);
-  }
-  SeedResult result{report.outcome, report.reason, CpuMs() - before_ms,
-                    static_cast<uint64_t>(report.virtual_ns / 1'000'000), report.trace_hash};
-  if (command.double_run_every != 0 && seed % command.double_run_every == 0) {
-    const RunReport again = RunScenario(scenario, options);
-    if (again.trace_hash != report.trace_hash) {
-      result.outcome = Outcome::kNondeterminism;
-      result.reason = "two runs in one process gave the hashes " + HashText(report.trace_hash) +
-                      " and " + HashText(again.trace_hash);
-    }
-  }
-  return result;
 }
 
 // One worker's view of the parent: which seeds are its own.
@@ -108,35 +50,45 @@ struct Worker {
 class Swarm {
  public:
   Swarm(const SwarmCommand& command, const proto::Scenario& scenario)
-      : command_(command), scenario_(scenario), end_(command.seed_base + command.seeds) {}
+      : command_(command),
+        scenario_(scenario),
+        begin_(SeedBaseOf(command.seed_base)),
+        end_(begin_ + command.seeds) {}
 
   int Run();
 
  private:
   void Spawn(Worker* worker);
+  SeedTask TaskOf(uint64_t seed) const;
   [[noreturn]] void WorkerMain(int fd, uint64_t first);
   void Receive(Worker* worker);
   void HandleLine(Worker* worker, const std::string& line);
   void Finish(Worker* worker);
   void Note(uint64_t seed, const SeedResult& result);
   int Report();
+  int ReportCanary(uint64_t found_count) const;
 
   const SwarmCommand& command_;
   const proto::Scenario& scenario_;
+  uint64_t begin_;
   uint64_t end_;
   std::map<uint64_t, SeedResult> results_;
   bool stop_ = false;
 };
 
+SeedTask Swarm::TaskOf(uint64_t seed) const {
+  const bool twice = command_.double_run_every != 0 && seed % command_.double_run_every == 0;
+  return SeedTask{command_.scenario,          &scenario_, seed, command_.plant,
+                  command_.capsule_directory, twice};
+}
+
 void Swarm::WorkerMain(int fd, uint64_t first) {
   for (uint64_t seed = first; seed < end_; seed += command_.jobs) {
     WriteAll(fd, "start " + std::to_string(seed) + "\n");
     alarm(command_.seed_seconds_max);
-    const SeedResult result = RunSeed(command_, scenario_, seed);
+    const SeedResult result = RunSeed(TaskOf(seed));
     alarm(0);
-    WriteAll(fd, "done " + std::to_string(seed) + ' ' + std::to_string(CodeOf(result.outcome)) +
-                     ' ' + std::to_string(result.hash) + ' ' + std::to_string(result.virtual_ms) +
-                     ' ' + std::to_string(result.cpu_ms) + ' ' + Escape(result.reason) + "\n");
+    WriteAll(fd, SeedLine(seed, result));
   }
   _exit(0);
 }
@@ -168,19 +120,14 @@ void Swarm::Note(uint64_t seed, const SeedResult& result) {
 }
 
 void Swarm::HandleLine(Worker* worker, const std::string& line) {
-  unsigned long long seed = 0;
-  unsigned long long hash = 0;
-  unsigned long long virtual_ms = 0;
-  unsigned long long cpu_ms = 0;
-  int code = 0;
-  int at = 0;
-  if (std::sscanf(line.c_str(), "start %llu", &seed) == 1) {
-    worker->current_seed = seed;
+  unsigned long long started = 0;
+  uint64_t seed = 0;
+  SeedResult result;
+  if (std::sscanf(line.c_str(), "start %llu", &started) == 1) {
+    worker->current_seed = started;
     worker->running_seed = true;
-  } else if (std::sscanf(line.c_str(), "done %llu %d %llu %llu %llu %n", &seed, &code, &hash,
-                         &virtual_ms, &cpu_ms, &at) == 5) {
-    Note(seed, SeedResult{static_cast<Outcome>(code), line.substr(static_cast<size_t>(at)), cpu_ms,
-                          virtual_ms, hash});
+  } else if (ParseSeedLine(line, &seed, &result)) {
+    Note(seed, result);
     worker->running_seed = false;
     worker->next_seed = seed + command_.jobs;
   }
@@ -210,14 +157,9 @@ void Swarm::Finish(Worker* worker) {
   close(worker->fd);
   worker->fd = -1;
   if (worker->running_seed && !stop_) {
-    SeedResult result;
-    const ChildEnd end{"", 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0, ""};
-    proto::Capsule capsule =
-        MakeCapsule(command_.scenario, scenario_, worker->current_seed, command_.plant);
-    *capsule.mutable_verdict() = VerdictOfDeath(end, command_.seed_seconds_max);
-    Keep(command_, capsule);
-    result.outcome = OutcomeNamed(capsule.verdict().outcome());
-    result.reason = capsule.verdict().reason();
+    const SeedResult result =
+        DeadSeed(TaskOf(worker->current_seed), WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                 command_.seed_seconds_max);
     Note(worker->current_seed, result);
     worker->running_seed = false;
     worker->next_seed = worker->current_seed + command_.jobs;
@@ -228,7 +170,7 @@ void Swarm::Finish(Worker* worker) {
 int Swarm::Run() {
   std::vector<Worker> workers(command_.jobs);
   for (uint32_t i = 0; i < command_.jobs; ++i) {
-    workers[i].next_seed = command_.seed_base + i;
+    workers[i].next_seed = begin_ + i;
     Spawn(&workers[i]);
   }
   while (true) {
@@ -252,6 +194,17 @@ int Swarm::Run() {
   }
 }
 
+int Swarm::ReportCanary(uint64_t found_count) const {
+  const std::string& outcome = scenario_.expect().outcome();
+  if (found_count == 0) {
+    std::cout << "HARNESS " << scenario_.name() << ": no seed ended with " << outcome
+              << ", so the harness is blind\n";
+    return CodeOf(Outcome::kHarnessError);
+  }
+  std::cout << "PASS: " << found_count << " seeds ended with " << outcome << ", as they must\n";
+  return 0;
+}
+
 int Swarm::Report() {
   std::map<Outcome, uint64_t> counts;
   uint64_t cpu_ms = 0;
@@ -262,31 +215,22 @@ int Swarm::Report() {
   if (!command_.json_file.empty()) {
     json.open(command_.json_file);
   }
+  ProbeTable probes;
   // The worst outcome of all is the swarm's; idle seeds alone do not fail it.
-  constexpr std::array<Outcome, 6> kOrder{Outcome::kTimeLimit,      Outcome::kLiveness,
-                                          Outcome::kNondeterminism, Outcome::kHarnessError,
-                                          Outcome::kCrash,          Outcome::kSafety};
-  const auto rank = [&](Outcome outcome) {
-    size_t at = 0;
-    for (size_t i = 0; i < kOrder.size(); ++i) {
-      at = kOrder[i] == outcome ? i + 1 : at;
-    }
-    return at;
-  };
   for (const auto& [seed, result] : results_) {
     ++counts[result.outcome];
+    probes.Add(result.probes);
     cpu_ms += result.cpu_ms;
     virtual_ms += result.virtual_ms;
-    if (rank(result.outcome) > rank(worst)) {
+    if (Severity(result.outcome) > Severity(worst)) {
       worst = result.outcome;
       worst_seed = &seed;
     }
     if (json.is_open()) {
-      json << Json(command_, seed, result) << '\n';
+      json << SeedJson(command_.scenario, seed, result) << '\n';
     }
   }
-  std::cout << scenario_.name() << ": " << results_.size() << " seeds from " << command_.seed_base
-            << ':';
+  std::cout << scenario_.name() << ": " << results_.size() << " seeds from " << begin_ << ':';
   for (const auto& [outcome, count] : counts) {
     std::cout << ' ' << count << ' ' << OutcomeName(outcome);
   }
@@ -294,6 +238,9 @@ int Swarm::Report() {
             << " (" << (cpu_ms == 0 ? 0 : virtual_ms / cpu_ms) << "x), "
             << (cpu_ms == 0 ? 0 : results_.size() * 60'000 / cpu_ms)
             << " seeds a minute and core\n";
+  if (!scenario_.expect().outcome().empty()) {
+    return ReportCanary(counts[OutcomeNamed(scenario_.expect().outcome())]);
+  }
   const bool mostly_idle = counts[Outcome::kIdle] * 2 > results_.size();
   if (worst_seed == nullptr) {
     std::cout << (mostly_idle ? "IDLE: most seeds did no useful work\n" : "PASS\n");

@@ -80,6 +80,9 @@ void Trace::Record(TraceEvent event, uint64_t draw_count) {
   if (event_count_ % kCheckpointEvents == 0) {
     checkpoints_.push_back(hash_);
   }
+  if (observer_) {
+    observer_(event);
+  }
   if (event.kind == TraceKind::kFault) {
     faults_.push_back(event);
     if (faults_.size() > kFaultsKept) {

@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace redoubt::sim {
@@ -68,6 +70,11 @@ class Trace {
   // `node_draws`: draw count of the run so far.
   void Record(TraceEvent event, uint64_t draw_count);
 
+  // Sees every event, whatever is kept.
+  void SetObserver(std::function<void(const TraceEvent&)> observer) {
+    observer_ = std::move(observer);
+  }
+
   uint64_t hash() const { return hash_; }
   uint64_t event_count() const { return event_count_; }
   const std::deque<TraceEvent>& events() const { return events_; }
@@ -80,6 +87,7 @@ class Trace {
   const std::vector<uint64_t>& checkpoints() const { return checkpoints_; }
 
  private:
+  std::function<void(const TraceEvent&)> observer_;
   Keep keep_;
   size_t recent_count_;
   uint64_t hash_ = 0x5265646F756274ULL;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// The corpus: capsules (*.capsule) and once-failed seeds (seeds.txt, lines "SCENARIO SEED") that
+// must pass for ever. A capsule that was found with a planted bug is run without it.
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <vector>
+
+#include "sim/command/capsule.h"
+#include "sim/command/child_run.h"
+#include "sim/command/commands.h"
+#include "sim/command/scenario_file.h"
+#include "sim/command/seed_run.h"
+
+namespace redoubt::sim {
+namespace {
+
+struct Stored {
+  std::string name;
+  proto::Capsule capsule;
+};
+
+std::string SeedsFile(const std::string& directory) { return directory + "/seeds.txt"; }
+
+Status LoadSeeds(const std::string& directory, std::vector<Stored>* all) {
+  std::ifstream file(SeedsFile(directory));
+  std::string path;
+  uint64_t seed = 0;
+  while (file >> path) {
+    if (!(file >> seed)) {
+      return InvalidArgument(SeedsFile(directory) + ": no seed behind " + path);
+    }
+    const Result<proto::Scenario> scenario = LoadScenario(path);
+    if (!scenario.ok()) {
+      return scenario.status();
+    }
+    all->push_back(
+        {path + " seed " + std::to_string(seed), MakeCapsule(path, *scenario, seed, "")});
+  }
+  return Status::Ok();
+}
+
+Result<std::vector<Stored>> LoadCorpus(const std::string& directory) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.path().extension() == kCapsuleSuffix) {
+      paths.push_back(entry.path().string());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  std::vector<Stored> all;
+  for (const std::string& path : paths) {
+    const Result<proto::Capsule> capsule = LoadCapsule(path);
+    if (!capsule.ok()) {
+      return capsule.status();
+    }
+    all.push_back({path, *capsule});
+    all.back().capsule.clear_plant();
+  }
+  REDOUBT_RETURN_IF_ERROR(LoadSeeds(directory, &all));
+  if (all.empty()) {
+    return NotFound("nothing is stored in " + directory);
+  }
+  return all;
+}
+
+int Fail(const Status& status) {
+  std::cerr << status.message() << '\n';
+  return CodeOf(Outcome::kHarnessError);
+}
+
+}  // namespace
+
+int RunCorpus(const CorpusCommand& command) {
+  const Result<std::vector<Stored>> all = LoadCorpus(command.directory);
+  if (!all.ok()) {
+    return Fail(all.status());
+  }
+  Outcome worst = Outcome::kPass;
+  for (const Stored& stored : *all) {
+    const proto::RunVerdict verdict = RunCapsuleInChild(stored.capsule, command.run_seconds_max);
+    const Outcome outcome = OutcomeNamed(verdict.outcome());
+    std::cout << verdict.outcome() << ' ' << stored.name
+              << (verdict.reason().empty() ? "" : ": " + verdict.reason()) << std::endl;
+    worst = Severity(outcome) > Severity(worst) ? outcome : worst;
+  }
+  std::cout << all->size() << " stored runs: " << OutcomeName(worst) << '\n';
+  return CodeOf(worst);
+}
+
+int AddToCorpus(const CorpusCommand& command) {
+  std::error_code error;
+  std::filesystem::create_directories(command.directory, error);
+  if (command.file.ends_with(kCapsuleSuffix)) {
+    const Result<proto::Capsule> capsule = LoadCapsule(command.file);
+    if (!capsule.ok()) {
+      return Fail(capsule.status());
+    }
+    const std::string path =
+        command.directory + '/' + std::filesystem::path(command.file).filename().string();
+    const Status written = WriteCapsule(path, *capsule);
+    std::cout << (written.ok() ? "stored as " + path + '\n' : "");
+    return written.ok() ? 0 : Fail(written);
+  }
+  const Result<proto::Scenario> scenario = LoadScenario(command.file);
+  if (!scenario.ok()) {
+    return Fail(scenario.status());
+  }
+  std::ofstream file(SeedsFile(command.directory), std::ios::app);
+  file << command.file << ' ' << command.seed << '\n';
+  file.close();
+  return file ? 0 : Fail(IoError("cannot write " + SeedsFile(command.directory)));
+}
+
+}  // namespace redoubt::sim
