@@ -9,6 +9,13 @@
 
 namespace redoubt::sim {
 
+namespace {
+
+// What throttling adds to one operation at most: it outlasts the episode otherwise.
+constexpr int64_t kThrottledNsMax = 2'000'000'000;
+
+}  // namespace
+
 class SimFile : public File {
  public:
   SimFile(SimFileSystem* files, InodeId inode, std::string path)
@@ -54,7 +61,8 @@ int64_t SimFileSystem::Cost(FileOp op, uint64_t bytes, int64_t after_ns) {
     cost += static_cast<int64_t>(stream.Exponential(static_cast<uint64_t>(mean)));
   }
   const int64_t stalled_ns = disk_->stalled_until_ns() - self_.world->now_ns() - after_ns;
-  return cost * options.slowdown + std::max<int64_t>(stalled_ns, 0);
+  const int64_t throttled = std::min(cost * options.slowdown, cost + kThrottledNsMax);
+  return throttled + std::max<int64_t>(stalled_ns, 0);
 }
 
 Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
