@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <bit>
 #include <string>
 
 #include "common/runtime/frame_stream.h"
@@ -192,6 +193,102 @@ TEST(SimNetwork, ConnectToAMachineWithoutPowerEndsAtTheDeadline) {
   pair.test.RunFor(10 * kSecond);
   EXPECT_EQ(pair.at_client.status, "deadline exceeded: connecting to server:7000");
   EXPECT_EQ(pair.at_client.failed_at_ns, 3 * kSecond);
+}
+
+TEST(SimNetwork, ConnectsAreRefusedOrHangWhileTheFaultLasts) {
+  Pair pair(1);
+  pair.StartServer();
+  pair.test.world.net().SetConnectFault(pair.server, ConnectFault::kRefused);
+  pair.StartClient(1, false);
+  pair.test.RunFor(kSecond);
+  EXPECT_EQ(pair.at_client.status, "unavailable: connection refused by server:7000");
+  pair.test.world.net().SetConnectFault(pair.server, ConnectFault::kHangs);
+  const NodeId second = pair.test.world.AddNode("second");
+  Report hanging;
+  pair.test.world.StartNode(
+      second, Program([&](Runtime* r) { return ConnectUntil(r, &hanging, 4 * kSecond); }));
+  pair.test.RunFor(2 * kSecond);
+  EXPECT_EQ(hanging.status, "");
+  pair.test.RunFor(2 * kSecond);
+  EXPECT_EQ(hanging.status, "deadline exceeded: connecting to server:7000");
+  pair.test.world.net().HealAll();
+  const NodeId third = pair.test.world.AddNode("third");
+  Report healed;
+  pair.test.world.StartNode(
+      third, Program([&](Runtime* r) { return ConnectUntil(r, &healed, kSecond * 9); }));
+  pair.test.RunFor(kSecond);
+  EXPECT_EQ(healed.status, "ok");
+}
+
+// Only the link and the direction that were meant are late, and order is kept.
+TEST(SimNetwork, SlowLinkDelaysOneDirection) {
+  Pair usual(3);
+  Pair slow(3);
+  Pair other_way(3);
+  slow.test.world.net().SetLinkSlow(slow.client, slow.server, kSecond / 5);
+  other_way.test.world.net().SetLinkSlow(other_way.server, other_way.client, kSecond / 5);
+  for (Pair* pair : {&usual, &slow, &other_way}) {
+    pair->StartServer();
+    pair->StartClient(50, true);
+    pair->test.RunFor(kSecond * 3 / 5);
+  }
+  EXPECT_EQ(usual.at_server.received, Numbers(50));
+  EXPECT_LT(slow.at_server.received.size(), Numbers(50).size());
+  slow.test.RunFor(10 * kSecond);
+  EXPECT_EQ(slow.at_server.received, Numbers(50));
+}
+
+TEST(SimNetwork, BitFlipChangesOneBitOfWhatArrives) {
+  Pair pair(5);
+  pair.test.world.net().SetBitFlips(100'000);
+  pair.StartServer();
+  pair.StartClient(100, true);
+  pair.test.RunFor(5 * kSecond);
+  const std::string sent = Numbers(100);
+  ASSERT_EQ(pair.at_server.received.size(), sent.size());
+  uint64_t bits = 0;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    bits += static_cast<uint64_t>(
+        std::popcount(static_cast<uint8_t>(sent[i] ^ pair.at_server.received[i])));
+  }
+  EXPECT_GT(bits, 0U);
+  EXPECT_EQ(bits, pair.test.world.net().bit_flip_count());
+}
+
+// Blocks nest: the end of one partition does not heal another of the same link.
+TEST(SimNetwork, OverlappingPartitionsHealSeparately) {
+  Pair pair(3);
+  pair.StartServer();
+  pair.StartClient(100, true);
+  SimNet& net = pair.test.world.net();
+  net.Split({pair.server}, true);
+  net.SetLinkBlocked(pair.client, pair.server, true);
+  pair.test.RunFor(kSecond);
+  net.Split({pair.server}, false);
+  pair.test.RunFor(kSecond);
+  EXPECT_EQ(pair.at_server.received, "") << "one direction is still blocked";
+  EXPECT_TRUE(net.IsBlocked(pair.client, pair.server));
+  EXPECT_FALSE(net.IsBlocked(pair.server, pair.client));
+  net.SetLinkBlocked(pair.client, pair.server, false);
+  pair.test.RunFor(5 * kSecond);
+  EXPECT_EQ(pair.at_server.received, Numbers(100));
+}
+
+// A class that is off draws nothing: all other links and latencies stay as they were.
+TEST(SimNetwork, FaultsThatAreOffDrawNothing) {
+  uint64_t draws[2] = {0, 0};
+  for (const bool armed : {false, true}) {
+    Pair pair(7);
+    if (armed) {
+      pair.test.world.net().SetBitFlips(0);
+      pair.test.world.net().SetLinkSlow(pair.server, pair.client, 0);
+    }
+    pair.StartServer();
+    pair.StartClient(20, false);
+    pair.test.RunFor(kSecond);
+    draws[armed ? 1 : 0] = pair.test.world.random().draw_count();
+  }
+  EXPECT_EQ(draws[0], draws[1]);
 }
 
 Task<void> AcceptAndIgnore(Runtime* runtime) {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// Goal: every fault class that a scenario can name happens when it is asked for, heals, and leaves
+// the run passing; damage to the only copy is refused unless the scenario says so. Method: whole
+// runs of a small scenario with one class each.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "sim/cluster/scenario_run.h"
+#include "sim/cluster/settings.h"
+
+namespace redoubt::sim {
+namespace {
+
+constexpr char kSmall[] = R"(
+name: "small"
+topology { tailers: 2 readers: 1 }
+workload {
+  redo_bytes_per_s { min: 30000 } page_size_log2 { min: 12 } spaces { min: 2 }
+  pages_per_space { min: 8 } chunk_bytes_max { min: 3000 } read_interval_ms { min: 20 }
+  page_batch_bytes { min: 20000 } log_segment_bytes { min: 50000 } log_tail_bytes { min: 20000 }
+  page_cache_bytes { min: 100000 }
+}
+network { latency_us_mean { min: 100 } }
+disk { sync_us_mean { min: 500 } }
+phases { chaos_ms: 4000 calm_ms_max: 60000 }
+limits { events: 5000000 }
+)";
+
+struct OneFault {
+  proto::FaultKind kind;
+  uint64_t duration_ms = 0;
+  uint64_t size = 0;
+  const char* text = "";
+  bool beyond_budget = false;
+  bool with_kills = false;  // what shows only when the server starts
+};
+
+std::string TextOf(const OneFault& fault) {
+  std::string text = kSmall;
+  for (const int at_ms : {800, 1600, 2400}) {
+    text += "schedule { kind: " + proto::FaultKind_Name(fault.kind) +
+            " at_ms: " + std::to_string(at_ms) +
+            " duration_ms: " + std::to_string(fault.duration_ms) +
+            " size: " + std::to_string(fault.size) + " text: \"" + fault.text + "\" }\n";
+  }
+  if (fault.beyond_budget) {
+    text += "beyond_budget: true\n";
+  }
+  if (fault.with_kills) {
+    text += "schedule { kind: SERVER_KILL at_ms: 1000 duration_ms: 50 }\n";
+    text += "schedule { kind: SERVER_KILL at_ms: 3000 duration_ms: 50 }\n";
+  }
+  return text;
+}
+
+class FaultEngineRuns : public testing::TestWithParam<OneFault> {};
+
+TEST_P(FaultEngineRuns, FaultHappensAndTheRunPasses) {
+  const Result<proto::Scenario> scenario = ParseScenario(TextOf(GetParam()));
+  ASSERT_TRUE(scenario.ok()) << scenario.status().ToString();
+  uint64_t fired = 0;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    RunOptions options;
+    options.seed = seed;
+    const RunReport report = RunScenario(*scenario, options);
+    EXPECT_EQ(report.outcome, Outcome::kPass) << "seed " << seed << ": " << report.reason;
+    EXPECT_GT(report.work.acknowledged_bytes, 1000U);
+    fired += report.work.faults_fired;
+  }
+  const uint64_t kills = GetParam().with_kills ? 2 * 3 : 0;
+  EXPECT_GE(fired, kills + 3U) << "three seeds, at least once each";
+}
+
+std::string NameOfCase(const testing::TestParamInfo<OneFault>& info) {
+  return proto::FaultKind_Name(info.param.kind);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, FaultEngineRuns,
+    testing::Values(OneFault{proto::SYNC_ERROR, 200}, OneFault{proto::DISK_FULL, 400, 2},
+                    OneFault{proto::DISK_STALL, 300}, OneFault{proto::DISK_THROTTLE, 300, 20},
+                    OneFault{proto::SLOW_SYNC, 400, 30}, OneFault{proto::SWIZZLE_CLOG, 600},
+                    OneFault{proto::SLOW_LINK, 500, 40}, OneFault{proto::WIRE_BIT_FLIP, 500, 20},
+                    OneFault{proto::CONNECT_REFUSED, 400}, OneFault{proto::CONNECT_HANGS, 400},
+                    OneFault{proto::ISOLATE_ONE, 500}, OneFault{proto::RANDOM_SPLIT, 500},
+                    OneFault{proto::CLOCK_STEP, 0, 5000}, OneFault{proto::CLOCK_DRIFT, 0, 300'000},
+                    OneFault{proto::NODE_PAUSE, 500},
+                    OneFault{proto::SERVER_POWER_IN_RECOVERY, 30, 8},
+                    OneFault{proto::SERVER_POWER_AT_EVENT, 50, 0, "ready at", false, true},
+                    OneFault{proto::SERVER_WIPE, 50, 0, "", true},
+                    OneFault{proto::DISK_SWAP, 50, 0, "", true},
+                    OneFault{proto::LATENT_SECTOR, 0, 0, "/log", true, true},
+                    OneFault{proto::BIT_ROT, 0, 0, "/log", true, true},
+                    OneFault{proto::LOST_WRITE, 0, 0, "/log", true, true},
+                    OneFault{proto::MISDIRECTED_WRITE, 0, 0, "/log", true, true}),
+    NameOfCase);
+
+// A cut in recovery really hits servers that were not ready yet.
+TEST(FaultEngine, CutsThePowerDuringRecoveryMoreThanOnce) {
+  const Result<proto::Scenario> scenario =
+      ParseScenario(TextOf(OneFault{proto::SERVER_POWER_IN_RECOVERY, 20, 5}));
+  ASSERT_TRUE(scenario.ok());
+  const RunReport report = RunScenario(*scenario, RunOptions());
+  EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
+  EXPECT_GT(report.work.faults_fired, 3U) << "each of the three cuts again before it is ready";
+}
+
+TEST(FaultEngine, RefusesDamageThatNoBudgetCovers) {
+  for (const proto::FaultKind kind :
+       {proto::SERVER_WIPE, proto::DISK_SWAP, proto::LATENT_SECTOR, proto::BIT_ROT,
+        proto::LOST_WRITE, proto::MISDIRECTED_WRITE}) {
+    const Status status = ParseScenario(TextOf(OneFault{kind})).status();
+    EXPECT_NE(status.message().find("beyond_budget"), std::string::npos) << status.ToString();
+    EXPECT_TRUE(ParseScenario(TextOf(OneFault{kind, 0, 0, "", true})).ok());
+  }
+  EXPECT_FALSE(ParseScenario(TextOf(OneFault{proto::SERVER_POWER_AT_EVENT})).ok());
+  EXPECT_FALSE(ParseScenario(TextOf(OneFault{proto::CLOCK_DRIFT, 0, 600'000})).ok());
+}
+
+}  // namespace
+}  // namespace redoubt::sim
