@@ -147,6 +147,23 @@ TEST(Resolve, FaultClassesDrawFromTheirOwnStreams) {
   EXPECT_EQ(both.run.begin_lsn, one.run.begin_lsn);
 }
 
+TEST(Resolve, TheStoreIsRocksdbForItsShareOfTheSeeds) {
+  proto::Scenario scenario = Small();
+  int rocksdb_count = 0;
+  for (uint64_t seed = 1; seed <= 400; ++seed) {
+    scenario.mutable_topology()->set_rocksdb_percent(0);
+    EXPECT_FALSE(Resolve(scenario, seed).run.rocksdb_store);
+    scenario.mutable_topology()->set_rocksdb_percent(100);
+    EXPECT_TRUE(Resolve(scenario, seed).run.rocksdb_store);
+    scenario.mutable_topology()->set_rocksdb_percent(30);
+    const bool rocksdb = Resolve(scenario, seed).run.rocksdb_store;
+    EXPECT_EQ(Resolve(Explicit(scenario, seed), seed).run.rocksdb_store, rocksdb);
+    rocksdb_count += rocksdb ? 1 : 0;
+  }
+  EXPECT_GT(rocksdb_count, 100);
+  EXPECT_LT(rocksdb_count, 140);
+}
+
 // A range that has one value leaves what the others draw as it was.
 TEST(Resolve, RangesDrawFromTheirOwnStreams) {
   proto::Scenario scenario = Small();
