@@ -79,6 +79,11 @@ Task<Result<Epoch>> ChooseEpoch(Runtime* runtime, const Replicas* replicas, Time
   co_return Epoch(highest.value() + 1);
 }
 
+Task<void> AskConfirm(LogReplica* replica, Epoch epoch, TimePoint deadline, size_t* count) {
+  const Status confirmed = co_await replica->ConfirmPromise(epoch, deadline);
+  *count += confirmed.ok() ? 1 : 0;
+}
+
 // The end of the last whole mtr of the donor's log.
 Task<Result<Lsn>> UsableEnd(LogReplica* donor, const PromisedLog* log, TimePoint deadline) {
   if (log->end <= log->begin) {
@@ -153,6 +158,22 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
       co_return usable.status();
     }
     start = *usable;
+    // A server that lost its disk after it promised may have been filled up by the writer that
+    // stands: a promise counts only if it still holds now that all is known.
+    size_t confirmed = 0;
+    TaskGroup confirming(runtime->scheduler);
+    for (size_t i = 0; i < replicas->size(); ++i) {
+      if (answers.of[i]->ok()) {
+        const PromisedLog& log = **answers.of[i];
+        start = std::max(start, log.commit);  // half an mtr that a single server has committed
+        confirming.Spawn(AskConfirm((*replicas)[i].get(), best->epoch, deadline, &confirmed));
+      }
+    }
+    co_await confirming.Join();
+    if (confirmed < Majority(*replicas)) {
+      co_return Unavailable("promises of epoch " + std::to_string(best->epoch.value()) +
+                            " do not hold any more");
+    }
   }
   NegotiatedEpoch found;
   found.volume = best->volume;

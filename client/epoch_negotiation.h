@@ -8,6 +8,7 @@
 //      majority has everything that was ever acknowledged
 //   3. the donor: highest (log epoch, end). The new epoch begins at the end of its last whole mtr:
 //      what follows is half an mtr, which means nothing
+//   4. a majority still holds its promise, now that all is known
 //
 // What the members do with it (cut back, fill up) is LogReplica's part.
 #pragma once

@@ -154,6 +154,27 @@ Task<Result<PromisedLog>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
   co_return log;
 }
 
+Task<Status> LogReplica::ConfirmPromise(Epoch epoch, TimePoint deadline) {
+  const std::shared_ptr<RpcChannel> channel = channel_;
+  if (channel == nullptr) {
+    co_return Unavailable("not connected to log server " + address_);
+  }
+  VolumeClient client(channel.get());
+  proto::LogStatusRequest request;
+  request.set_volume_id(volume_.value());
+  const Result<proto::LogStatusResponse> answer =
+      co_await client.LogStatus(std::move(request), deadline);
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  if (Epoch(answer->epoch()) != epoch) {
+    co_return Status(StatusCode::kStaleEpoch, "log server " + address_ + " is at epoch " +
+                                                  std::to_string(answer->epoch()) +
+                                                  ", no longer at epoch " + Text(epoch));
+  }
+  co_return Status::Ok();
+}
+
 // ---- joining ----
 
 Task<Status> LogReplica::FindVolume(TimePoint deadline) {
@@ -174,12 +195,26 @@ Task<Status> LogReplica::FindVolume(TimePoint deadline) {
   co_return Status::Ok();
 }
 
+// Whether a majority without this member is in the writer's epoch now, not only when it was last
+// heard of.
+Task<bool> LogReplica::OthersConfirm(TimePoint deadline) {
+  size_t count = 0;
+  for (const std::unique_ptr<LogReplica>& member : *members_) {
+    if (member.get() != this && member->streaming_) {
+      const Status status = co_await member->ConfirmPromise(plan_->epoch, deadline);
+      count += status.ok() ? 1 : 0;
+    }
+  }
+  co_return count > members_->size() / 2;
+}
+
 // A server that lost its disk: it has forgotten its promises, so it may come back only while the
 // epoch stands without it.
 Task<Status> LogReplica::CreateVolume(TimePoint deadline) {
   window_->Forget(member_);
+  const bool confirmed = co_await OthersConfirm(deadline);
   const LogReplica* other = SourceFor(Lsn{});
-  if (!window_->StandsWithout(member_) || other == nullptr) {
+  if (!confirmed || !window_->StandsWithout(member_) || other == nullptr) {
     co_return Unavailable("it has no volume " + options_->volume +
                           " and cannot be given one before a majority of the others has all redo");
   }

@@ -58,6 +58,10 @@ class LogReplica {
   // Promise of the server; may be called again after an error. See LogWriter::Start.
   Task<Result<PromisedLog>> Prepare(Epoch epoch, TimePoint deadline);
 
+  // OK: the server is still at `epoch`, promised to whoever holds it. kStaleEpoch: at another one.
+  // kUnavailable: not connected, or the connection was lost.
+  Task<Status> ConfirmPromise(Epoch epoch, TimePoint deadline);
+
   // What the server has from `from` on, also what is not committed yet. kStaleEpoch: it has
   // promised another epoch. kUnavailable: not connected.
   Task<Result<std::vector<LogPiece>>> ReadLog(Epoch epoch, Lsn from, size_t bytes_max,
@@ -93,6 +97,7 @@ class LogReplica {
   Task<Status> Join();
   Task<Status> FindVolume(TimePoint deadline);
   Task<Status> CreateVolume(TimePoint deadline);
+  Task<bool> OthersConfirm(TimePoint deadline);
   Task<Status> MakeSureOfPromise();
   Task<Result<Lsn>> BeginEpoch();
   Task<Status> FillUp(Lsn* end);
