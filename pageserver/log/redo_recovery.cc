@@ -19,6 +19,7 @@ constexpr std::string_view kTemporarySuffix = ".tmp";
 
 // The last segment's records that nothing behind them claims to be durable.
 struct RedoStore::TailScan {
+  SegmentHeader header;
   std::vector<RedoChunk> unproven;
   Lsn proven_mtr;  // the last one that begins before them in that segment
 
@@ -126,6 +127,9 @@ Task<Status> RedoStore::RecoverSegments(std::vector<SegmentName> names) {
     headers.push_back(std::move(*header));
   }
   TailScan tail;
+  if (!headers.empty()) {
+    tail.header = headers.back();
+  }
   for (size_t i = 0; i < headers.size(); ++i) {
     segments_.push_back(NewSegment(headers[i]));
     tail.proven_mtr = segments_.back().last_mtr;
@@ -243,27 +247,20 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
   co_return Status::Ok();
 }
 
+// What nobody claims to be durable may live in the page cache only, and after a failed sync no later
+// one would write it. So it is written anew: into a segment of its own; or, when that is all the
+// newest segment has, its header included, in place of that segment.
 Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
-  if (tail->unproven.empty()) {
-    // Without records the newest header may be what nobody synced: it costs one sync to be sure.
-    if (!segments_.empty()) {
-      Result<std::unique_ptr<File>> file =
-          co_await runtime_->files->Open(PathOf(segments_.back()), OpenMode::kReadWrite);
-      if (!file.ok()) {
-        co_return file.status();
-      }
-      const Status synced = co_await (*file)->Sync();
-      if (!synced.ok()) {
-        co_return synced;
-      }
-      const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
-      co_return named;
-    }
+  if (segments_.empty()) {
     co_return Status::Ok();
   }
-  const Lsn start = tail->unproven.front().range.start;
   const Lsn log_end = segments_.back().end;
-  const SegmentHeader header = NextHeader(start, start, {});
+  const Lsn start = tail->unproven.empty() ? log_end : tail->unproven.front().range.start;
+  const bool in_place = start == segments_.back().start;
+  if (!in_place && tail->unproven.empty()) {
+    co_return Status::Ok();
+  }
+  const SegmentHeader header = in_place ? tail->header : NextHeader(start, start, {});
   Segment segment = NewSegment(header);
   segment.end = log_end;
   buffer_.resize(kSegmentHeaderBytes);
@@ -284,8 +281,12 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   if (!reopened.ok()) {
     co_return reopened.status();
   }
-  segments_.back().end = start;
-  segments_.back().last_mtr = tail->proven_mtr;
+  if (in_place) {
+    segments_.pop_back();
+  } else {
+    segments_.back().end = start;
+    segments_.back().last_mtr = tail->proven_mtr;
+  }
   segments_.push_back(std::move(segment));
   active_ = std::move(*reopened);
   active_bytes_ = file_bytes;

@@ -18,7 +18,8 @@
 // new segment's previous_end leaves out of the one before is void. Records that no later record
 // claims to be durable (the last batch before a crash) may have been acknowledged, yet may live
 // only in the page cache after a failed sync: Open writes them again into a new segment that
-// appears under its name only when it is synced.
+// appears under its name only when it is synced. A newest segment that has nothing else, and whose
+// header may be no better, is replaced by it.
 //
 // Cutting the log back (TruncateTo) removes what is void, newest first. Bytes that were cut off
 // must never be read again under the log's later history, so whatever is void behind the part of a
