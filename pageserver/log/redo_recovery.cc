@@ -247,9 +247,9 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
   co_return Status::Ok();
 }
 
-// What nobody claims to be durable may live in the page cache only, and after a failed sync no later
-// one would write it. So it is written anew: into a segment of its own; or, when that is all the
-// newest segment has, its header included, in place of that segment.
+// What nobody claims to be durable may live in the page cache only, and after a failed sync no
+// later one would write it. So it is written anew: into a segment of its own; or, when that is all
+// the newest segment has, its header included, in place of that segment.
 Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   if (segments_.empty()) {
     co_return Status::Ok();
