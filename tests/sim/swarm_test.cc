@@ -97,8 +97,8 @@ TEST_F(SwarmTest, ADirectorySharesItsBudget) {
   command.budget = "4s";
   command.seed_base = "0123abc";
   EXPECT_EQ(RunSwarmOfDirectory(command), 0);
-  EXPECT_GE(JsonLines("first"), 2U);
-  EXPECT_GE(JsonLines("second"), 2U);
+  EXPECT_GE(JsonLines("first"), 1U);
+  EXPECT_GE(JsonLines("second"), 1U);
   // Broken runs are short: as much time is more seeds.
   EXPECT_GE(JsonLines("canary"), JsonLines("first"));
   EXPECT_NE(ShowProbes(command.json_file), CodeOf(Outcome::kHarnessError));
