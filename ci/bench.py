@@ -87,7 +87,7 @@ class Bench:
             done = subprocess.run(
                 [*command, "--base", directory, "--final", directory], capture_output=True, text=True, check=False
             )
-            result = json.loads(done.stdout)
+            result = json.loads(done.stdout.strip().splitlines()[-1])
             if result["apply_errors"] != 0 or result["applied"] == 0:
                 raise stack.StackError(f"redo_rebuild: {done.stdout[-500:]}")
             if not best or result["seconds"] < best["seconds"]:
