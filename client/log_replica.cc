@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "client/serialise.h"
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/innodb/log_block.h"
+#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
 namespace {

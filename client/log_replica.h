@@ -21,10 +21,10 @@
 
 #include "client/epoch_plan.h"
 #include "client/log_window.h"
-#include "client/rpc_channel.h"
 #include "client/volume_client.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
+#include "common/runtime/rpc/rpc_channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"

@@ -29,10 +29,10 @@
 #include <string>
 #include <vector>
 
-#include "client/channel.h"
 #include "client/epoch_plan.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
+#include "common/runtime/rpc/channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
 namespace {

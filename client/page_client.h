@@ -13,10 +13,10 @@
 #include <memory>
 #include <vector>
 
-#include "client/channel.h"
 #include "client/volume_client.h"
 #include "common/base/result.h"
 #include "common/base/types.h"
+#include "common/runtime/rpc/channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "client/serialise.h"
 #include "common/base/crc32c.h"
+#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
 namespace {
@@ -54,15 +54,6 @@ Task<Result<WithPayload<Response>>> InvokeWithPayload(Channel* channel, std::str
 }
 
 }  // namespace
-
-Status FromProto(const proto::StatusProto& status) {
-  if (status.code() == 0) {
-    return Status::Ok();
-  }
-  const bool known = status.code() <= static_cast<uint32_t>(StatusCode::kUnauthenticated);
-  return {known ? static_cast<StatusCode>(status.code()) : StatusCode::kUnavailable,
-          status.message()};
-}
 
 uint32_t DeadlineMs(TimePoint now, TimePoint deadline) {
   if (deadline == kNever) {

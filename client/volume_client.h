@@ -11,8 +11,8 @@
 //   deadline);
 #pragma once
 
-#include "client/channel.h"
 #include "common/base/result.h"
+#include "common/runtime/rpc/channel.h"
 #include "common/runtime/scheduler.h"
 #include "common/runtime/task.h"
 #include "proto/admin_service.pb.h"
@@ -27,9 +27,6 @@ struct WithPayload {
   Message message;
   Bytes payload;
 };
-
-// StatusProto <-> Status. An unknown code becomes kUnavailable.
-Status FromProto(const proto::StatusProto& status);
 
 // Milliseconds from `now` to `deadline` for a request's deadline_ms, at least 1; kNever gives the
 // maximum.

@@ -7,6 +7,7 @@
 #include "client/ctl/server_reader.h"
 #include "client/ctl/session.h"
 #include "common/innodb/page_format.h"
+#include "common/runtime/rpc/wire_message.h"
 #include "common/runtime/task_group.h"
 
 namespace redoubt::ctl {

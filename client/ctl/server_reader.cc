@@ -6,6 +6,7 @@
 
 #include "client/ctl/parse.h"
 #include "common/innodb/page_format.h"
+#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt::ctl {
 namespace {

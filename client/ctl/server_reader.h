@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "client/channel.h"
 #include "client/ctl/volume_reader.h"
 #include "client/volume_client.h"
+#include "common/runtime/rpc/channel.h"
 #include "common/runtime/runtime.h"
 
 namespace redoubt::ctl {

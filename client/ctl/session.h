@@ -6,8 +6,8 @@
 #include <string>
 
 #include "client/ctl/commands.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 
 namespace redoubt::ctl {
 

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "client/reconnecting_channel.h"
 #include "client/tail/volume_sink.h"
 #include "client/volume_client.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 

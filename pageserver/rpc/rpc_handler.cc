@@ -29,17 +29,9 @@ void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
   StoreBe32(out.data() + 24, crc);
 }
 
-void ToProto(const Status& status, proto::StatusProto* out) {
-  if (!status.ok()) {
-    out->set_code(static_cast<uint32_t>(status.code()));
-    out->set_message(status.message());
-  }
-}
-
 RpcReply MakeReply(const google::protobuf::MessageLite& message) {
   RpcReply reply;
-  reply.header.resize(message.ByteSizeLong());
-  message.SerializeWithCachedSizesToArray(reply.header.data());
+  reply.header = Serialise(message);
   return reply;
 }
 

@@ -12,12 +12,10 @@
 #include "common/base/bytes.h"
 #include "common/base/status.h"
 #include "common/runtime/frame_stream.h"
+#include "common/runtime/rpc/wire_message.h"
 #include "common/runtime/task.h"
-#include "proto/common.pb.h"
 
 namespace redoubt {
-
-inline constexpr uint16_t kResponseBit = 0x8000;
 
 // A part of an answer's payload, sent from where it lies. Shared with the page cache or the log's
 // memory, which may drop theirs while the bytes are being sent.
@@ -47,8 +45,6 @@ class RpcHandler {
 // The 28 fixed bytes of a frame whose payload lies in parts. Parts of known CRC are not read.
 void EncodeReplyFixed(uint16_t type, uint64_t request_id, const RpcReply& reply,
                       MutableByteView out);
-
-void ToProto(const Status& status, proto::StatusProto* out);
 
 // `message` as the header of an answer without payload.
 RpcReply MakeReply(const google::protobuf::MessageLite& message);

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "client/page_client.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/runtime.h"
 #include "sim/cluster/run_context.h"
 #include "sim/runtime/seeded_stream.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "client/reconnecting_channel.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/task_group.h"
 
 namespace redoubt::sim {

@@ -20,12 +20,12 @@
 #include <vector>
 
 #include "client/log_writer.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
 #include "common/innodb/log_block.h"
 #include "common/innodb/mtr_assembler.h"
 #include "common/innodb/page_format.h"
 #include "common/runtime/asio/asio_world.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/task_group.h"
 #include "tests/tools/redo_source.h"
 

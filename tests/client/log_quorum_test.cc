@@ -14,11 +14,11 @@
 
 #include "client/epoch_negotiation.h"
 #include "client/log_writer.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
 #include "common/base/crc32c.h"
 #include "common/base/hash.h"
 #include "common/innodb/mtr_assembler.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "client/page_client.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
 #include "common/base/hash.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"

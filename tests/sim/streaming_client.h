@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "client/log_writer.h"
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/sync.h"
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"

@@ -9,9 +9,9 @@
 #include <string>
 #include <utility>
 
-#include "client/reconnecting_channel.h"
 #include "client/volume_client.h"
 #include "common/runtime/asio/asio_world.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
 #include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/reconnecting_channel.h"
+#include "common/runtime/rpc/reconnecting_channel.h"
 
 #include <algorithm>
 #include <utility>

@@ -10,8 +10,8 @@
 #include <memory>
 #include <string>
 
-#include "client/channel.h"
-#include "client/rpc_channel.h"
+#include "common/runtime/rpc/channel.h"
+#include "common/runtime/rpc/rpc_channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 

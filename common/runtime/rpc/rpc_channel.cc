@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
-#include "client/rpc_channel.h"
+#include "common/runtime/rpc/rpc_channel.h"
 
 #include <utility>
 #include <vector>
 
 #include "common/base/check.h"
-#include "proto/common.pb.h"
+#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
 namespace {
 
-constexpr uint16_t kResponseBit = 0x8000;
 // One gather write takes at most so many frames, so that a long queue does not delay its head.
 constexpr size_t kFramesPerWrite = 64;
 

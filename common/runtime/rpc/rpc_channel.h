@@ -20,7 +20,7 @@
 #include <memory>
 #include <string>
 
-#include "client/channel.h"
+#include "common/runtime/rpc/channel.h"
 #include "common/runtime/runtime.h"
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"
