@@ -1,67 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "client/volume_client.h"
 
-#include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 
 #include "common/base/crc32c.h"
-#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
-namespace {
-
-template <typename Response>
-Result<Response> Decode(std::string_view method, ByteView header) {
-  Response response;
-  if (!response.ParseFromArray(header.data(), static_cast<int>(header.size()))) {
-    return Corruption(std::string(method) + ": the answer is no " + response.GetTypeName());
-  }
-  const Status status = FromProto(response.status());
-  if (!status.ok()) {
-    return status.WithContext(method);
-  }
-  return response;
-}
-
-// `method` is a literal.
-template <typename Response, typename Request>
-Task<Result<Response>> Invoke(Channel* channel, std::string_view method, uint16_t type,
-                              Request request, SharedPayload payload, TimePoint deadline) {
-  RpcRequest rpc{type, Serialise(request), std::move(payload)};
-  const Result<Frame> frame = co_await channel->Call(std::move(rpc), deadline);
-  if (!frame.ok()) {
-    co_return frame.status().WithContext(method);
-  }
-  co_return Decode<Response>(method, frame->header);
-}
-
-template <typename Response, typename Request>
-Task<Result<WithPayload<Response>>> InvokeWithPayload(Channel* channel, std::string_view method,
-                                                      uint16_t type, Request request,
-                                                      SharedPayload payload, TimePoint deadline) {
-  RpcRequest rpc{type, Serialise(request), std::move(payload)};
-  Result<Frame> frame = co_await channel->Call(std::move(rpc), deadline);
-  if (!frame.ok()) {
-    co_return frame.status().WithContext(method);
-  }
-  Result<Response> response = Decode<Response>(method, frame->header);
-  if (!response.ok()) {
-    co_return response.status();
-  }
-  co_return WithPayload<Response>{std::move(*response), std::move(frame->payload)};
-}
-
-}  // namespace
-
-uint32_t DeadlineMs(TimePoint now, TimePoint deadline) {
-  if (deadline == kNever) {
-    return std::numeric_limits<uint32_t>::max();
-  }
-  const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
-  return static_cast<uint32_t>(std::clamp<int64_t>(ms, 1, std::numeric_limits<uint32_t>::max()));
-}
 
 Task<Result<proto::VolumeCreateResponse>> VolumeClient::VolumeCreate(
     proto::VolumeCreateRequest request, TimePoint deadline) {

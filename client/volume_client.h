@@ -13,6 +13,7 @@
 
 #include "common/base/result.h"
 #include "common/runtime/rpc/channel.h"
+#include "common/runtime/rpc/typed_call.h"
 #include "common/runtime/scheduler.h"
 #include "common/runtime/task.h"
 #include "proto/admin_service.pb.h"
@@ -20,17 +21,6 @@
 #include "proto/page_service.pb.h"
 
 namespace redoubt {
-
-// An answer whose frame carries raw bytes as well.
-template <typename Message>
-struct WithPayload {
-  Message message;
-  Bytes payload;
-};
-
-// Milliseconds from `now` to `deadline` for a request's deadline_ms, at least 1; kNever gives the
-// maximum.
-uint32_t DeadlineMs(TimePoint now, TimePoint deadline);
 
 class VolumeClient {
  public:

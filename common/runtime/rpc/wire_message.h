@@ -7,6 +7,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/status.h"
+#include "common/runtime/scheduler.h"
 #include "proto/common.pb.h"
 
 namespace redoubt {
@@ -20,5 +21,9 @@ Bytes Serialise(const google::protobuf::MessageLite& message);
 // StatusProto <-> Status. An unknown code becomes kUnavailable.
 Status FromProto(const proto::StatusProto& status);
 void ToProto(const Status& status, proto::StatusProto* out);
+
+// Milliseconds from `now` to `deadline` for a request's deadline_ms, at least 1; kNever gives the
+// maximum.
+uint32_t DeadlineMs(TimePoint now, TimePoint deadline);
 
 }  // namespace redoubt
