@@ -13,10 +13,27 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
 endif()
 
+# Libraries that have places for planted bugs, and what lies between them. Each has a variant
+# NAME_planted, made of the same sources with REDOUBT_PLANTS (common/runtime/fault_point.h), which
+# only the simulator links. A library that depends on one of them belongs to the list, too, if the
+# simulator needs it: no program may link both variants.
+set(REDOUBT_PLANTABLE redoubt_log redoubt_storage redoubt_page redoubt_rpc redoubt_volumes
+  redoubt_pageserver redoubt_client)
+
 # redoubt_library(NAME SOURCES a.cc ... DEPS lib ...): one static library, which also links alone
 # against its declared dependencies (the link test that keeps the layers true).
 function(redoubt_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(name IN_LIST REDOUBT_PLANTABLE)
+    add_library(${name}_planted STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES})
+    target_compile_definitions(${name}_planted PRIVATE REDOUBT_PLANTS)
+    set(planted_deps ${ARG_DEPS})
+    foreach(plantable ${REDOUBT_PLANTABLE})
+      list(TRANSFORM planted_deps REPLACE "^${plantable}$" "${plantable}_planted")
+    endforeach()
+    target_link_libraries(${name}_planted PUBLIC ${planted_deps} PRIVATE redoubt_flags)
+    target_include_directories(${name}_planted PUBLIC ${CMAKE_SOURCE_DIR})
+  endif()
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE redoubt_flags)
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})

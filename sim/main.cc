@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "sim/cluster/plants.h"
 #include "sim/command/commands.h"
 
 namespace {
@@ -89,8 +90,7 @@ void AddTrace(CLI::App* app, TraceCommand* command) {
 }
 
 bool KnownPlant(const std::string& name) {
-  redoubt::sim::Plant plant{};
-  if (redoubt::sim::ParsePlant(name, &plant)) {
+  if (redoubt::sim::IsKnownPlant(name)) {
     return true;
   }
   std::cerr << "no planted bug is called " << name << "; simulate list shows them\n";

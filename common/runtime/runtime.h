@@ -15,6 +15,8 @@
 
 namespace redoubt {
 
+class FaultPoints;
+
 // Wall-clock time: for people and for the LSN<->time map, never for deadlines. May step either way.
 class WallClock {
  public:
@@ -43,6 +45,8 @@ struct Runtime {
   WallClock* wall_clock = nullptr;
   Random* random = nullptr;
   EventLog* log = nullptr;
+  // Planted bugs (fault_point.h); null but in the simulator.
+  FaultPoints* fault_points = nullptr;
 };
 
 }  // namespace redoubt

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
+#include "common/runtime/fault_point.h"
 #include "pageserver/log/durable_files.h"
 
 namespace redoubt {
@@ -38,7 +39,10 @@ Task<Status> EpochFence::Open() {
 Task<Status> EpochFence::Promise(Epoch epoch) {
   REDOUBT_CHECK(epoch > promised_);
   promised_ = epoch;
-  return Write(&history_, member_count_);
+  if (REDOUBT_PLANTED(runtime_, promise_not_synced)) {
+    co_return Status::Ok();
+  }
+  co_return co_await Write(&history_, member_count_);
 }
 
 Task<Status> EpochFence::Begin(EpochHistory history, uint32_t member_count) {

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/innodb/log_block.h"
+#include "common/runtime/fault_point.h"
 #include "pageserver/log/segment_reader.h"
 
 namespace redoubt {
@@ -142,12 +143,14 @@ Task<Status> RedoStore::WriteAndSync(bool new_segment) {
   if (!written.ok()) {
     co_return Stop(written);
   }
-  const Status synced = co_await active_->Sync();
-  if (!synced.ok()) {
-    co_return Stop(synced);
+  if (!REDOUBT_PLANTED(runtime_, ack_before_sync)) {
+    const Status synced = co_await active_->Sync();
+    if (!synced.ok()) {
+      co_return Stop(synced);
+    }
+    ++sync_count_;
   }
-  ++sync_count_;
-  if (new_segment) {
+  if (new_segment && !REDOUBT_PLANTED(runtime_, missing_dirsync)) {
     const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
     if (!named.ok()) {
       co_return Stop(named);

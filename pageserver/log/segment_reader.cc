@@ -68,11 +68,6 @@ Task<Result<SegmentReader::Item>> SegmentReader::Next() {
   if (!payload.ok()) {
     co_return payload.status();
   }
-  if (payload->size() < header->payload_bytes || Crc32c(*payload) != header->payload_crc32c) {
-    item.problem = "the record's payload has a wrong checksum";
-    co_return item;
-  }
-  item.outcome = Outcome::kRecord;
   item.durable_end = header->durable_end;
   item.commit = header->commit;
   item.chunk.epoch = header->epoch;
@@ -81,6 +76,11 @@ Task<Result<SegmentReader::Item>> SegmentReader::Next() {
   item.chunk.payload_crc32c = header->payload_crc32c;
   item.chunk.source_time_unix_ns = header->source_time_unix_ns;
   item.chunk.payload = std::make_shared<const Bytes>(payload->begin(), payload->end());
+  if (payload->size() < header->payload_bytes || Crc32c(*payload) != header->payload_crc32c) {
+    item.problem = "the record's payload has a wrong checksum";
+    co_return item;
+  }
+  item.outcome = Outcome::kRecord;
   offset_ += kRecordHeaderBytes + header->payload_bytes;
   co_return item;
 }

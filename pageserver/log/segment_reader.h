@@ -25,9 +25,10 @@ class SegmentReader {
   struct Item {
     Outcome outcome = Outcome::kEnd;
     uint64_t offset = 0;  // where the record, the end or the bad bytes start
+    // kRecord; also what a kBad record says of itself when only its payload is wrong.
     Lsn durable_end;
     Lsn commit;
-    RedoChunk chunk;           // kRecord; range.empty() for a seal
+    RedoChunk chunk;           // range.empty() for a seal
     const char* problem = "";  // kBad
   };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/fault_point.h"
 #include "pageserver/storage/keys.h"
 
 namespace redoubt {
@@ -100,6 +101,11 @@ Task<Status> BatchWriter::WriteOldest() {
     return Encode(options, *slot, dynamic.get());
   };
   Encoded encoded = co_await RunBlocking(state_->runtime->blocking, encode);
+  if (REDOUBT_PLANTED(state_->runtime, applied_lsn_ahead_of_deltas)) {
+    encoded.batch.Put(KvFamily::kMeta, MetaKey(state_->options.volume, MetaKind::kIngest),
+                      EncodeIngestPosition({state_->applied.value(), state_->open->pull_from,
+                                            state_->options.page_size}));
+  }
   Status status = co_await state_->store->Write(std::move(encoded.batch));
   TakeOutcome(status, &write_full_);
   if (!status.ok()) {
@@ -111,6 +117,9 @@ Task<Status> BatchWriter::WriteOldest() {
   written_ = {slot->deltas.range().end, slot->pull_from, state_->options.page_size};
   state_->written = written_.persisted;
   unflushed_bytes_ += slot->deltas.payload_bytes();
+  if (REDOUBT_PLANTED(state_->runtime, trim_before_persist)) {
+    feed_->Persisted(written_.pull_from);
+  }
   if (on_written_) {
     on_written_(encoded.pages);
   }

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/innodb/log_block.h"
+#include "common/runtime/fault_point.h"
 
 namespace redoubt {
 namespace {
@@ -43,7 +44,7 @@ void Ingest::Restore(Lsn persisted, Lsn pull_from) {
   REDOUBT_CHECK(pull_from <= persisted);
   pull_from_ = pull_from;
   next_read_ = pull_from;
-  fed_ = persisted;
+  fed_ = REDOUBT_PLANTED(state_->runtime, ingest_not_idempotent) ? pull_from : persisted;
   state_->open = std::make_shared<BatchSlot>(persisted);
   if (persisted != Lsn{}) {
     grouper_ = std::make_shared<RedoGrouper>(persisted);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/fault_point.h"
 #include "pageserver/storage/keys.h"
 
 namespace redoubt {
@@ -129,8 +130,14 @@ Task<Status> Materializer::MaterializeSome() {
     }
     if (results[i].status.ok() && results[i].image != nullptr && results[i].delta_bytes > 0 &&
         !results[i].unlogged && !watches[i].invalidated) {
-      batch.Put(KvFamily::kImage, ImageKey(state_->options.volume, pages[i], results[i].page_lsn),
+      const bool late = REDOUBT_PLANTED(state_->runtime, materialize_wrong_lsn);
+      const Lsn image_lsn = late ? state_->written : results[i].page_lsn;
+      batch.Put(KvFamily::kImage, ImageKey(state_->options.volume, pages[i], image_lsn),
                 EncodeImage(ImageOrigin::kMaterialized, *results[i].image));
+      if (REDOUBT_PLANTED(state_->runtime, materialize_drops_delta)) {
+        batch.DeleteRange(KvFamily::kDelta, DeltaKey(state_->options.volume, pages[i], Lsn{}),
+                          DeltaKey(state_->options.volume, pages[i], image_lsn));
+      }
       ++image_count_;
     }
   }

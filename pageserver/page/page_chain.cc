@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/innodb/page_format.h"
+#include "common/runtime/fault_point.h"
 #include "pageserver/storage/keys.h"
 
 namespace redoubt {
@@ -97,7 +98,8 @@ Status PageChainReader::AddEntries(Lsn base, ByteView value, Lsn from, Lsn read_
     if (entry.start >= below_start) {
       return Status::Ok();
     }
-    if (entry.end > read_lsn) {
+    const bool seen = REDOUBT_PLANTED(&context_, mtr_split_visible) && entry.start < read_lsn;
+    if (entry.end > read_lsn && !seen) {
       *newer = true;
       return Status::Ok();
     }

@@ -19,6 +19,7 @@
 #include "common/base/result.h"
 #include "common/base/types.h"
 #include "common/innodb/apply.h"
+#include "common/runtime/runtime.h"
 #include "pageserver/page/delta_batch.h"
 #include "pageserver/page/delta_codec.h"
 #include "pageserver/storage/kv_store.h"
@@ -70,6 +71,7 @@ class PageChainReader {
     uint32_t page_size = 0;
     // Redo that was lost: no chain may cross it.
     std::vector<LsnRange> lost;
+    FaultPoints* fault_points = nullptr;
   };
   PageChainReader(Context context, innodb::PageApplier* applier);
 

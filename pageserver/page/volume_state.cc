@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/fault_point.h"
 
 namespace redoubt {
 
@@ -50,7 +51,9 @@ void VolumeState::Unwatch(PageId page, PageWatch* watch) {
 }
 
 void VolumeState::Superseded(PageId page, Lsn end) {
-  cache->Supersede(options.volume, page, end);
+  if (!REDOUBT_PLANTED(runtime, page_cache_not_invalidated)) {
+    cache->Supersede(options.volume, page, end);
+  }
   if (watches_.empty()) {
     return;
   }
@@ -76,6 +79,7 @@ PageChainReader::Context VolumeState::ChainContext() const {
   context.volume = options.volume;
   context.page_size = options.page_size;
   context.lost = ranges.holes();
+  context.fault_points = runtime->fault_points;
   return context;
 }
 

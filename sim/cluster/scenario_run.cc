@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "sim/cluster/fault_engine.h"
+#include "sim/cluster/plants.h"
 #include "sim/cluster/reader_program.h"
 #include "sim/cluster/run_context.h"
 #include "sim/cluster/server_program.h"
@@ -19,21 +20,13 @@ constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kProduceNs = 10 * kMs;
 constexpr int64_t kDownNs = 200 * kMs;
 
-struct PlantName {
-  Plant plant;
-  std::string_view name;
-};
-constexpr PlantName kPlants[] = {
-    {Plant::kAckBeforeSync, "ack_before_sync"},
-    {Plant::kMissingDirsync, "missing_dirsync"},
-};
-
 // Owns everything of one run, in the order in which it has to go.
 class ScenarioRun {
  public:
   ScenarioRun(const proto::Scenario& scenario, const RunOptions& options)
       : scenario_(scenario),
         resolved_(Resolve(scenario, options.seed)),
+        plants_(options.plant),
         trace_(options.keep),
         world_(resolved_.sim, &trace_),
         context_(resolved_.run, &world_.random()),
@@ -46,9 +39,9 @@ class ScenarioRun {
     });
     BuildCast();
     Install();
-    DiskOptions& disk = world_.DiskOf(cast_.server).options();
-    disk.sync_answers_early = options.plant == Plant::kAckBeforeSync;
-    disk.directory_sync_does_nothing = options.plant == Plant::kMissingDirsync;
+    if (!options.plant.empty()) {
+      world_.SetFaultPoints(&plants_);
+    }
   }
   ScenarioRun(const ScenarioRun&) = delete;
   ScenarioRun& operator=(const ScenarioRun&) = delete;
@@ -93,6 +86,7 @@ class ScenarioRun {
 
   const proto::Scenario& scenario_;
   ResolvedScenario resolved_;
+  Plants plants_;
   Trace trace_;
   SimWorld world_;
   RunContext context_;
@@ -225,6 +219,7 @@ RunReport ScenarioRun::Report() {
   report.server_starts = context_.server_starts;
   report.writer_count = context_.writer_count;
   report.reads_failed = context_.reads_failed;
+  report.plant_reached = plants_.reached_count();
   report.settings = resolved_.description;
   for (NodeId node = 0; node < world_.node_count(); ++node) {
     report.node_names.emplace_back(world_.NameOf(node));
@@ -273,29 +268,12 @@ std::string_view OutcomeName(Outcome outcome) {
   return "UNKNOWN";
 }
 
-bool ParsePlant(std::string_view name, Plant* plant) {
-  *plant = Plant::kNone;
-  for (const PlantName& known : kPlants) {
-    if (known.name == name) {
-      *plant = known.plant;
-    }
-  }
-  return name.empty() || *plant != Plant::kNone;
-}
-
-std::vector<std::string> PlantNames() {
-  std::vector<std::string> names;
-  for (const PlantName& known : kPlants) {
-    names.emplace_back(known.name);
-  }
-  return names;
-}
-
 RunReport RunScenario(const proto::Scenario& scenario, const RunOptions& options) {
   RunOptions chosen = options;
-  if (chosen.plant == Plant::kNone) {
-    REDOUBT_CHECK(ParsePlant(scenario.plant(), &chosen.plant));
+  if (chosen.plant.empty()) {
+    chosen.plant = scenario.plant();
   }
+  REDOUBT_CHECK(IsKnownPlant(chosen.plant));
   ScenarioRun run(scenario, chosen);
   return run.Run();
 }

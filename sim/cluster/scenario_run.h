@@ -31,20 +31,10 @@ enum class Outcome : int {
 };
 std::string_view OutcomeName(Outcome outcome);
 
-// Bugs to switch on, to see that the checkers see them.
-enum class Plant : uint8_t {
-  kNone,
-  kAckBeforeSync,   // the server's file syncs say OK at once and do their work later
-  kMissingDirsync,  // its directory syncs do nothing
-};
-// "" -> kNone; false: no such plant.
-bool ParsePlant(std::string_view name, Plant* plant);
-std::vector<std::string> PlantNames();
-
 struct RunOptions {
   uint64_t seed = 1;
   Trace::Keep keep = Trace::Keep::kNothing;
-  Plant plant = Plant::kNone;                      // none: the scenario's own
+  std::string plant;                               // a known one (plants.h); "": the scenario's own
   std::function<void(const TraceEvent&)> observe;  // sees every event of the trace
 };
 
@@ -61,6 +51,7 @@ struct RunReport {
   uint64_t server_starts = 0;
   uint64_t writer_count = 0;
   uint64_t reads_failed = 0;
+  uint64_t plant_reached = 0;  // so often the run came to a place of its planted bug
   std::string settings;
   std::vector<std::string> node_names;
   std::deque<TraceEvent> events;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/cluster/plants.h"
 #include "sim/cluster/settings.h"
 #include "sim/command/build_info.h"
 #include "sim/command/commands.h"
@@ -108,7 +109,7 @@ proto::Scenario ScenarioOf(const proto::Capsule& capsule) {
 RunOptions OptionsOf(const proto::Capsule& capsule) {
   RunOptions options;
   options.seed = capsule.seed();
-  ParsePlant(capsule.plant(), &options.plant);
+  options.plant = capsule.plant();
   return options;
 }
 
@@ -149,8 +150,7 @@ Result<proto::Capsule> ParseCapsule(const std::string& text) {
   if (!checked.ok()) {
     return checked.status();
   }
-  Plant plant{};
-  if (!ParsePlant(capsule.plant(), &plant)) {
+  if (!IsKnownPlant(capsule.plant())) {
     return InvalidArgument("no planted bug is called " + capsule.plant());
   }
   if (scenario.SerializeAsString() != Explicit(scenario, capsule.seed()).SerializeAsString()) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "sim/cluster/plants.h"
 #include "sim/cluster/settings.h"
 #include "sim/command/build_info.h"
 #include "sim/command/capsule.h"
@@ -242,8 +243,8 @@ int ListScenarios(const std::string& directory) {
     }
   }
   std::cout << "plants:";
-  for (const std::string& name : PlantNames()) {
-    std::cout << ' ' << name;
+  for (const PlantInfo& plant : PlantCatalogue()) {
+    std::cout << "\n  " << plant.name << ": " << plant.what;
   }
   std::cout << '\n';
   return code;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/cluster/plants.h"
 #include "sim/cluster/settings.h"
 #include "sim/command/capsule.h"
 
@@ -27,9 +28,8 @@ Result<proto::Scenario> LoadScenario(const std::string& path) {
   if (scenario->name() != std::filesystem::path(path).stem().string()) {
     return InvalidArgument(path + ": the scenario's name must be the file's");
   }
-  Plant plant{};
   const std::string& outcome = scenario->expect().outcome();
-  if (!ParsePlant(scenario->plant(), &plant) ||
+  if (!IsKnownPlant(scenario->plant()) ||
       (!outcome.empty() && OutcomeNamed(outcome) == Outcome::kHarnessError)) {
     return InvalidArgument(path + ": no such planted bug, or no such outcome");
   }

@@ -31,7 +31,7 @@ SeedResult RunSeed(const SeedTask& task) {
   ProbeCounter probes;
   RunOptions options;
   options.seed = task.seed;
-  ParsePlant(task.plant, &options.plant);
+  options.plant = task.plant;
   options.observe = [&](const TraceEvent& event) { probes.Observe(event); };
   const uint64_t before_ms = CpuMs();
   const RunReport report = RunScenario(*task.scenario, options);

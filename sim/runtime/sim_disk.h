@@ -89,9 +89,6 @@ struct DiskOptions {
   uint32_t sync_error_ppm = 0;
   // An episode: every operation takes so many times as long.
   uint32_t slowdown = 1;
-  // Planted bugs: what a server that forgets to sync would look like from its disk.
-  bool sync_answers_early = false;
-  bool directory_sync_does_nothing = false;
 };
 
 class SimDisk {

@@ -69,16 +69,6 @@ Scheduler::SleepAwaiter SimFileSystem::Latency(FileOp op, uint64_t bytes) {
   return scheduler_->Sleep(Duration(Cost(op, bytes)));
 }
 
-void SimFileSystem::PromoteLater(InodeId inode, uint64_t mark) {
-  SimWorld* world = self_.world;
-  const int64_t when = world->now_ns() + Cost(FileOp::kSync, 0);
-  world->At(when, [self = self_, disk = disk_, inode, mark] {
-    if (self.alive()) {
-      disk->PromoteFile(inode, mark);
-    }
-  });
-}
-
 Task<Result<std::unique_ptr<File>>> SimFileSystem::Open(std::string path, OpenMode mode) {
   Status status = Begin(FileOp::kOpen, 0, static_cast<uint64_t>(mode), path);
   std::unique_ptr<File> file;
@@ -140,7 +130,7 @@ Task<Status> SimFileSystem::SyncDirectory(std::string directory) {
   if (status.ok()) {
     const Result<InodeId> inode = disk_->FindDirectory(directory);
     status = inode.status();
-    if (inode.ok() && !disk_->options().directory_sync_does_nothing) {
+    if (inode.ok()) {
       disk_->PromoteDirectory(*inode, mark);
     }
   }
@@ -173,10 +163,6 @@ Task<Status> SimFile::WriteAt(uint64_t offset, ByteView bytes) {
 Task<Status> SimFile::Sync() {
   const Status status = files_->Begin(FileOp::kSync, inode_, 0, path_);
   const uint64_t mark = files_->disk_->Mark();
-  if (files_->disk_->options().sync_answers_early) {
-    files_->PromoteLater(inode_, mark);
-    co_return status;
-  }
   co_await files_->Latency(FileOp::kSync, 0);
   if (status.ok()) {
     files_->disk_->PromoteFile(inode_, mark);

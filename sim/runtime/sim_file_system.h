@@ -35,8 +35,6 @@ class SimFileSystem : public FileSystem {
   Status Begin(FileOp op, uint64_t a, uint64_t b, const std::string& path);
   // Nanoseconds of an operation that begins so long after now; draws.
   int64_t Cost(FileOp op, uint64_t bytes, int64_t after_ns = 0);
-  // A sync that has been answered and is done when it would have been.
-  void PromoteLater(InodeId inode, uint64_t mark);
 
  private:
   friend class SimFile;

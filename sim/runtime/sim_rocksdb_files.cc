@@ -147,9 +147,7 @@ rocksdb::IOStatus SimRocksdbFiles::WritableFile::Sync(const rocksdb::IOOptions& 
   SimDisk* const disk = files->disk_;
   rocksdb::IOStatus status = files->Begin(FileOp::kSync, file_->inode, 0, file_->path);
   const uint64_t mark = disk->Mark();
-  if (disk->options().sync_answers_early) {
-    files->files_.PromoteLater(file_->inode, mark);
-  } else if (status.ok()) {
+  if (status.ok()) {
     disk->PromoteFile(file_->inode, mark);
   } else {
     disk->DropPending(file_->inode, mark);  // as in SimFile::Sync
@@ -164,9 +162,7 @@ class SimRocksdbFiles::Directory final : public rocksdb::FSDirectory {
   rocksdb::IOStatus Fsync(const rocksdb::IOOptions& /*options*/,
                           rocksdb::IODebugContext* /*debug*/) override {
     const auto promote = [this] {
-      if (!files_->disk_->options().directory_sync_does_nothing) {
-        files_->disk_->PromoteDirectory(inode_, files_->disk_->Mark());
-      }
+      files_->disk_->PromoteDirectory(inode_, files_->disk_->Mark());
       return Status::Ok();
     };
     return files_->Change(FileOp::kSyncDirectory, 0, 0, path_, promote);

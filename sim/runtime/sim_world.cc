@@ -21,7 +21,8 @@ struct SimWorld::Incarnation {
         wall_clock(self, clock),
         random(self),
         log(self),
-        runtime{&scheduler, &network, &files, &blocking, &wall_clock, &random, &log} {}
+        runtime{&scheduler,  &network, &files, &blocking,
+                &wall_clock, &random,  &log,   world->fault_points()} {}
   Incarnation(const Incarnation&) = delete;
   Incarnation& operator=(const Incarnation&) = delete;
   ~Incarnation() {

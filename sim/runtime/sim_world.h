@@ -100,6 +100,9 @@ class SimWorld {
   void SetClockDrift(NodeId node, int64_t ppm);
   // The machines' disks change places. Both must be without power, or never have been started.
   void SwapDisks(NodeId a, NodeId b);
+  // The planted bugs of the nodes that are started from now on; null: none. Outlives the world.
+  void SetFaultPoints(FaultPoints* fault_points) { fault_points_ = fault_points; }
+  FaultPoints* fault_points() const { return fault_points_; }
   // Called with every line that a node logs: crash-at-event triggers.
   using LogObserver = std::function<void(NodeId, std::string_view line)>;
   void SetLogObserver(LogObserver observer) { log_observer_ = std::move(observer); }
@@ -156,6 +159,7 @@ class SimWorld {
   std::unique_ptr<SimNet> net_;
   std::vector<PendingKill> pending_kills_;
   LogObserver log_observer_;
+  FaultPoints* fault_points_ = nullptr;
   uint64_t executed_count_ = 0;
   uint64_t current_seq_ = 0;
   NodeId current_node_ = kWorldNode;

@@ -22,7 +22,7 @@ Result<proto::Capsule> Written(uint64_t seed, const std::string& plant) {
   const proto::Scenario scenario = ShortScenario();
   RunOptions options;
   options.seed = seed;
-  REDOUBT_CHECK(ParsePlant(plant, &options.plant));
+  options.plant = plant;
   proto::Capsule capsule = MakeCapsule("short.textproto", scenario, seed, plant);
   AddReport(RunScenario(scenario, options), &capsule);
   return ParseCapsule(CapsuleText(capsule));
