@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <vector>
@@ -21,7 +20,6 @@
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 #include "sim/command/seed_run.h"
-#include "sim/trace/probes.h"
 
 namespace redoubt::sim {
 namespace {
@@ -53,7 +51,8 @@ class Swarm {
       : command_(command),
         scenario_(scenario),
         begin_(SeedBaseOf(command.seed_base)),
-        end_(begin_ + command.seeds) {}
+        end_(begin_ + command.seeds),
+        json_(command.json_file) {}
 
   int Run();
 
@@ -72,6 +71,8 @@ class Swarm {
   const proto::Scenario& scenario_;
   uint64_t begin_;
   uint64_t end_;
+  SeedJsonFile json_;
+  SwarmStop stop_request_;
   std::map<uint64_t, SeedResult> results_;
   bool stop_ = false;
 };
@@ -103,6 +104,7 @@ void Swarm::Spawn(Worker* worker) {
   worker->pid = fork();
   if (worker->pid == 0) {
     close(ends[0]);
+    SwarmStop::Ignore();
     WorkerMain(ends[1], worker->next_seed);
   }
   close(ends[1]);
@@ -112,6 +114,7 @@ void Swarm::Spawn(Worker* worker) {
 
 void Swarm::Note(uint64_t seed, const SeedResult& result) {
   results_[seed] = result;
+  json_.Add(command_.scenario, scenario_, seed, result);
   if (result.outcome != Outcome::kPass) {
     std::cout << OutcomeName(result.outcome) << " seed " << seed << ": " << result.reason
               << std::endl;
@@ -185,8 +188,14 @@ int Swarm::Run() {
     if (waits.empty()) {
       return Report();
     }
-    poll(waits.data(), waits.size(), -1);
-    for (size_t i = 0; i < waits.size(); ++i) {
+    const bool told = poll(waits.data(), waits.size(), -1) > 0;
+    if (stop_request_.requested() && !stop_) {
+      stop_ = true;
+      for (const Worker* worker : waiting) {
+        kill(worker->pid, SIGKILL);
+      }
+    }
+    for (size_t i = 0; told && i < waits.size(); ++i) {
       if (waits[i].revents != 0) {
         Receive(waiting[i]);
       }
@@ -211,23 +220,14 @@ int Swarm::Report() {
   uint64_t virtual_ms = 0;
   const uint64_t* worst_seed = nullptr;
   Outcome worst = Outcome::kPass;
-  std::ofstream json;
-  if (!command_.json_file.empty()) {
-    json.open(command_.json_file);
-  }
-  ProbeTable probes;
   // The worst outcome of all is the swarm's; idle seeds alone do not fail it.
   for (const auto& [seed, result] : results_) {
     ++counts[result.outcome];
-    probes.Add(result.probes);
     cpu_ms += result.cpu_ms;
     virtual_ms += result.virtual_ms;
     if (Severity(result.outcome) > Severity(worst)) {
       worst = result.outcome;
       worst_seed = &seed;
-    }
-    if (json.is_open()) {
-      json << SeedJson(command_.scenario, seed, result) << '\n';
     }
   }
   std::cout << scenario_.name() << ": " << results_.size() << " seeds from " << begin_ << ':';

@@ -5,12 +5,12 @@
 // Each seed is a child process, which answers with its SeedLine.
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <vector>
@@ -39,16 +39,23 @@ struct Job {
   Entry* entry = nullptr;
   uint64_t seed = 0;
   std::string answer;
+  uint64_t began_ms = 0;
 };
 
 class DirectorySwarm {
  public:
   DirectorySwarm(const SwarmCommand& command, std::vector<Entry> entries, uint64_t budget_ms)
-      : command_(command), entries_(std::move(entries)), end_ms_(HostMs() + budget_ms) {}
+      : command_(command),
+        entries_(std::move(entries)),
+        json_(command.json_file),
+        end_ms_(HostMs() + budget_ms) {}
 
   int Run() {
     while (true) {
-      while (jobs_.size() < command_.jobs && HostMs() < end_ms_ && Begin()) {
+      while (jobs_.size() < command_.jobs && HostMs() < end_ms_ && !stop_.requested() && Begin()) {
+      }
+      if (stop_.requested()) {
+        EndAll();
       }
       if (jobs_.empty()) {
         return Report();
@@ -61,11 +68,15 @@ class DirectorySwarm {
   bool Begin();
   void WaitForOne();
   void End(const Job& job);
+  // A seed that was not through is no result.
+  void EndAll();
   int Report();
-  int ReportEntry(Entry* entry, std::ofstream* json, ProbeTable* probes);
+  int ReportEntry(Entry* entry, ProbeTable* probes);
 
   const SwarmCommand& command_;
   std::vector<Entry> entries_;
+  SeedJsonFile json_;
+  SwarmStop stop_;
   uint64_t end_ms_;
   std::vector<Job> jobs_;
 };
@@ -83,11 +94,13 @@ bool DirectorySwarm::Begin() {
   Job job;
   job.entry = entry;
   job.seed = entry->next_seed++;
+  job.began_ms = HostMs();
   const bool twice = command_.double_run_every != 0 && job.seed % command_.double_run_every == 0;
   std::cout.flush();
   job.pid = fork();
   if (job.pid == 0) {
     close(ends[0]);
+    SwarmStop::Ignore();
     alarm(command_.seed_seconds_max);
     const std::string line =
         SeedLine(job.seed, RunSeed(SeedTask{entry->path, &entry->scenario, job.seed, command_.plant,
@@ -108,7 +121,9 @@ void DirectorySwarm::WaitForOne() {
   for (const Job& job : jobs_) {
     waits.push_back(pollfd{job.fd, POLLIN, 0});
   }
-  poll(waits.data(), waits.size(), -1);
+  if (poll(waits.data(), waits.size(), -1) <= 0) {
+    return;  // interrupted
+  }
   for (size_t i = waits.size(); i-- > 0;) {
     std::array<char, 4096> chunk{};
     const ssize_t count = waits[i].revents == 0 ? 1 : read(jobs_[i].fd, chunk.data(), chunk.size());
@@ -138,6 +153,7 @@ void DirectorySwarm::End(const Job& job) {
                       WIFSIGNALED(status) ? WTERMSIG(status) : 0, command_.seed_seconds_max);
     // What it used is not known; without a charge it would be picked again and again.
     result.cpu_ms = 1000;
+    result.wall_ms = HostMs() - job.began_ms;
   }
   --job.entry->running;
   job.entry->cpu_ms += std::max<uint64_t>(result.cpu_ms, 1);
@@ -146,11 +162,22 @@ void DirectorySwarm::End(const Job& job) {
     std::cout << OutcomeName(result.outcome) << ' ' << job.entry->path << " seed " << job.seed
               << ": " << result.reason << std::endl;
   }
+  json_.Add(job.entry->path, job.entry->scenario, job.seed, result);
   job.entry->results[job.seed] = std::move(result);
 }
 
+void DirectorySwarm::EndAll() {
+  for (const Job& job : jobs_) {
+    kill(job.pid, SIGKILL);
+    close(job.fd);
+    int status = 0;
+    waitpid(job.pid, &status, 0);
+  }
+  jobs_.clear();
+}
+
 // The scenario's exit code.
-int DirectorySwarm::ReportEntry(Entry* entry, std::ofstream* json, ProbeTable* probes) {
+int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
   std::map<Outcome, uint64_t> counts;
   Outcome worst = Outcome::kPass;
   uint64_t worst_seed = 0;
@@ -164,9 +191,6 @@ int DirectorySwarm::ReportEntry(Entry* entry, std::ofstream* json, ProbeTable* p
     if (wanted.empty() && Severity(result.outcome) > Severity(worst)) {
       worst = result.outcome;
       worst_seed = seed;
-    }
-    if (json->is_open()) {
-      *json << SeedJson(entry->path, seed, result) << '\n';
     }
   }
   std::cout << entry->path << ": " << entry->results.size() << " seeds in " << entry->cpu_ms / 1000
@@ -194,14 +218,10 @@ int DirectorySwarm::ReportEntry(Entry* entry, std::ofstream* json, ProbeTable* p
 }
 
 int DirectorySwarm::Report() {
-  std::ofstream json;
-  if (!command_.json_file.empty()) {
-    json.open(command_.json_file);
-  }
   ProbeTable probes;
   int code = 0;
   for (Entry& entry : entries_) {
-    const int one = ReportEntry(&entry, &json, &probes);
+    const int one = ReportEntry(&entry, &probes);
     const auto severity = [](int exit_code) { return Severity(static_cast<Outcome>(exit_code)); };
     code = code == 0 || severity(one) > severity(code) ? one : code;
   }

@@ -105,7 +105,7 @@ TEST_F(SwarmTest, ADirectorySharesItsBudget) {
 }
 
 TEST(SeedLine, ArrivesAsItWasSent) {
-  const SeedResult sent{Outcome::kSafety, "C1: two  words", 12, 34, 56, "0101"};
+  const SeedResult sent{Outcome::kSafety, "C1: two  words", 12, 34, 56, "0101", 78, true};
   uint64_t seed = 0;
   SeedResult got;
   std::string line = SeedLine(78, sent);
