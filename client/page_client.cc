@@ -3,53 +3,12 @@
 
 #include <algorithm>
 #include <optional>
-#include <string>
 #include <utility>
 
+#include "client/page_read.h"
 #include "common/base/check.h"
-#include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
-namespace {
-
-bool WorthRetrying(const Status& status) { return status.code() == StatusCode::kUnavailable; }
-
-// Splits the answer into one result per page; all share the payload.
-Result<std::vector<Result<FetchedPage>>> SplitPages(size_t wanted_count,
-                                                    WithPayload<proto::GetPagesResponse> answer) {
-  const proto::GetPagesResponse& message = answer.message;
-  const auto buffer = std::make_shared<const Bytes>(std::move(answer.payload));
-  if (static_cast<size_t>(message.pages_size()) != wanted_count) {
-    return Corruption("GetPages: asked for " + std::to_string(wanted_count) + " pages, got " +
-                      std::to_string(message.pages_size()));
-  }
-  std::vector<Result<FetchedPage>> pages;
-  pages.reserve(wanted_count);
-  size_t offset = 0;
-  for (const proto::PageResult& result : message.pages()) {
-    const Status status = FromProto(result.status());
-    if (!status.ok()) {
-      pages.emplace_back(status);
-      continue;
-    }
-    if (buffer->size() - offset < message.page_size()) {
-      return Corruption("GetPages: the payload ends inside an image");
-    }
-    FetchedPage page;
-    page.page_lsn = Lsn(result.page_lsn());
-    page.read_lsn = Lsn(message.read_lsn());
-    page.image = ByteView(*buffer).subspan(offset, message.page_size());
-    page.buffer = buffer;
-    offset += message.page_size();
-    pages.emplace_back(std::move(page));
-  }
-  if (offset != buffer->size()) {
-    return Corruption("GetPages: bytes behind the last image");
-  }
-  return pages;
-}
-
-}  // namespace
 
 struct PageClient::Waiting {
   explicit Waiting(Scheduler* scheduler) : finished(scheduler) {}
@@ -61,13 +20,55 @@ struct PageClient::Waiting {
   Condition finished;
 };
 
-PageClient::PageClient(Runtime* runtime, Channel* channel, PageClientOptions options)
-    : runtime_(runtime), client_(channel), options_(options), tasks_(runtime->scheduler) {
-  REDOUBT_CHECK(options.batch_pages_max > 0);
-  REDOUBT_CHECK(options.requests_max > 0);
+PageClient::PageClient(Runtime* runtime, PageClientOptions options)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      identity_(std::make_unique<VolumeIdentity>()),
+      hedge_budget_(options_.hedge_percent),
+      tasks_(runtime->scheduler) {
+  REDOUBT_CHECK(options_.batch_pages_max > 0);
+  REDOUBT_CHECK(options_.batches_max > 0);
+  REDOUBT_CHECK(options_.retry_delay_min.count() > 0);
+  REDOUBT_CHECK(options_.hedge_delay_min <= options_.hedge_delay_max);
+  identity_->name = options_.volume;
+  identity_->uid = options_.volume_uid;
+}
+
+PageClient::PageClient(Runtime* runtime, std::vector<std::string> addresses,
+                       PageClientOptions options)
+    : PageClient(runtime, std::move(options)) {
+  for (std::string& address : addresses) {
+    replicas_.push_back(std::make_unique<PageReplica>(
+        runtime, std::move(address), options_.connections_per_server, identity_.get()));
+  }
+  Begin();
+}
+
+PageClient::PageClient(Runtime* runtime, std::vector<Channel*> channels, PageClientOptions options)
+    : PageClient(runtime, std::move(options)) {
+  for (Channel* channel : channels) {
+    replicas_.push_back(
+        std::make_unique<PageReplica>(runtime, channel, VolumeId{}, identity_.get()));
+  }
+  Begin();
+}
+
+PageClient::PageClient(Runtime* runtime, Channel* channel, VolumeId volume,
+                       PageClientOptions options)
+    : PageClient(runtime, std::move(options)) {
+  replicas_.push_back(std::make_unique<PageReplica>(runtime, channel, volume, identity_.get()));
+  Begin();
 }
 
 PageClient::~PageClient() = default;
+
+void PageClient::Begin() {
+  REDOUBT_CHECK(!replicas_.empty());
+  refreshing_.resize(replicas_.size());
+  if (replicas_.size() > 1) {
+    tasks_.Spawn(RefreshLoop());
+  }
+}
 
 Task<Result<FetchedPage>> PageClient::GetPage(PageId page, Lsn read_lsn, Lsn not_modified_since,
                                               TimePoint deadline) {
@@ -92,7 +93,7 @@ Task<Result<FetchedPage>> PageClient::GetPage(PageId page, Lsn read_lsn, Lsn not
 }
 
 void PageClient::Dispatch() {
-  while (!queue_.empty() && requests_running_ < options_.requests_max) {
+  while (!queue_.empty() && batches_running_ < options_.batches_max * replicas_.size()) {
     const Lsn read_lsn = queue_.front()->read_lsn;
     const Lsn not_modified_since = queue_.front()->not_modified_since;
     std::vector<std::shared_ptr<Waiting>> batch;
@@ -107,7 +108,7 @@ void PageClient::Dispatch() {
       }
     }
     queue_ = std::move(rest);
-    ++requests_running_;
+    ++batches_running_;
     tasks_.Spawn(RunBatch(std::move(batch)));
   }
 }
@@ -119,48 +120,114 @@ Task<void> PageClient::RunBatch(std::vector<std::shared_ptr<Waiting>> batch) {
     pages.push_back(waiting->page);
     deadline = std::max(deadline, waiting->deadline);
   }
-  Result<std::vector<Result<FetchedPage>>> results = co_await GetPages(
-      std::move(pages), batch.front()->read_lsn, batch.front()->not_modified_since, deadline);
+  std::vector<Result<FetchedPage>> results;
+  co_await RunPart(std::move(pages), batch.front()->read_lsn, batch.front()->not_modified_since,
+                   deadline, &results);
   for (size_t i = 0; i < batch.size(); ++i) {
-    if (results.ok()) {
-      batch[i]->result.emplace(std::move((*results)[i]));
-    } else {
-      batch[i]->result.emplace(results.status());
-    }
+    batch[i]->result.emplace(std::move(results[i]));
     batch[i]->finished.NotifyAll();
   }
-  --requests_running_;
+  --batches_running_;
   Dispatch();
 }
 
-Task<Result<std::vector<Result<FetchedPage>>>> PageClient::GetPages(std::vector<PageId> pages,
-                                                                    Lsn read_lsn,
-                                                                    Lsn not_modified_since,
-                                                                    TimePoint deadline) {
-  while (!stopped_) {
-    proto::GetPagesRequest request;
-    request.set_volume_id(options_.volume.value());
-    request.set_read_lsn(read_lsn.value());
-    request.set_not_modified_since(not_modified_since.value());
-    request.set_deadline_ms(DeadlineMs(runtime_->scheduler->Now(), deadline));
-    for (const PageId& page : pages) {
-      proto::PageRef* ref = request.add_pages();
-      ref->set_space(page.space.value());
-      ref->set_page_no(page.page_no.value());
-    }
-    ++requests_sent_;
-    Result<WithPayload<proto::GetPagesResponse>> answer =
-        co_await client_.GetPages(std::move(request), deadline);
-    if (answer.ok()) {
-      co_return SplitPages(pages.size(), std::move(*answer));
-    }
-    const TimePoint next = runtime_->scheduler->Now() + options_.retry_delay;
-    if (!WorthRetrying(answer.status()) || next >= deadline) {
-      co_return answer.status();
-    }
-    co_await tasks_.stop_event().Wait(next);
+Task<void> PageClient::RunPart(std::vector<PageId> pages, Lsn read_lsn, Lsn not_modified_since,
+                               TimePoint deadline, std::vector<Result<FetchedPage>>* out) {
+  const auto read =
+      std::make_shared<Read>(this, std::move(pages), read_lsn, not_modified_since, deadline);
+  co_await Read::Run(read);
+  *out = read->Take();
+}
+
+Task<std::vector<Result<FetchedPage>>> PageClient::GetPages(std::vector<PageId> pages, Lsn read_lsn,
+                                                            Lsn not_modified_since,
+                                                            TimePoint deadline) {
+  const size_t part_count =
+      (pages.size() + options_.batch_pages_max - 1) / options_.batch_pages_max;
+  std::vector<std::vector<Result<FetchedPage>>> parts(part_count);
+  TaskGroup group(runtime_->scheduler);
+  for (size_t i = 0; i < part_count; ++i) {
+    const auto begin = pages.begin() + static_cast<ptrdiff_t>(i * options_.batch_pages_max);
+    const auto end = pages.begin() + static_cast<ptrdiff_t>(std::min(
+                                         pages.size(), (i + 1) * options_.batch_pages_max));
+    group.Spawn(RunPart(std::vector<PageId>(begin, end), read_lsn, not_modified_since, deadline,
+                        &parts[i]));
   }
-  co_return Cancelled("page client is stopped");
+  co_await group.Join();
+  std::vector<Result<FetchedPage>> results;
+  results.reserve(pages.size());
+  for (std::vector<Result<FetchedPage>>& part : parts) {
+    std::move(part.begin(), part.end(), std::back_inserter(results));
+  }
+  co_return results;
+}
+
+Task<Result<PageReplica::Reached>> PageClient::Reach(size_t turn, TimePoint deadline) {
+  Duration delay = options_.retry_delay_min;
+  for (;;) {
+    Status gravest;
+    Status trouble;
+    std::vector<ReplicaView> views;
+    for (const std::unique_ptr<PageReplica>& replica : replicas_) {
+      views.push_back(replica->View());
+    }
+    for (size_t i = 0; i < replicas_.size(); ++i) {
+      const size_t chosen = ChooseReplica(views, kMaxLsn, runtime_->scheduler->Now(), turn).value();
+      views[chosen].excluded = true;
+      if (i < turn % replicas_.size()) {
+        continue;
+      }
+      const TimePoint until =
+          replicas_.size() == 1
+              ? deadline
+              : std::min(deadline, runtime_->scheduler->Now() + options_.attempt_timeout);
+      Result<PageReplica::Reached> reached = co_await replicas_[chosen]->Reach(until);
+      if (reached.ok() || stopped_) {
+        co_return stopped_ ? Cancelled("page client is stopped") : std::move(reached);
+      }
+      const Status told = reached.status().WithContext(replicas_[chosen]->name());
+      (KindOf(told) == AnswerKind::kTrouble ? trouble : gravest) = told;
+    }
+    const auto jitter =
+        static_cast<int64_t>(runtime_->random->Below(static_cast<uint64_t>(delay.count()) / 2 + 1));
+    const TimePoint next = runtime_->scheduler->Now() + delay - Duration(jitter);
+    if (trouble.ok() || next >= deadline) {
+      co_return trouble.ok() ? gravest : trouble;
+    }
+    turn = 0;  // whichever answers
+    delay = std::min(delay * 2, options_.retry_delay_max);
+    co_await tasks_.stop_event().Wait(next);
+    if (stopped_) {
+      co_return Cancelled("page client is stopped");
+    }
+  }
+}
+
+// What is known of a replica that is never asked grows old: it would not be asked again after a
+// failure, nor when it has caught up.
+Task<void> PageClient::RefreshLoop() {
+  uint64_t seen_requests = 0;
+  while (!stopped_) {
+    const TimePoint now = runtime_->scheduler->Now();
+    if (counters_.requests > seen_requests) {
+      seen_requests = counters_.requests;
+      for (size_t i = 0; i < replicas_.size(); ++i) {
+        if (!refreshing_[i] && replicas_[i]->heard_at() + options_.refresh_interval <= now) {
+          refreshing_[i] = true;
+          tasks_.Spawn(RefreshOne(i, now + options_.attempt_timeout));
+        }
+      }
+    }
+    co_await tasks_.stop_event().Wait(now + options_.refresh_interval);
+  }
+}
+
+Task<void> PageClient::RefreshOne(size_t replica, TimePoint deadline) {
+  const Status status = co_await replicas_[replica]->Refresh(deadline);
+  if (!status.ok()) {
+    runtime_->log->Debug("page server " + replicas_[replica]->name() + ": " + status.ToString());
+  }
+  refreshing_[replica] = false;
 }
 
 Task<void> PageClient::Stop() {
@@ -171,6 +238,9 @@ Task<void> PageClient::Stop() {
     waiting->finished.NotifyAll();
   }
   queue_.clear();
+  for (const std::unique_ptr<PageReplica>& replica : replicas_) {
+    co_await replica->Close();
+  }
   co_await tasks_.Join();
 }
 

@@ -241,6 +241,8 @@ Task<Result<VerifyOutcome>> PageVolume::Verify(SpaceId space, PageNo first, uint
   co_return co_await impl_->history.Verify(space, first, pages_max);
 }
 
+Lsn PageVolume::applied() const { return impl_->state.applied.value(); }
+
 PageVolumeStatus PageVolume::status() const {
   VolumeState& state = impl_->state;
   PageVolumeStatus status;

@@ -173,6 +173,8 @@ class PageVolume {
   Task<Result<VerifyOutcome>> Verify(SpaceId space, PageNo first, uint32_t pages_max);
 
   PageVolumeStatus status() const;
+  // status().applied alone; costs nothing.
+  Lsn applied() const;
 
  private:
   class Impl;

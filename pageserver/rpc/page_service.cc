@@ -85,7 +85,7 @@ Task<Status> PageService::DoGetPages(GetPagesCall* call) {
   }
   PageVolume* pages = call->volume->pages.get();
   // Resolved here so that the answer can name it.
-  const Lsn read_lsn = request.read_lsn() != 0 ? Lsn(request.read_lsn()) : pages->status().applied;
+  const Lsn read_lsn = request.read_lsn() != 0 ? Lsn(request.read_lsn()) : pages->applied();
   std::vector<PageId> wanted;
   wanted.reserve(count);
   for (const proto::PageRef& ref : request.pages()) {
@@ -100,6 +100,7 @@ Task<Status> PageService::DoGetPages(GetPagesCall* call) {
   REDOUBT_CHECK(reads->size() == count);
   call->response.set_read_lsn(read_lsn.value());
   call->response.set_page_size(page_size);
+  call->response.set_applied_lsn(pages->applied().value());
   call->response.mutable_pages()->Reserve(request.pages_size());
   call->payload_out.reserve(count);
   for (const PageRead& read : *reads) {

@@ -52,9 +52,7 @@ Task<void> ReadingClient::FindVolume() {
     }
     co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
   }
-  PageClientOptions options;
-  options.volume = volume_;
-  pages_ = std::make_unique<PageClient>(runtime_, &channel_, options);
+  pages_ = std::make_unique<PageClient>(runtime_, &channel_, volume_);
 }
 
 Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
@@ -107,25 +105,13 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
 
 Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
                                        Lsn not_modified_since, int64_t deadline_ns) {
-  const Result<std::vector<Result<FetchedPage>>> results =
+  const std::vector<Result<FetchedPage>> results =
       co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
-  if (!results.ok()) {
-    if (!IsTrouble(results.status())) {
-      context_->findings.ReportLoss("C2", "read at LSN " + std::to_string(read_lsn.value()) +
-                                              " was refused: " + results.status().ToString());
-    }
-    co_return results.status();
-  }
-  if (results->size() != pages.size()) {
-    context_->findings.Report("C2", "asked for " + std::to_string(pages.size()) + " pages, got " +
-                                        std::to_string(results->size()));
-    co_return Status::Ok();
-  }
   Status trouble;
   for (size_t i = 0; i < pages.size(); ++i) {
-    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), (*results)[i]);
-    if (IsTrouble((*results)[i].status())) {
-      trouble = (*results)[i].status();
+    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), results.at(i));
+    if (IsTrouble(results[i].status())) {
+      trouble = results[i].status();
     }
   }
   co_return trouble;

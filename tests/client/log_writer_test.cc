@@ -116,9 +116,7 @@ Task<Status> WriteAndRead(Runtime* runtime, ClientState* state, VolumeClient* cl
   if (!status.ok()) {
     co_return status;
   }
-  PageClientOptions options;
-  options.volume = writer->volume();
-  PageClient pages(runtime, channel, options);
+  PageClient pages(runtime, channel, writer->volume());
   TaskGroup group(runtime->scheduler);
   struct Reader {
     static Task<void> Run(PageClient* from, uint32_t page_no, Lsn lsn, TimePoint deadline,
@@ -134,7 +132,7 @@ Task<Status> WriteAndRead(Runtime* runtime, ClientState* state, VolumeClient* cl
     group.Spawn(Reader::Run(&pages, i % 10, redo.end(), In(runtime, 60), &state->values[i]));
   }
   co_await group.Join();
-  state->requests = pages.requests_sent();
+  state->requests = pages.counters().requests;
   co_await pages.Stop();
   co_return Status::Ok();
 }
