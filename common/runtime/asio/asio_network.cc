@@ -14,6 +14,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -148,16 +149,22 @@ class IoAwaiter {
   std::coroutine_handle<> handle_;  // while suspended
 };
 
-class ReadAwaiter final : public IoAwaiter<SocketState> {
+// A closed socket is no exception: Asio then completes the read at once, with an error.
+class ReadAwaiter final : public IoAwaiter<SocketState>, private EventLoop::Deferred {
  public:
   ReadAwaiter(const std::shared_ptr<SocketState>& state, MutableByteView into)
       : IoAwaiter(state, &state->read), into_(into) {}
   void await_suspend(std::coroutine_handle<> handle) {
-    state()->socket.async_read_some(asio::buffer(into_.data(), into_.size()), Suspend(handle));
+    handler_.emplace(Suspend(handle));
+    state()->loop->AtEndOfPass(this);
   }
 
  private:
+  void Begin() override {
+    state()->socket.async_read_some(asio::buffer(into_.data(), into_.size()), std::move(*handler_));
+  }
   MutableByteView into_;
+  std::optional<IoHandler<SocketState>> handler_;
 };
 
 class WritableAwaiter final : public IoAwaiter<SocketState> {

@@ -43,12 +43,31 @@ Scheduler::TimerId EventLoop::ScheduleAt(TimePoint when, std::coroutine_handle<>
 // that ends before its deadline.
 bool EventLoop::CancelTimer(TimerId id) { return timers_.Cancel(id); }
 
+void EventLoop::AtEndOfPass(Deferred* deferred) {
+  REDOUBT_CHECK(deferred->next == nullptr);
+  deferred->previous = deferred_.previous;
+  deferred->next = &deferred_;
+  deferred_.previous->next = deferred;
+  deferred_.previous = deferred;
+  if (!in_pass_) {
+    PostPass();
+  }
+}
+
+void EventLoop::DeferredLink::Unlink() {
+  if (next != nullptr) {
+    previous->next = next;
+    next->previous = previous;
+    previous = next = nullptr;
+  }
+}
+
 void EventLoop::Run() {
   REDOUBT_CHECK(!in_pass_);
   stopped_ = false;
   io_.restart();
   const auto work = boost::asio::make_work_guard(io_);
-  if (ready_.size() > 0) {
+  if (ready_.size() > 0 || has_deferred()) {
     PostPass();
   }
   io_.run();
@@ -103,7 +122,18 @@ void EventLoop::FinishPass() {
       break;
     }
   }
+  if (!stopped_) {
+    BeginDeferred();
+  }
   in_pass_ = false;
+}
+
+void EventLoop::BeginDeferred() {
+  while (has_deferred()) {
+    Deferred* const first = static_cast<Deferred*>(deferred_.next);
+    first->Unlink();
+    first->Begin();
+  }
 }
 
 void EventLoop::PostPass() {

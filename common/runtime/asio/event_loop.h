@@ -6,10 +6,15 @@
 // that takes longer than kPassTimeMax goes back to Asio between two generations of the ring, so
 // that a coroutine that yields in a loop cannot starve the sockets.
 //
+// Waits for a socket begin at the end of the pass (AtEndOfPass). Asio tries a read before it waits,
+// which mostly says "would block": after the pass, when the answers are on their way, that costs
+// nobody time, and it may find what a peer has sent meanwhile.
+//
 // The monotonic clock is read at every Now().
 //
 // Invariants:
-//   - the ring is not empty outside a pass only while a pass is posted
+//   - the ring is not empty outside a pass only while a pass is posted; nor is the list of what
+//     begins at the end of the pass
 //   - `armed_until_` is the moment at which the Asio timer fires, kNever when it does not
 #pragma once
 
@@ -45,6 +50,26 @@ class EventLoop final : public Scheduler {
   // After Run: lets operations that have ended, aborted ones above all, reach their owners without
   // waiting for others. Resumes nobody; who is ready stays so until destroyed or the next Run.
   void Settle();
+
+  struct DeferredLink {
+    void Unlink();
+    DeferredLink* previous = nullptr;  // both null while not linked
+    DeferredLink* next = nullptr;
+  };
+  // Something to begin at the end of the pass, once. Lives in the frame of a waiting coroutine;
+  // destroyed before that, it is forgotten.
+  class Deferred : public DeferredLink {
+   public:
+    Deferred() = default;
+    Deferred(const Deferred&) = delete;
+    Deferred& operator=(const Deferred&) = delete;
+    // Must not resume anybody.
+    virtual void Begin() = 0;
+
+   protected:
+    ~Deferred() { Unlink(); }
+  };
+  void AtEndOfPass(Deferred* deferred);
 
   // For completion handlers on the loop thread: resumes `handle` and then all that became ready.
   void ResumeFromHandler(std::coroutine_handle<> handle);
@@ -94,6 +119,8 @@ class EventLoop final : public Scheduler {
   };
 
   void FinishPass();
+  void BeginDeferred();
+  bool has_deferred() const { return deferred_.next != &deferred_; }
   void PostPass();
   void ArmTimer();
   void OnTimer();
@@ -101,6 +128,7 @@ class EventLoop final : public Scheduler {
   IoContext io_;
   Timer timer_;
   Ring ready_;
+  DeferredLink deferred_{&deferred_, &deferred_};  // the head of a ring
   TimerQueue timers_;
   TimePoint armed_until_ = kNever;
   bool in_pass_ = false;

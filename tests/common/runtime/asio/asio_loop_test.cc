@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/base/hash.h"
+#include "common/runtime/asio/event_loop.h"
 #include "common/runtime/asio/timer_queue.h"
 #include "common/runtime/task_group.h"
 #include "tests/common/runtime/asio/world_test_support.h"
@@ -103,6 +104,66 @@ Task<void> ExpectDeadlineEndsWait(Runtime* runtime) {
   const Duration waited = runtime->scheduler->Now() - start;
   EXPECT_GE(waited, milliseconds(20));
   EXPECT_LT(waited, std::chrono::seconds(5));
+}
+
+// Notes its number when the pass ends.
+class NoteAtEndOfPass final : public EventLoop::Deferred {
+ public:
+  NoteAtEndOfPass(EventLoop* loop, int number, std::vector<int>* notes)
+      : number_(number), notes_(notes) {
+    loop->AtEndOfPass(this);
+  }
+  void Begin() override { notes_->push_back(number_); }
+
+ private:
+  int number_;
+  std::vector<int>* notes_;
+};
+
+// A sleep ends in a later pass than it began in.
+Task<void> DeferSome(EventLoop* loop, std::vector<int>* notes) {
+  NoteAtEndOfPass first(loop, 1, notes);
+  {
+    NoteAtEndOfPass forgotten(loop, 2, notes);
+  }
+  NoteAtEndOfPass third(loop, 3, notes);
+  EXPECT_TRUE(notes->empty());
+  co_await loop->Sleep(milliseconds(1));
+  EXPECT_THAT(*notes, ElementsAre(1, 3));
+  co_await loop->Sleep(milliseconds(1));
+  EXPECT_EQ(notes->size(), 2U);
+  loop->Stop();
+}
+
+TEST(EventLoop, WhatIsDeferredBeginsOnceAfterThePass) {
+  EventLoop loop;
+  std::vector<int> notes;
+  {
+    TaskGroup group(&loop);
+    group.Spawn(DeferSome(&loop, &notes));
+    loop.Run();
+  }
+  EXPECT_EQ(notes.size(), 2U);
+}
+
+// A task that yields for ever does not keep the others from waiting for their sockets.
+Task<void> YieldUntilNoted(EventLoop* loop, const std::vector<int>* notes) {
+  while (notes->empty()) {
+    co_await loop->Yield();
+  }
+  loop->Stop();
+}
+
+TEST(EventLoop, WhatIsDeferredBeginsThoughSomebodyIsAlwaysReady) {
+  EventLoop loop;
+  std::vector<int> notes;
+  {
+    TaskGroup group(&loop);
+    NoteAtEndOfPass note(&loop, 1, &notes);
+    group.Spawn(YieldUntilNoted(&loop, &notes));
+    loop.Run();
+  }
+  EXPECT_THAT(notes, ElementsAre(1));
 }
 
 TEST(EventLoop, WaitEndsAtItsDeadline) {
