@@ -20,6 +20,11 @@ using innodb::RedoType;
 constexpr PageNo kNoRootPage{0xFFFFFFFF};
 constexpr SpaceId kNoSpace{0xFFFFFFFF};
 
+// Ids from here on belong to the change buffer's tree (MySQL 9.7.4, dict0types.h,
+// DICT_IBUF_ID_MIN). Its root looks as if it were made anew whenever the tree becomes empty: the
+// list of its free pages lies where other roots have their leaf segment. All of it is logged.
+constexpr uint64_t kChangeBufferIndexIdMin = 0xFFFFFFFF00000000;
+
 bool CreatesTree(RedoType type) {
   return type == RedoType::kPageCreateCompact || type == RedoType::kPageCreateRedundant;
 }
@@ -237,7 +242,8 @@ void StreamScan::WatchTree(const RedoRecord& record, LsnRange mtr) {
       const uint64_t index_id = reader.C64();
       const auto space = spaces_.find(record.page.space);
       const bool rows = space == spaces_.end() || space->second.rows_seen;
-      if (reader.AtEnd() && rows && index_id != 0 && builds_.size() < kBuildsMax &&
+      const bool can_be_built = index_id != 0 && index_id < kChangeBufferIndexIdMin;
+      if (reader.AtEnd() && rows && can_be_built && builds_.size() < kBuildsMax &&
           builds_.try_emplace(index_id, IndexBuild{record.page.space, mtr.start}).second) {
         ++spaces_[record.page.space].build_count;
         ++builds_begun_;

@@ -92,6 +92,16 @@ TEST_F(StreamScanTest, TreesOfANewTableAreNoBuilds) {
   EXPECT_TRUE(scan_.builds().empty());
 }
 
+TEST_F(StreamScanTest, TheChangeBuffersRootIsNoBuild) {
+  // Written again when the tree becomes empty, as at a clean shutdown (MySQL 9.7.4).
+  scan_.Know(SpaceId(0), "ibdata1");
+  Feed(InsertMtr(0, 4));
+  Feed(RootCreateMtr(0, 4, 0xFFFFFFFF00000000));
+  EXPECT_TRUE(scan_.builds().empty());
+  Feed(RootCreateMtr(0, 5, 0xFFFFFFFEFFFFFFFF));
+  EXPECT_EQ(scan_.builds().size(), 1U);
+}
+
 TEST_F(StreamScanTest, ADeletedSpaceThatChangesWasImported) {
   const LsnRange gone = Feed(FileDeleteMtr(kSpace, "./db/t.ibd"));
   EXPECT_EQ(scan_.recently_deleted().count(kSpaceId), 1U);
