@@ -9,7 +9,7 @@
 namespace redoubt::sim {
 
 void PageContent::Check(const PageAnswer& answer) {
-  const PageHistory::Version truth = history_->At(answer.page, answer.read_lsn);
+  const PageVersion truth = truth_->At(answer.page, answer.read_lsn);
   const std::string where =
       "page " + ToString(answer.page) + " at LSN " + std::to_string(answer.read_lsn.value());
   ++checked_count_;

@@ -8,7 +8,7 @@
 #include "common/base/status.h"
 #include "common/base/types.h"
 #include "sim/oracle/findings.h"
-#include "sim/oracle/page_history.h"
+#include "sim/oracle/page_truth.h"
 
 namespace redoubt::sim {
 
@@ -23,8 +23,7 @@ struct PageAnswer {
 class PageContent {
  public:
   // Both outlive it.
-  PageContent(Findings* findings, const PageHistory* history)
-      : findings_(findings), history_(history) {}
+  PageContent(Findings* findings, const PageTruth* truth) : findings_(findings), truth_(truth) {}
 
   // Any status but OK and kNotFound is the caller's business.
   void Check(const PageAnswer& answer);
@@ -32,7 +31,7 @@ class PageContent {
 
  private:
   Findings* findings_;
-  const PageHistory* history_;
+  const PageTruth* truth_;
   uint64_t checked_count_ = 0;
 };
 

@@ -64,18 +64,26 @@ void PageHistory::Record(PageId id, Lsn mtr_end, ByteView image) {
   ++version_count_;
 }
 
+ptrdiff_t PageHistory::IndexAt(const Page& page, Lsn lsn) {
+  const auto after = std::upper_bound(page.changes.begin(), page.changes.end(), lsn,
+                                      [](Lsn at, const Change& change) { return at < change.lsn; });
+  return after - page.changes.begin() - 1;
+}
+
+Lsn PageHistory::VersionAt(PageId id, Lsn lsn) const {
+  const auto it = pages_.find(id);
+  const ptrdiff_t index = it == pages_.end() ? -1 : IndexAt(it->second, lsn);
+  return index < 0 ? Lsn() : it->second.changes[static_cast<size_t>(index)].lsn;
+}
+
 PageHistory::Version PageHistory::At(PageId id, Lsn lsn) const {
   const auto it = pages_.find(id);
-  if (it == pages_.end()) {
+  const ptrdiff_t found = it == pages_.end() ? -1 : IndexAt(it->second, lsn);
+  if (found < 0) {
     return {Lsn(), Bytes(page_size_)};
   }
   const Page& page = it->second;
-  const auto after = std::upper_bound(page.changes.begin(), page.changes.end(), lsn,
-                                      [](Lsn at, const Change& change) { return at < change.lsn; });
-  if (after == page.changes.begin()) {
-    return {Lsn(), Bytes(page_size_)};
-  }
-  const auto index = static_cast<size_t>(after - page.changes.begin()) - 1;
+  const auto index = static_cast<size_t>(found);
   const size_t base = index / kVersionsPerImage;
   Version version{page.changes[index].lsn, page.images[base]};
   if (index > base * kVersionsPerImage) {

@@ -13,21 +13,21 @@
 
 #include "common/base/bytes.h"
 #include "common/base/types.h"
+#include "sim/oracle/page_truth.h"
 
 namespace redoubt::sim {
 
-class PageHistory {
+class PageHistory : public PageTruth {
  public:
   explicit PageHistory(uint32_t page_size) : page_size_(page_size) {}
 
   // `image`: the page after the mtr that ends at `mtr_end`. LSN and checksum fields do not count.
   void Record(PageId page, Lsn mtr_end, ByteView image);
 
-  struct Version {
-    Lsn page_lsn;  // end of the last mtr that changed the page at or below the LSN; 0: none
-    Bytes image;   // page_size bytes, stamped; zeroes when never written
-  };
-  Version At(PageId page, Lsn lsn) const;
+  using Version = PageVersion;
+  Version At(PageId page, Lsn lsn) const override;
+  // The page_lsn of At, without the image.
+  Lsn VersionAt(PageId page, Lsn lsn) const;
 
   // Ascending.
   std::vector<PageId> Pages() const;
@@ -55,6 +55,8 @@ class PageHistory {
   };
   // Adds to the newest change what makes page->newest `after`.
   static void AddDifference(ByteView after, Page* page);
+  // The change that is in force at `lsn`; -1: none.
+  static ptrdiff_t IndexAt(const Page& page, Lsn lsn);
   // Changes [first, last] in order.
   static void ApplyChanges(const Page& page, size_t first, size_t last, Bytes* image);
 

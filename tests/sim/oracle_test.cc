@@ -10,6 +10,7 @@
 #include "sim/oracle/epoch_fence.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/page_content.h"
+#include "sim/oracle/page_history.h"
 #include "sim/oracle/useful_work.h"
 
 namespace redoubt::sim {
