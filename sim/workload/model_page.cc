@@ -21,6 +21,13 @@ constexpr size_t kStringMax = 300;
 
 }  // namespace
 
+ModelPage::ModelPage(PageId id, ByteView image) : id_(id), bytes_(image.begin(), image.end()) {
+  const uint16_t type = innodb::PageTypeOf(image);
+  kind_ = type == innodb::kPageTypeIndex  ? ModelPageKind::kIndex
+          : type == innodb::kPageTypeUndo ? ModelPageKind::kUndo
+                                          : ModelPageKind::kRaw;
+}
+
 void ModelPage::WriteNumber(uint16_t offset, int size, uint64_t value, MtrEncoder* log) {
   REDOUBT_CHECK(offset + static_cast<size_t>(size) <= bytes_.size());
   for (int i = 0; i < size; ++i) {
@@ -97,16 +104,39 @@ void ModelPage::ChangeUndo(SeededStream* random, MtrEncoder* log) {
   for (uint8_t& byte : body) {
     byte = static_cast<uint8_t>(random->Next());
   }
-  const size_t at = U16(kUndoFree);
-  const size_t end = at + 4 + body.size();
-  if (end + kTrailerBytes + 64 > bytes_.size()) {
+  if (U16(kUndoFree) + 4U + body.size() + kTrailerBytes + 64 > bytes_.size()) {
     return Initialise(ModelPageKind::kUndo, random, log);
   }
+  UndoPush(body, log);
+}
+
+// Record: offset of its end, body, offset of its begin.
+void ModelPage::UndoPush(ByteView body, MtrEncoder* log) {
+  const size_t at = U16(kUndoFree);
+  const size_t end = at + 4 + body.size();
+  REDOUBT_CHECK(kind_ == ModelPageKind::kUndo);
+  REDOUBT_CHECK(end + kTrailerBytes <= bytes_.size());
   Put16(at, end);
   std::copy(body.begin(), body.end(), bytes_.begin() + static_cast<ptrdiff_t>(at + 2));
   Put16(at + 2 + body.size(), at);
   Put16(kUndoFree, end);
   log->UndoInsert(id_, body);
+}
+
+ByteView ModelPage::UndoTop() const {
+  const size_t free = U16(kUndoFree);
+  if (free <= kUndoFirstRecord) {
+    return {};
+  }
+  const size_t at = U16(free - 2);
+  REDOUBT_CHECK(at + 4 <= free);
+  return bytes().subspan(at + 2, free - at - 4);
+}
+
+void ModelPage::UndoPop(MtrEncoder* log) {
+  const size_t free = U16(kUndoFree);
+  REDOUBT_CHECK(free > kUndoFirstRecord);
+  WriteNumber(kUndoFree, 2, U16(free - 2), log);
 }
 
 }  // namespace redoubt::sim

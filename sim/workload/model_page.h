@@ -22,6 +22,8 @@ enum class ModelPageKind : uint8_t { kRaw, kIndex, kUndo };
 class ModelPage {
  public:
   ModelPage(PageId id, uint32_t page_size) : id_(id), bytes_(page_size) {}
+  // A page read back. Its kind is by its type.
+  ModelPage(PageId id, ByteView image);
 
   PageId id() const { return id_; }
   ModelPageKind kind() const { return kind_; }
@@ -33,6 +35,12 @@ class ModelPage {
   void Change(SeededStream* random, MtrEncoder* log);
   void WriteNumber(uint16_t offset, int size, uint64_t value, MtrEncoder* log);
   void WriteString(uint16_t offset, ByteView bytes, MtrEncoder* log);
+
+  // Undo pages. The newest record's body, borrowed until the next change; empty: there is none.
+  ByteView UndoTop() const;
+  // There must be room; checked.
+  void UndoPush(ByteView body, MtrEncoder* log);
+  void UndoPop(MtrEncoder* log);
 
  private:
   void ChangeRaw(SeededStream* random, MtrEncoder* log);
