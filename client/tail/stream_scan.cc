@@ -21,8 +21,7 @@ constexpr PageNo kNoRootPage{0xFFFFFFFF};
 constexpr SpaceId kNoSpace{0xFFFFFFFF};
 
 // Ids from here on belong to the change buffer's tree (MySQL 9.7.4, dict0types.h,
-// DICT_IBUF_ID_MIN). Its root looks as if it were made anew whenever the tree becomes empty: the
-// list of its free pages lies where other roots have their leaf segment. All of it is logged.
+// DICT_IBUF_ID_MIN). It is made when the server is initialised, and all of it is logged.
 constexpr uint64_t kChangeBufferIndexIdMin = 0xFFFFFFFF00000000;
 
 bool CreatesTree(RedoType type) {
@@ -274,6 +273,18 @@ void StreamScan::EndBuild(uint64_t index_id) {
     --space->second.build_count;
   }
   builds_.erase(build);
+}
+
+void StreamScan::EndBuildsBefore(SpaceId space, Lsn lsn) {
+  std::vector<uint64_t> ended;
+  for (const auto& [index_id, build] : builds_) {
+    if (build.space == space && build.started < lsn) {
+      ended.push_back(index_id);
+    }
+  }
+  for (const uint64_t index_id : ended) {
+    EndBuild(index_id);
+  }
 }
 
 void StreamScan::EndBuildsIn(SpaceId space) {

@@ -99,6 +99,8 @@ class StreamScan {
   uint64_t builds_begun() const { return builds_begun_; }
   void EndBuild(uint64_t index_id);
   void EndBuildsIn(SpaceId space);
+  // Those that began below `lsn`.
+  void EndBuildsBefore(SpaceId space, Lsn lsn);
 
   // Since construction.
   uint64_t mtr_count() const { return mtr_count_; }

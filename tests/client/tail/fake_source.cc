@@ -106,14 +106,8 @@ Bytes RootCreateMtr(uint32_t space, uint32_t page_no, uint64_t index_id) {
   add(2, {0, 82, 50});  // offset in the leaf segment's header
   add(2, {0, 92, 60});  // and in the top segment's
   add(37, {});          // COMP_PAGE_CREATE
-  Bytes id{0, 66};      // 8 bytes at PAGE_INDEX_ID: the upper half packed, in its long form or 0
-  const auto upper = static_cast<uint32_t>(index_id >> 32);
-  if (upper == 0) {
-    id.push_back(0);
-  } else {
-    id.push_back(0xF0);
-    ByteWriter(&id).U32(upper);
-  }
+  Bytes id{0, 66};      // 8 bytes at PAGE_INDEX_ID
+  PutC32(static_cast<uint32_t>(index_id >> 32), &id);
   ByteWriter(&id).U32(static_cast<uint32_t>(index_id));
   add(8, id);
   out.push_back(31);

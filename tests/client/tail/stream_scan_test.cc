@@ -93,7 +93,7 @@ TEST_F(StreamScanTest, TreesOfANewTableAreNoBuilds) {
 }
 
 TEST_F(StreamScanTest, TheChangeBuffersRootIsNoBuild) {
-  // Written again when the tree becomes empty, as at a clean shutdown (MySQL 9.7.4).
+  // The redo of a young server still holds how it was initialised.
   scan_.Know(SpaceId(0), "ibdata1");
   Feed(InsertMtr(0, 4));
   Feed(RootCreateMtr(0, 4, 0xFFFFFFFF00000000));

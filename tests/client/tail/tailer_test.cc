@@ -356,6 +356,38 @@ TEST_F(TailerTest, ABuildWithoutARecordIsFetchedWhenItIsCommitted) {
   EXPECT_LT(PositionOf("append " + std::to_string(before.value())), sink_.order.size());
 }
 
+TEST_F(TailerTest, TreesFromWhenTheServerWasMadeAreNoBuilds) {
+  constexpr uint32_t kDictionary = 0xFFFFFFFE;
+  const auto completed = [this] {
+    return std::count_if(sink_.order.begin(), sink_.order.end(), [](const std::string& entry) {
+      return entry.starts_with("event IMAGES_COMPLETE 4294967294");
+    });
+  };
+  source_.PutSpace("mysql.ibd",
+                   {MakePage0(kDictionary, 3, 0, Lsn(8050)), MakePage(kDictionary, 1, Lsn(8060))});
+  source_.Log(RootCreateMtr(kDictionary, 2, 103));
+  source_.Log(InsertMtr(kDictionary, 2));
+  source_.checkpoint = source_.current();
+  Begin();
+  source_.Log(InsertMtr(kDictionary, 2));
+  node_.RunFor(seconds(1));
+  EXPECT_TRUE(Stop().ok());
+  Begin();  // reads back to what was before, too
+  source_.Log(InsertMtr(kDictionary, 2), /*flush=*/false);
+  source_.up = false;  // nobody to ask what is committed
+  node_.RunFor(seconds(2));
+  ExpectHistory(source_.current());
+  EXPECT_EQ(completed(), 0);
+  // An index that is built later is no such tree.
+  source_.StartAgain();
+  source_.Log(RootCreateMtr(kDictionary, 1, 200));
+  node_.RunFor(seconds(1));
+  source_.Log(InsertMtr(kDictionary, 2), /*flush=*/false);
+  source_.up = false;
+  node_.RunFor(seconds(2));
+  EXPECT_EQ(completed(), 1);
+}
+
 TEST_F(TailerTest, AnImportedTableIsReadAgain) {
   Begin();
   source_.Log(FileDeleteMtr(kSpace, "./db/t.ibd"));
