@@ -101,15 +101,17 @@ def run(root: Path, options: argparse.Namespace) -> int:
             measure(server, options)  # warm
             without: list[float] = []
             beside: list[float] = []
-            cpu = memory = redo = 0.0
+            cpu = server_cpu = memory = redo = 0.0
             for number in range(options.rounds):
                 without.append(measure(server, options))
                 tail.start()
                 time.sleep(3)
                 began = cpu_seconds(tail.pid)
+                server_began = cpu_seconds(page_server.pid)
                 lsn = server.status("Innodb_redo_log_current_lsn")
                 beside.append(measure(server, options))
                 cpu += cpu_seconds(tail.pid) - began
+                server_cpu += cpu_seconds(page_server.pid) - server_began
                 redo += server.status("Innodb_redo_log_current_lsn") - lsn
                 memory = max(memory, rss_mib(tail.pid))
                 tail.stop()
@@ -121,6 +123,8 @@ def run(root: Path, options: argparse.Namespace) -> int:
     print(f"with redotail      {statistics.median(beside):8.0f} transactions/s")
     print(f"slower by          {slower:8.1f} %  (median of {options.rounds} pairs, {min(ratios):.3f} .. {max(ratios):.3f})")
     print(f"redotail: {100 * cpu / seconds:.1f} % of one processor, {memory:.0f} MiB at most, {redo / seconds / 1e6:.1f} MB/s of redo")
+    if not options.remote:
+        print(f"pageserver: {100 * server_cpu / seconds:.1f} % of one processor, {1000 * server_cpu / redo * 1e6:.1f} ms per MB of redo")
     return 0 if slower <= options.limit else 1
 
 
