@@ -30,21 +30,26 @@ struct Answers {
     return static_cast<size_t>(
         std::count_if(of.begin(), of.end(), [](const auto& answer) { return answer->ok(); }));
   }
-  // Of those that are not OK the one that says most: a newer writer, no such volume, the first.
+  // Of those that are not OK the one that says most: a newer writer, a majority without the volume,
+  // the first.
   Status worst() const {
-    Status found;
-    size_t missing = 0;
+    Status first;
+    Status missing;
+    size_t missing_count = 0;
     for (const auto& answer : of) {
       const Status& status = answer->status();
       if (status.code() == StatusCode::kStaleEpoch) {
         return status;
       }
-      missing += status.code() == StatusCode::kNotFound ? 1 : 0;
-      if (found.ok() || (status.code() == StatusCode::kNotFound && missing > of.size() / 2)) {
-        found = status;
+      if (status.code() == StatusCode::kNotFound) {
+        missing = status;
+        ++missing_count;
+      } else if (first.ok()) {
+        first = status;
       }
     }
-    return found;
+    // That a few do not have the volume says nothing while those who may have it do not answer.
+    return missing_count > of.size() / 2 || first.ok() ? missing : first;
   }
 };
 

@@ -631,7 +631,15 @@ Task<Status> LogReplica::ReceiveLoop() {
       if (!InWindow(sent_) && sent_ < window_->next_lsn()) {
         co_return Unavailable("it fell behind what the writer holds; filling it up");
       }
-      co_await changed_.Wait();
+      const TimePoint idle_until =
+          alone() ? kNever : runtime_->scheduler->Now() + options_->idle_probe;
+      const bool woken = co_await changed_.Wait(idle_until);
+      if (!woken && in_flight_.empty()) {
+        const Status heard = co_await ProbeIdle();
+        if (!heard.ok()) {
+          co_return heard;
+        }
+      }
       continue;
     }
     const InFlight first = in_flight_.front();
@@ -663,6 +671,19 @@ Task<Status> LogReplica::ReceiveLoop() {
     Pump();
   }
   co_return Cancelled("log writer is stopping");
+}
+
+// A server that was restarted does not know any more how much is committed; one that was taken
+// over by another writer says so.
+Task<Status> LogReplica::ProbeIdle() {
+  proto::LogCommitRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_epoch(plan_->epoch.value());
+  request.set_commit_lsn(window_->commit().value());
+  VolumeClient client(channel_.get());
+  const Result<proto::LogCommitResponse> answer =
+      co_await client.LogCommit(std::move(request), CallDeadline());
+  co_return answer.status();
 }
 
 Task<Status> LogReplica::SendStartAt(Lsn start, std::string reason, bool trimmed,

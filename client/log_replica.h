@@ -107,6 +107,7 @@ class LogReplica {
   Task<Status> SendStartAt(Lsn start, std::string reason, bool trimmed, TimePoint deadline);
   bool InWindow(Lsn end) const;
   Task<Status> ReceiveLoop();
+  Task<Status> ProbeIdle();
   bool SendChunk(const WindowChunk& chunk);
   void SendCommit();
 

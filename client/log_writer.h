@@ -49,6 +49,9 @@ struct LogWriterOptions {
   Duration append_timeout = std::chrono::seconds(30);
   // How long Start waits for the slowest of several log servers before it goes on without it.
   Duration prepare_timeout = std::chrono::seconds(1);
+  // With several log servers: one that was not sent anything for so long is asked whether it is
+  // still there, and told again what is committed.
+  Duration idle_probe = std::chrono::seconds(1);
   Duration retry_delay_min = std::chrono::milliseconds(20);
   Duration retry_delay_max = std::chrono::seconds(1);
 };
