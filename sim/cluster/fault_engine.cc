@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/check.h"
+
 namespace redoubt::sim {
 namespace {
 
@@ -11,6 +13,37 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr std::string_view kReadyLine = "ready at ";
 
 uint64_t AtLeastOne(uint64_t value) { return std::max<uint64_t>(value, 1); }
+
+bool HitsAServer(proto::FaultKind kind) {
+  switch (kind) {
+    case proto::SERVER_POWER:
+    case proto::SERVER_KILL:
+    case proto::SERVER_PAUSE:
+    case proto::SERVER_POWER_AT_OP:
+    case proto::SERVER_POWER_AT_EVENT:
+    case proto::SERVER_POWER_IN_RECOVERY:
+    case proto::SYNC_STALL:
+    case proto::SLOW_SYNC:
+    case proto::SYNC_ERROR:
+    case proto::DISK_FULL:
+    case proto::DISK_STALL:
+    case proto::DISK_THROTTLE:
+    case proto::SERVER_WIPE:
+    case proto::DISK_SWAP:
+    case proto::LATENT_SECTOR:
+    case proto::BIT_ROT:
+    case proto::LOST_WRITE:
+    case proto::MISDIRECTED_WRITE:
+    case proto::PARTITION:
+    case proto::ONE_WAY_PARTITION:
+    case proto::SLOW_LINK:
+    case proto::CONNECT_REFUSED:
+    case proto::CONNECT_HANGS:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -26,22 +59,58 @@ void FaultEngine::Later(uint64_t delay_ns, std::function<void()> action) {
 }
 
 void FaultEngine::Begin() {
-  healthy_disk_ = disk().options();
-  WatchServerDisk();
-  WatchServerLog();
+  healthy_disk_ = disk(cast_->Servers().front()).options();
+  for (const NodeId server : cast_->Servers()) {
+    WatchDisk(server);
+  }
+  WatchLogs();
   for (const proto::ScheduledFault& fault : resolved_->schedule) {
     streams_.emplace_back(&world_->random(), "fault-target", fault.draw());
   }
   for (size_t i = 0; i < streams_.size(); ++i) {
     const proto::ScheduledFault& fault = resolved_->schedule[i];
     Later(FireTimeNs(fault), [this, &fault, i] {
-      Fire(Shot{fault.kind(), fault.duration_ms() * kMs, fault.size(), fault.text(), &streams_[i]});
+      Fire(Shot{fault.kind(), fault.duration_ms() * kMs, fault.size(), fault.text(), &streams_[i],
+                fault.target(), fault.node()});
     });
   }
 }
 
-void FaultEngine::Fire(const Shot& shot) {
-  world_->Record(kWorldNode, TraceKind::kFault, shot.duration_ns / kMs, shot.size,
+std::vector<NodeId> FaultEngine::Targets(const Shot& shot, std::vector<NodeId> usual) const {
+  switch (shot.target) {
+    case proto::TARGET_LOG:
+      return cast_->LogServers();
+    case proto::TARGET_PAGE:
+      return cast_->PageServers();
+    case proto::TARGET_READER:
+      return cast_->Readers();
+    case proto::TARGET_WRITER: {
+      std::vector<NodeId> writers = cast_->Writers();
+      std::erase_if(writers, [this](NodeId node) { return !world_->IsUp(node); });
+      return writers;
+    }
+    default:
+      return usual;
+  }
+}
+
+NodeId FaultEngine::Pick(const Shot& shot, std::vector<NodeId> usual) const {
+  const std::vector<NodeId> nodes = Targets(shot, std::move(usual));
+  if (nodes.empty() || shot.node_no > nodes.size()) {
+    return kWorldNode;
+  }
+  if (shot.node_no > 0) {
+    return nodes[shot.node_no - 1];
+  }
+  return nodes.size() == 1 ? nodes.front() : nodes[shot.stream->Below(nodes.size())];
+}
+
+void FaultEngine::Fire(Shot shot) {
+  if (HitsAServer(shot.kind)) {
+    shot.server = Pick(shot, cast_->Servers());
+  }
+  const NodeId shown = cast_->Servers().size() > 1 ? shot.server : kWorldNode;
+  world_->Record(shown, TraceKind::kFault, shot.duration_ns / kMs, shot.size,
                  proto::FaultKind_Name(shot.kind));
   const bool fired =
       FireNode(shot) || FireDisk(shot) || FireDamage(shot) || FireNetwork(shot) || FireClock(shot);
@@ -49,34 +118,29 @@ void FaultEngine::Fire(const Shot& shot) {
 }
 
 bool FaultEngine::FireNode(const Shot& shot) {
-  const NodeId server = cast_->server;
   switch (shot.kind) {
     case proto::SERVER_POWER:
-      return KillFor(server, KillKind::kPower, shot.duration_ns);
+      return KillFor(shot.server, KillKind::kPower, shot.duration_ns);
     case proto::SERVER_KILL:
-      return KillFor(server, KillKind::kProcess, shot.duration_ns);
+      return KillFor(shot.server, KillKind::kProcess, shot.duration_ns);
     case proto::TAILER_KILL:
-      return KillFor(cast_->tailers.front(), KillKind::kProcess, shot.duration_ns);
+      return KillFor(Pick(shot, {cast_->Writers().front()}), KillKind::kProcess, shot.duration_ns);
     case proto::READER_KILL:
-      return !cast_->readers.empty() &&
-             KillFor(cast_->readers[shot.stream->Below(cast_->readers.size())], KillKind::kProcess,
-                     shot.duration_ns);
+      return !cast_->Readers().empty() &&
+             KillFor(cast_->Readers()[shot.stream->Below(cast_->Readers().size())],
+                     KillKind::kProcess, shot.duration_ns);
     case proto::SERVER_PAUSE:
-      world_->PauseNode(server, world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
-      return world_->IsUp(server);
-    case proto::NODE_PAUSE: {
-      const NodeId node = AnyNode(shot.stream);
-      world_->PauseNode(node, world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
-      return world_->IsUp(node);
-    }
+      return PauseFor(shot.server, shot.duration_ns);
+    case proto::NODE_PAUSE:
+      return PauseFor(AnyNode(shot), shot.duration_ns);
     case proto::SERVER_POWER_AT_OP:
-      triggers_.push_back({disk().op_count() + AtLeastOne(shot.size), {}, false, shot});
+      triggers_.push_back({disk(shot.server).op_count() + AtLeastOne(shot.size), {}, false, shot});
       return false;  // counts when it happens
     case proto::SERVER_POWER_AT_EVENT:
       triggers_.push_back({0, shot.text, false, shot});
       return false;
     case proto::SERVER_POWER_IN_RECOVERY:
-      if (!world_->IsUp(server)) {
+      if (!world_->IsUp(shot.server)) {
         return false;
       }
       CutInRecovery(shot);
@@ -88,6 +152,14 @@ bool FaultEngine::FireNode(const Shot& shot) {
   }
 }
 
+bool FaultEngine::PauseFor(NodeId node, uint64_t duration_ns) {
+  if (node == kWorldNode) {
+    return false;
+  }
+  world_->PauseNode(node, world_->now_ns() + static_cast<int64_t>(duration_ns));
+  return world_->IsUp(node);
+}
+
 bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {
   if (!world_->IsUp(node)) {
     return false;
@@ -95,18 +167,18 @@ bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {
   world_->KillNode(node, kind, CrashPolicy::kSeeded);
   Later(duration_ns, [this, node] {
     if (!world_->IsUp(node)) {
-      cast_->start(node);
+      cast_->Start(node);
     }
   });
   return true;
 }
 
 bool FaultEngine::TakeOver(uint64_t duration_ns) {
-  const NodeId second = cast_->tailers.at(1);
+  const NodeId second = cast_->Writers().at(1);
   if (world_->IsUp(second)) {
     return false;
   }
-  cast_->start(second);
+  cast_->Start(second);
   Later(duration_ns,
         [this, second] { world_->KillNode(second, KillKind::kProcess, CrashPolicy::kAll); });
   return true;
@@ -115,36 +187,36 @@ bool FaultEngine::TakeOver(uint64_t duration_ns) {
 // The power goes; when the server has started again, a trigger waits for one of its first file
 // operations, and pulling that leads back here.
 void FaultEngine::CutInRecovery(const Shot& shot) {
-  world_->KillNode(cast_->server, KillKind::kPower, CrashPolicy::kSeeded);
+  world_->KillNode(shot.server, KillKind::kPower, CrashPolicy::kSeeded);
   Later(shot.duration_ns, [this, shot] {
-    if (world_->IsUp(cast_->server)) {
+    if (world_->IsUp(shot.server)) {
       return;
     }
     const uint64_t after = shot.stream->Between(1, AtLeastOne(shot.size));
-    triggers_.push_back({disk().op_count() + after, {}, true, shot});
-    cast_->start(cast_->server);
+    triggers_.push_back({disk(shot.server).op_count() + after, {}, true, shot});
+    cast_->Start(shot.server);
   });
 }
 
 void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
-  const bool ready = ready_incarnation_ == world_->IncarnationOf(cast_->server);
-  if (calm_ || !world_->IsUp(cast_->server) || (trigger.in_recovery && ready)) {
+  const NodeId server = trigger.shot.server;
+  const bool ready = ready_incarnations_[server] == world_->IncarnationOf(server);
+  if (calm_ || !world_->IsUp(server) || (trigger.in_recovery && ready)) {
     return;
   }
-  world_->Record(cast_->server, TraceKind::kFault, trigger.op_no, 0,
-                 "power cut at " + std::string(why));
+  world_->Record(server, TraceKind::kFault, trigger.op_no, 0, "power cut at " + std::string(why));
   ++fired_count_;
   if (trigger.in_recovery) {
     CutInRecovery(trigger.shot);
   } else {
-    KillFor(cast_->server, KillKind::kPower, trigger.shot.duration_ns);
+    KillFor(server, KillKind::kPower, trigger.shot.duration_ns);
   }
 }
 
-void FaultEngine::WatchServerDisk() {
-  disk().SetObserver([this](FileOp, std::string_view path, uint64_t op_no) {
+void FaultEngine::WatchDisk(NodeId server) {
+  disk(server).SetObserver([this, server](FileOp, std::string_view path, uint64_t op_no) {
     for (size_t i = 0; i < triggers_.size(); ++i) {
-      if (triggers_[i].op_no == op_no) {
+      if (triggers_[i].op_no == op_no && triggers_[i].shot.server == server) {
         const Trigger trigger = triggers_[i];
         triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
         Pull(trigger, path);
@@ -154,16 +226,17 @@ void FaultEngine::WatchServerDisk() {
   });
 }
 
-void FaultEngine::WatchServerLog() {
+void FaultEngine::WatchLogs() {
   world_->SetLogObserver([this](NodeId node, std::string_view line) {
-    if (node != cast_->server) {
+    if (!cast_->GroupOf(node).is_server()) {
       return;
     }
     if (line.find(kReadyLine) != line.npos) {
-      ready_incarnation_ = world_->IncarnationOf(node);
+      ready_incarnations_[node] = world_->IncarnationOf(node);
     }
     for (size_t i = 0; i < triggers_.size(); ++i) {
-      if (!triggers_[i].text.empty() && line.find(triggers_[i].text) != line.npos) {
+      const bool mine = triggers_[i].shot.server == node && !triggers_[i].text.empty();
+      if (mine && line.find(triggers_[i].text) != line.npos) {
         const Trigger trigger = triggers_[i];
         triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
         Pull(trigger, line);
@@ -173,37 +246,36 @@ void FaultEngine::WatchServerLog() {
   });
 }
 
-NodeId FaultEngine::AnyNode(SeededStream* stream) const {
-  std::vector<NodeId> nodes = cast_->readers;
-  nodes.push_back(cast_->server);
-  nodes.push_back(cast_->tailers.front());
-  return nodes[stream->Below(nodes.size())];
+NodeId FaultEngine::AnyNode(const Shot& shot) const {
+  return Pick(shot, cast_->Standing(/*readers_last=*/false));
 }
 
 void FaultEngine::CalmDown() {
   calm_ = true;
   triggers_.clear();
-  disk().SetObserver(nullptr);
   world_->SetLogObserver(nullptr);
-  disk().options() = healthy_disk_;
-  disk().ClearFaults();
+  for (const NodeId server : cast_->Servers()) {
+    disk(server).SetObserver(nullptr);
+    disk(server).options() = healthy_disk_;
+    disk(server).ClearFaults();
+  }
   world_->net().SetSlow(0, 0);
   world_->net().HealAll();
   for (NodeId node = 0; node < world_->node_count(); ++node) {
     world_->SetClockDrift(node, 0);
   }
-  for (size_t i = 1; i < cast_->tailers.size(); ++i) {
-    world_->KillNode(cast_->tailers[i], KillKind::kProcess, CrashPolicy::kAll);
+  const std::vector<NodeId> writers = cast_->Writers();
+  for (size_t i = 1; i < writers.size(); ++i) {
+    world_->KillNode(writers[i], KillKind::kProcess, CrashPolicy::kAll);
   }
-  if (disk().error_count() > disk_errors_over_) {
-    world_->KillNode(cast_->server, KillKind::kPower, CrashPolicy::kSeeded);
+  for (const NodeId server : cast_->Servers()) {
+    if (disk(server).error_count() > disk_errors_over_[server]) {
+      world_->KillNode(server, KillKind::kPower, CrashPolicy::kSeeded);
+    }
   }
-  std::vector<NodeId> wanted = cast_->readers;
-  wanted.push_back(cast_->server);
-  wanted.push_back(cast_->tailers.front());
-  for (const NodeId node : wanted) {
+  for (const NodeId node : cast_->Standing(/*readers_last=*/false)) {
     if (!world_->IsUp(node)) {
-      cast_->start(node);
+      cast_->Start(node);
     }
   }
 }

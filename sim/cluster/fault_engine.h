@@ -9,29 +9,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proto/scenario.pb.h"
+#include "sim/cluster/cast.h"
 #include "sim/cluster/settings.h"
 #include "sim/runtime/seeded_stream.h"
 #include "sim/runtime/sim_world.h"
 
 namespace redoubt::sim {
-
-// The nodes of a run and how to start them.
-struct Cast {
-  NodeId server = 0;
-  std::vector<NodeId> tailers;
-  std::vector<NodeId> readers;
-  // Starts a node that is down.
-  std::function<void(NodeId)> start;
-  // Prepares the server's empty disk, as an installation does.
-  std::function<void()> install;
-  // Synced bytes were damaged: what follows may be lost.
-  std::function<void()> damaged;
-};
 
 class FaultEngine {
  public:
@@ -52,8 +42,11 @@ class FaultEngine {
     uint64_t size = 0;
     std::string text;
     SeededStream* stream = nullptr;
+    proto::FaultTarget target = proto::TARGET_ANY;
+    uint32_t node_no = 0;        // of the target's; 0: drawn
+    NodeId server = kWorldNode;  // the victim, of faults that have a server for one
   };
-  // A power cut of the server that waits for its moment.
+  // A power cut of a server that waits for its moment.
   struct Trigger {
     uint64_t op_no = 0;        // this file operation, or
     std::string text;          // this in a line of the log
@@ -61,7 +54,11 @@ class FaultEngine {
     Shot shot;
   };
 
-  void Fire(const Shot& shot);
+  void Fire(Shot shot);
+  // Whom the shot may hit; `usual` when it does not say.
+  std::vector<NodeId> Targets(const Shot& shot, std::vector<NodeId> usual) const;
+  // One of them; kWorldNode: there is none. Draws only when there are several.
+  NodeId Pick(const Shot& shot, std::vector<NodeId> usual) const;
   // True when it had an effect. One function a family of kinds; false also for other kinds.
   bool FireNode(const Shot& shot);
   bool FireDisk(const Shot& shot);
@@ -69,6 +66,7 @@ class FaultEngine {
   bool FireNetwork(const Shot& shot);
   bool FireClock(const Shot& shot);
 
+  bool PauseFor(NodeId node, uint64_t duration_ns);
   bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns);
   bool TakeOver(uint64_t duration_ns);
   bool WipeServer(const Shot& shot);
@@ -80,11 +78,12 @@ class FaultEngine {
   bool SlowLink(const Shot& shot);
   bool SwizzleClog(const Shot& shot);
   bool RandomSplit(const Shot& shot);
-  NodeId AnyNode(SeededStream* stream) const;
-  void WatchServerDisk();
-  void WatchServerLog();
+  NodeId AnyNode(const Shot& shot) const;
+  std::pair<NodeId, NodeId> OneDirection(const Shot& shot);
+  void WatchDisk(NodeId server);
+  void WatchLogs();
   void Later(uint64_t delay_ns, std::function<void()> action);
-  SimDisk& disk() { return world_->DiskOf(cast_->server); }
+  SimDisk& disk(NodeId server) { return world_->DiskOf(server); }
 
   SimWorld* world_;
   const Cast* cast_;
@@ -92,9 +91,9 @@ class FaultEngine {
   std::vector<SeededStream> streams_;  // of each scheduled fault
   std::vector<Trigger> triggers_;
   DiskOptions healthy_disk_;
-  uint32_t ready_incarnation_ = 0;  // of the server, that said it is ready
+  std::map<NodeId, uint32_t> ready_incarnations_;  // of servers that said they are ready
   // Injected disk errors that a restart of the server has left behind.
-  uint64_t disk_errors_over_ = 0;
+  std::map<NodeId, uint64_t> disk_errors_over_;
   bool calm_ = false;
   uint64_t fired_count_ = 0;
 };

@@ -29,32 +29,37 @@ int64_t EitherWay(uint64_t bound, SeededStream* stream) {
 }  // namespace
 
 bool FaultEngine::FireDisk(const Shot& shot) {
-  DiskOptions& options = disk().options();
+  const NodeId server = shot.server;
+  if (server == kWorldNode) {
+    return false;  // a fault of another family
+  }
+  DiskOptions& options = disk(server).options();
   switch (shot.kind) {
     case proto::SYNC_STALL:
       options.sync_stall_ppm = kStallPpm;
       options.sync_stall_ns = MsToNs(shot.size);
-      Later(shot.duration_ns, [this] { disk().options().sync_stall_ppm = 0; });
+      Later(shot.duration_ns, [this, server] { disk(server).options().sync_stall_ppm = 0; });
       return true;
     case proto::SLOW_SYNC:
       options.sync_ns_mean = MsToNs(shot.size);
       Later(shot.duration_ns,
-            [this] { disk().options().sync_ns_mean = healthy_disk_.sync_ns_mean; });
+            [this, server] { disk(server).options().sync_ns_mean = healthy_disk_.sync_ns_mean; });
       return true;
     case proto::SYNC_ERROR:
-      disk().FailNext(FileOp::kSync, "", StatusCode::kIoError, 1);
+      disk(server).FailNext(FileOp::kSync, "", StatusCode::kIoError, 1);
       Later(shot.duration_ns, [this, shot] { RestartAfterDiskError(shot); });
       return true;
     case proto::DISK_FULL:
-      disk().SetCapacity(disk().used_bytes() + shot.size * 1024);
-      Later(shot.duration_ns, [this] { disk().SetCapacity(healthy_disk_.capacity_bytes); });
+      disk(server).SetCapacity(disk(server).used_bytes() + shot.size * 1024);
+      Later(shot.duration_ns,
+            [this, server] { disk(server).SetCapacity(healthy_disk_.capacity_bytes); });
       return true;
     case proto::DISK_STALL:
-      disk().StallUntil(world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
+      disk(server).StallUntil(world_->now_ns() + static_cast<int64_t>(shot.duration_ns));
       return true;
     case proto::DISK_THROTTLE:
       options.slowdown = static_cast<uint32_t>(AtLeastOne(shot.size));
-      Later(shot.duration_ns, [this] { disk().options().slowdown = 1; });
+      Later(shot.duration_ns, [this, server] { disk(server).options().slowdown = 1; });
       return true;
     default:
       return false;
@@ -63,13 +68,14 @@ bool FaultEngine::FireDisk(const Shot& shot) {
 
 // A server whose disk has failed says so and waits to be restarted.
 void FaultEngine::RestartAfterDiskError(const Shot& shot) {
-  if (disk().error_count() == disk_errors_over_) {
+  const uint64_t error_count = disk(shot.server).error_count();
+  if (error_count == disk_errors_over_[shot.server]) {
     Later(AtLeastOne(shot.duration_ns), [this, shot] { RestartAfterDiskError(shot); });
     return;
   }
-  disk_errors_over_ = disk().error_count();
+  disk_errors_over_[shot.server] = error_count;
   const bool power = shot.size == 0 || shot.stream->Below(2) == 0;
-  KillFor(cast_->server, power ? KillKind::kPower : KillKind::kProcess, shot.duration_ns);
+  KillFor(shot.server, power ? KillKind::kPower : KillKind::kProcess, shot.duration_ns);
 }
 
 bool FaultEngine::FireDamage(const Shot& shot) {
@@ -85,56 +91,57 @@ bool FaultEngine::FireDamage(const Shot& shot) {
     case proto::BIT_ROT: {
       const DamageKind kind =
           shot.kind == proto::BIT_ROT ? DamageKind::kBitFlip : DamageKind::kUnreadable;
-      const std::optional<DamageSpot> spot = disk().DamageSector(kind, shot.text, shot.stream);
+      const std::optional<DamageSpot> spot =
+          disk(shot.server).DamageSector(kind, shot.text, shot.stream);
       fired = spot.has_value();
       if (fired) {
-        world_->Record(cast_->server, TraceKind::kFault, spot->offset, 0,
+        world_->Record(shot.server, TraceKind::kFault, spot->offset, 0,
                        std::string(DamageKindName(kind)) + " in " + spot->path);
       }
       break;
     }
     case proto::LOST_WRITE:
-      disk().DamageNextWrite(DamageKind::kLostWrite, shot.text);
+      disk(shot.server).DamageNextWrite(DamageKind::kLostWrite, shot.text);
       fired = true;
       break;
     case proto::MISDIRECTED_WRITE:
-      disk().DamageNextWrite(DamageKind::kMisdirected, shot.text);
+      disk(shot.server).DamageNextWrite(DamageKind::kMisdirected, shot.text);
       fired = true;
       break;
     default:
       break;
   }
   if (fired) {
-    cast_->damaged();
+    cast_->damaged(shot.server);
   }
   return fired;
 }
 
 bool FaultEngine::WipeServer(const Shot& shot) {
-  if (!KillFor(cast_->server, KillKind::kPower, shot.duration_ns)) {
+  if (!KillFor(shot.server, KillKind::kPower, shot.duration_ns)) {
     return false;
   }
-  disk().Wipe();
-  cast_->install();
+  disk(shot.server).Wipe();
+  cast_->install(shot.server);
   return true;
 }
 
 bool FaultEngine::SwapDisks(const Shot& shot) {
-  const NodeId tailer = cast_->tailers.front();
-  if (!world_->IsUp(tailer) || !KillFor(cast_->server, KillKind::kPower, shot.duration_ns)) {
+  const NodeId tailer = cast_->Writers().front();
+  if (!world_->IsUp(tailer) || !KillFor(shot.server, KillKind::kPower, shot.duration_ns)) {
     return false;
   }
   KillFor(tailer, KillKind::kPower, shot.duration_ns);
-  disk().SetObserver(nullptr);
-  world_->SwapDisks(cast_->server, tailer);
-  WatchServerDisk();
-  disk_errors_over_ = disk().error_count();
-  cast_->install();
+  disk(shot.server).SetObserver(nullptr);
+  world_->SwapDisks(shot.server, tailer);
+  WatchDisk(shot.server);
+  disk_errors_over_[shot.server] = disk(shot.server).error_count();
+  cast_->install(shot.server);
   return true;
 }
 
 bool FaultEngine::FireNetwork(const Shot& shot) {
-  const NodeId server = cast_->server;
+  const NodeId server = shot.server;
   SimNet& net = world_->net();
   switch (shot.kind) {
     case proto::CONNECTION_LOSS:
@@ -143,7 +150,10 @@ bool FaultEngine::FireNetwork(const Shot& shot) {
       return net.BreakOne(true, shot.stream);
     case proto::PARTITION:
     case proto::ISOLATE_ONE: {
-      const NodeId node = shot.kind == proto::PARTITION ? server : AnyNode(shot.stream);
+      const NodeId node = shot.kind == proto::PARTITION ? server : AnyNode(shot);
+      if (node == kWorldNode) {
+        return false;
+      }
       net.Isolate(node, true);
       Later(shot.duration_ns, [this, node] { world_->net().Isolate(node, false); });
       return true;
@@ -177,27 +187,26 @@ bool FaultEngine::FireNetwork(const Shot& shot) {
 }
 
 // One direction between the server and another node.
-bool FaultEngine::OneWay(const Shot& shot) {
+std::pair<NodeId, NodeId> FaultEngine::OneDirection(const Shot& shot) {
   const uint64_t others = world_->node_count() - 1;
   auto other = static_cast<NodeId>(shot.stream->Below(others));
-  other += other >= cast_->server ? 1 : 0;
+  other += other >= shot.server ? 1 : 0;
   const bool to_server = shot.stream->Below(2) == 0;
-  const NodeId from = to_server ? other : cast_->server;
-  const NodeId to = to_server ? cast_->server : other;
-  world_->net().SetLinkBlocked(from, to, true);
-  Later(shot.duration_ns, [this, from, to] { world_->net().SetLinkBlocked(from, to, false); });
+  return to_server ? std::pair(other, shot.server) : std::pair(shot.server, other);
+}
+
+bool FaultEngine::OneWay(const Shot& shot) {
+  const std::pair<NodeId, NodeId> link = OneDirection(shot);
+  world_->net().SetLinkBlocked(link.first, link.second, true);
+  Later(shot.duration_ns,
+        [this, link] { world_->net().SetLinkBlocked(link.first, link.second, false); });
   return true;
 }
 
 bool FaultEngine::SlowLink(const Shot& shot) {
-  const uint64_t others = world_->node_count() - 1;
-  auto other = static_cast<NodeId>(shot.stream->Below(others));
-  other += other >= cast_->server ? 1 : 0;
-  const bool to_server = shot.stream->Below(2) == 0;
-  const NodeId from = to_server ? other : cast_->server;
-  const NodeId to = to_server ? cast_->server : other;
-  world_->net().SetLinkSlow(from, to, MsToNs(shot.size));
-  Later(shot.duration_ns, [this, from, to] { world_->net().SetLinkSlow(from, to, 0); });
+  const std::pair<NodeId, NodeId> link = OneDirection(shot);
+  world_->net().SetLinkSlow(link.first, link.second, MsToNs(shot.size));
+  Later(shot.duration_ns, [this, link] { world_->net().SetLinkSlow(link.first, link.second, 0); });
   return true;
 }
 
@@ -232,12 +241,12 @@ bool FaultEngine::RandomSplit(const Shot& shot) {
 bool FaultEngine::FireClock(const Shot& shot) {
   switch (shot.kind) {
     case proto::CLOCK_STEP: {
-      const NodeId node = AnyNode(shot.stream);
+      const NodeId node = AnyNode(shot);
       world_->SetWallOffset(node, EitherWay(shot.size, shot.stream) * kSecond);
       return true;
     }
     case proto::CLOCK_DRIFT: {
-      const NodeId node = AnyNode(shot.stream);
+      const NodeId node = AnyNode(shot);
       world_->SetClockDrift(node, EitherWay(shot.size, shot.stream));
       return true;
     }

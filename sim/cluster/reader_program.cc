@@ -29,15 +29,17 @@ bool ReadingClient::IsTrouble(const Status& status) const {
 }
 
 bool ReadingClient::DiskMayFail() const {
-  return born_in_chaos_ && context_->world->DiskOf(context_->server).error_count() > 0;
+  return born_in_chaos_ && context_->world->DiskOf(server_.node).error_count() > 0;
 }
 
-ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, uint64_t entity)
+ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, ServerPlace server,
+                             uint64_t entity)
     : runtime_(runtime),
       context_(context),
+      server_(std::move(server)),
       born_in_chaos_(context->phase == Phase::kChaos),
       random_(&context->world->random(), "reader", entity),
-      channel_(runtime, context->settings.server_address, ReconnectingChannelOptions()),
+      channel_(runtime, server_.address, ReconnectingChannelOptions()),
       client_(&channel_) {}
 
 Task<void> ReadingClient::FindVolume() {
@@ -46,7 +48,7 @@ Task<void> ReadingClient::FindVolume() {
     request.set_name(context_->settings.volume);
     const Result<proto::VolumeStatusResponse> answer =
         co_await client_.VolumeStatus(std::move(request), In(kChaosDeadlineNs));
-    if (answer.ok() && answer->volume().horizon_lsn() != 0) {
+    if (answer.ok() && (!server_.serves_pages || answer->volume().horizon_lsn() != 0)) {
       volume_ = VolumeId(answer->volume().volume_id());
       break;
     }
@@ -57,7 +59,8 @@ Task<void> ReadingClient::FindVolume() {
 
 Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const Lsn acknowledged_before = context_->redo.acknowledged();
-  const uint64_t ticket = context_->order.TakeTicket();
+  LsnOrder& order = context_->OrderOf(server_.node);
+  const uint64_t ticket = order.TakeTicket();
   proto::VolumeStatusRequest request;
   request.set_name(context_->settings.volume);
   const Result<proto::VolumeStatusResponse> answer =
@@ -68,10 +71,12 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const proto::VolumeState& state = answer->volume();
   const ServerPositions seen{Lsn(state.horizon_lsn()), Lsn(state.persisted_lsn()),
                              Lsn(state.applied_lsn()), Lsn(state.commit_lsn())};
-  context_->order.Observe(ticket, seen);
-  context_->world->Record(context_->server, TraceKind::kOperation, seen.applied.value(),
+  order.Observe(ticket, context_->world->IncarnationOf(server_.node), seen);
+  context_->world->Record(server_.node, TraceKind::kOperation, seen.applied.value(),
                           seen.commit.value(), "applied and commit LSN");
-  context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
+  if (!context_->replicated()) {
+    context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
+  }
   if (!state.ingest_error().empty() && !DiskMayFail()) {
     context_->findings.ReportLoss("C2", "ingest stopped: " + state.ingest_error());
   }
@@ -137,6 +142,13 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
       co_await client_.LogStatus(std::move(status_request), deadline);
   if (!status.ok()) {
     co_return status.status();
+  }
+  if (context_->replicated() &&
+      (Lsn(status->end_lsn()) < acknowledged || Lsn(status->commit_lsn()) < acknowledged)) {
+    co_return Unavailable(server_.address + " has the log up to " +
+                          std::to_string(status->end_lsn()) + ", committed up to " +
+                          std::to_string(status->commit_lsn()) + ", acknowledged is " +
+                          std::to_string(acknowledged.value()));
   }
   context_->redo.ServerEnd(Lsn(status->end_lsn()), acknowledged, "LogStatus");
   Lsn at(status->begin_lsn());
@@ -235,7 +247,7 @@ void VerifierProgram::Stage(std::string stage) {
   context_->verify_stage = std::move(stage);
 }
 
-Task<void> VerifierProgram::ReadEverything() {
+Task<void> VerifierProgram::ReadEverything(ReadingClient* client) {
   const Lsn end = context_->model.end_lsn();
   const std::vector<PageId> known = context_->model.KnownPages();
   for (size_t i = 0; i < known.size();) {
@@ -243,52 +255,78 @@ Task<void> VerifierProgram::ReadEverything() {
     std::vector<PageId> batch(known.begin() + static_cast<ptrdiff_t>(i),
                               known.begin() + static_cast<ptrdiff_t>(i + count));
     const Status status =
-        co_await client_.CheckPages(std::move(batch), end, Lsn(), kCalmDeadlineNs);
+        co_await client->CheckPages(std::move(batch), end, Lsn(), kCalmDeadlineNs);
     if (status.ok()) {
       i += count;
     } else {
       co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
     }
   }
-  for (int i = 0; i < kRandomReadsOfVerifier;) {
-    std::vector<PageId> batch = client_.RandomPages(kPagesPerReadMax);
-    const Lsn lsn = client_.RandomLsn();
+  const auto read_count = kRandomReadsOfVerifier / static_cast<int>(context_->page_servers.size());
+  for (int i = 0; i < read_count;) {
+    std::vector<PageId> batch = client->RandomPages(kPagesPerReadMax);
+    const Lsn lsn = client->RandomLsn();
     const Status status =
-        co_await client_.CheckPages(std::move(batch), lsn, Lsn(), kCalmDeadlineNs);
+        co_await client->CheckPages(std::move(batch), lsn, Lsn(), kCalmDeadlineNs);
     i += status.ok() ? 1 : 0;
   }
 }
 
-Task<void> VerifierProgram::Run() {
-  Stage("finding the volume");
-  co_await client_.FindVolume();
+Task<void> VerifierProgram::VerifyServer(ServerPlace server, bool pages, bool log) {
+  const std::string at = context_->replicated() ? " at " + server.address : "";
+  clients_.push_back(
+      std::make_unique<ReadingClient>(runtime_, context_, std::move(server), entity_));
+  ReadingClient& client = *clients_.back();
+  Stage("finding the volume" + at);
+  co_await client.FindVolume();
   Stage("waiting until all redo is acknowledged");
   while (context_->redo.acknowledged() < context_->model.end_lsn()) {
     co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
   }
-  Stage("waiting until all redo is applied");
   Status status = Unavailable("not tried");
-  while (!status.ok()) {
-    status = co_await client_.WaitApplied(context_->model.end_lsn(), kCalmDeadlineNs);
-    if (!status.ok()) {
-      runtime_->log->Warning("WaitLsn: " + status.ToString());
-      co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+  if (pages) {
+    Stage("waiting until all redo is applied" + at);
+    while (!status.ok()) {
+      status = co_await client.WaitApplied(context_->model.end_lsn(), kCalmDeadlineNs);
+      if (!status.ok()) {
+        runtime_->log->Warning("WaitLsn" + at + ": " + status.ToString());
+        co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+      }
     }
   }
-  Stage("reading status and log");
+  Stage("reading status and log" + at);
   status = Unavailable("not tried");
   while (!status.ok()) {
-    status = co_await client_.CheckStatus(kCalmDeadlineNs);
-    if (status.ok()) {
-      status = co_await client_.CheckLog(kCalmDeadlineNs);
+    status = Status::Ok();
+    if (pages) {
+      status = co_await client.CheckStatus(kCalmDeadlineNs);
+    }
+    if (status.ok() && log) {
+      status = co_await client.CheckLog(kCalmDeadlineNs);
     }
     if (!status.ok()) {
-      runtime_->log->Warning("log: " + status.ToString());
+      runtime_->log->Warning("log" + at + ": " + status.ToString());
       co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
     }
   }
-  Stage("reading pages");
-  co_await ReadEverything();
+  if (pages) {
+    Stage("reading pages" + at);
+    co_await ReadEverything(&client);
+  }
+}
+
+Task<void> VerifierProgram::Run() {
+  for (const ServerPlace& server : context_->log_servers) {
+    co_await VerifyServer(server, server.serves_pages, /*log=*/true);
+  }
+  for (const ServerPlace& server : context_->page_servers) {
+    const bool done = std::any_of(
+        context_->log_servers.begin(), context_->log_servers.end(),
+        [&server](const ServerPlace& log_server) { return log_server.node == server.node; });
+    if (!done) {
+      co_await VerifyServer(server, /*pages=*/true, /*log=*/false);
+    }
+  }
   ++context_->verify_rounds_done;
   Stage("done");
 }

@@ -4,6 +4,9 @@
 // VerifierProgram runs once the faults are over and looks at everything.
 #pragma once
 
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "client/page_client.h"
@@ -16,19 +19,20 @@
 
 namespace redoubt::sim {
 
-// What both do: find the volume, read pages and hand them to the checkers.
+// What both do at one server: find the volume, read pages or redo and hand them to the checkers.
 class ReadingClient {
  public:
-  ReadingClient(Runtime* runtime, RunContext* context, uint64_t entity);
+  ReadingClient(Runtime* runtime, RunContext* context, ServerPlace server, uint64_t entity);
 
-  // Waits until the volume is there and readable.
+  // Waits until the volume is there and, at a page server, readable.
   Task<void> FindVolume();
   // VolumeStatus, checked. `deadline_ns` from now.
   Task<Status> CheckStatus(int64_t deadline_ns);
   // Reads `pages` at `read_lsn` (0: newest) and checks every answer. The status of the request.
   Task<Status> CheckPages(std::vector<PageId> pages, Lsn read_lsn, Lsn not_modified_since,
                           int64_t deadline_ns);
-  // Reads the log from its begin and compares it with what was acknowledged.
+  // Reads the log from its begin and compares it with what was acknowledged. kUnavailable: it does
+  // not have all of that yet.
   Task<Status> CheckLog(int64_t deadline_ns);
   Task<Status> WaitApplied(Lsn lsn, int64_t deadline_ns);
 
@@ -48,6 +52,7 @@ class ReadingClient {
 
   Runtime* runtime_;
   RunContext* context_;
+  ServerPlace server_;
   bool born_in_chaos_;
   SeededStream random_;
   ReconnectingChannel channel_;
@@ -58,8 +63,11 @@ class ReadingClient {
 
 class ReaderProgram : public NodeProgram {
  public:
-  ReaderProgram(Runtime* runtime, RunContext* context, uint64_t entity)
-      : runtime_(runtime), context_(context), client_(runtime, context, entity) {}
+  // Reads from `server`.
+  ReaderProgram(Runtime* runtime, RunContext* context, ServerPlace server, uint64_t entity)
+      : runtime_(runtime),
+        context_(context),
+        client_(runtime, context, std::move(server), entity) {}
   Task<void> Run() override;
 
  private:
@@ -68,21 +76,25 @@ class ReaderProgram : public NodeProgram {
   ReadingClient client_;
 };
 
-// Waits until all redo is acknowledged and applied, reads every page at the end and many at random
-// LSNs, and the log itself; then sets verify_stage to "done" and counts the round.
+// Waits until all redo is acknowledged and every server has caught up; reads every page at the end
+// and many at random LSNs from every page server, and the log from every log server; then sets
+// verify_stage to "done" and counts the round.
 class VerifierProgram : public NodeProgram {
  public:
   VerifierProgram(Runtime* runtime, RunContext* context, uint64_t entity)
-      : runtime_(runtime), context_(context), client_(runtime, context, entity) {}
+      : runtime_(runtime), context_(context), entity_(entity) {}
   Task<void> Run() override;
 
  private:
   void Stage(std::string stage);
-  Task<void> ReadEverything();
+  // Both at once where one server has every role.
+  Task<void> VerifyServer(ServerPlace server, bool pages, bool log);
+  Task<void> ReadEverything(ReadingClient* client);
 
   Runtime* runtime_;
   RunContext* context_;
-  ReadingClient client_;
+  uint64_t entity_;
+  std::vector<std::unique_ptr<ReadingClient>> clients_;  // of the servers looked at so far
 };
 
 }  // namespace redoubt::sim

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/types.h"
 #include "sim/oracle/acknowledged_redo.h"
@@ -23,8 +26,12 @@ namespace redoubt::sim {
 // A scenario's ranges, resolved for one seed.
 struct RunSettings {
   std::string volume = "main";
-  std::string server_address = "server:7000";
   bool rocksdb_store = false;  // else the in-memory one
+  // 0: one server with every role.
+  uint32_t log_servers = 0;
+  uint32_t page_servers = 0;
+  // The same on every replica of the volume.
+  uint64_t volume_uid = 0;
   uint64_t redo_bytes_per_s = 100'000;
   uint32_t page_size = 16384;
   uint32_t spaces = 3;
@@ -38,6 +45,13 @@ struct RunSettings {
   Lsn begin_lsn;
 };
 
+// A server as clients know it.
+struct ServerPlace {
+  NodeId node = kWorldNode;
+  std::string address;
+  bool serves_pages = false;
+};
+
 enum class Phase : uint8_t { kChaos, kCalm };
 
 struct RunContext {
@@ -49,7 +63,6 @@ struct RunContext {
               random, &history),
         redo(&findings),
         fence(&findings),
-        order(&findings),
         content(&findings, &history) {}
   RunContext(const RunContext&) = delete;
   RunContext& operator=(const RunContext&) = delete;
@@ -60,17 +73,26 @@ struct RunContext {
   ModelServer model;
   AcknowledgedRedo redo;
   EpochFence fence;
-  LsnOrder order;
   PageContent content;
 
   SimWorld* world = nullptr;
-  NodeId server = kWorldNode;
+  // With every role in one server they are the same one.
+  std::vector<ServerPlace> log_servers;
+  std::vector<ServerPlace> page_servers;
   Phase phase = Phase::kChaos;
-  bool volume_created = false;  // a client was told so
-  bool horizon_set = false;     // likewise
-  uint64_t reads_failed = 0;    // while faults were on: expected
-  uint64_t writer_count = 0;    // writers that got an epoch
+  bool volume_created = false;   // a client was told so
+  std::set<NodeId> horizon_set;  // likewise, by these page servers
+  uint64_t reads_failed = 0;     // while faults were on: expected
+  uint64_t writer_count = 0;     // writers that got an epoch
   uint64_t server_starts = 0;
+
+  bool replicated() const { return log_servers.size() > 1; }
+  // C4 of each server.
+  LsnOrder& OrderOf(NodeId server) {
+    return orders.try_emplace(server, &findings, replicated()).first->second;
+  }
+  std::map<NodeId, LsnOrder> orders;
+
   // What the final verification is doing; "done" when it is through.
   std::string verify_stage = "not begun";
   uint64_t verify_rounds_done = 0;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/scenario_run.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "sim/cluster/cast.h"
 #include "sim/cluster/fault_engine.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/reader_program.h"
@@ -31,6 +31,7 @@ class ScenarioRun {
         world_(resolved_.sim, &trace_),
         context_(resolved_.run, &world_.random()),
         programs_gone_(this),
+        cast_(&world_),
         faults_(&world_, &cast_, &resolved_) {
     context_.world = &world_;
     trace_.SetObserver(options.observe);
@@ -38,7 +39,9 @@ class ScenarioRun {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
     BuildCast();
-    Install();
+    for (const NodeId server : cast_.Servers()) {
+      Install(server);
+    }
     if (!options.plant.empty()) {
       world_.SetFaultPoints(&plants_);
     }
@@ -69,14 +72,17 @@ class ScenarioRun {
   };
 
   void BuildCast();
-  // What the server's machine has when it is new.
-  void Install();
-  void Start(NodeId node);
+  void AddServers();
+  void AddServerGroup(std::string name, size_t count, ServerRole role);
+  const ServerPlace& PlaceToRead(NodeId reader);
+  // What a server's machine has when it is new.
+  void Install(NodeId server);
   void Produce();
   void Chaos();
   void Calm();
   bool VerifyUntil(uint64_t rounds, int64_t deadline_ns);
   RunReport Report();
+  std::string AddressOf(NodeId node) const { return std::string(world_.NameOf(node)) + ":7000"; }
   uint64_t EntityOf(NodeId node) const {
     return (static_cast<uint64_t>(node) << 32) | world_.IncarnationOf(node);
   }
@@ -97,46 +103,75 @@ class ScenarioRun {
   bool event_limit_hit_ = false;
 };
 
-void ScenarioRun::BuildCast() {
-  cast_.server = world_.AddNode("server");
-  context_.server = cast_.server;
-  for (uint32_t i = 0; i < scenario_.topology().tailers(); ++i) {
-    cast_.tailers.push_back(world_.AddNode("tailer" + std::to_string(i + 1)));
+void ScenarioRun::AddServerGroup(std::string name, size_t count, ServerRole role) {
+  CastGroup group;
+  group.name = std::move(name);
+  group.keeps_redo = true;
+  group.serves_pages = role == ServerRole::kAll;
+  group.standing = count;
+  group.make = [this, role](NodeId node, Runtime* runtime) {
+    ++context_.server_starts;
+    const NodeIdentity self{&world_, node, world_.IncarnationOf(node)};
+    return std::make_unique<ServerProgram>(self, runtime, &context_, role, AddressOf(node));
+  };
+  const bool serves_pages = group.serves_pages;
+  const bool alone = resolved_.run.log_servers == 0;
+  for (const NodeId node : cast_.AddGroup(std::move(group), count, alone)) {
+    const ServerPlace place{node, AddressOf(node), serves_pages};
+    context_.log_servers.push_back(place);
+    if (serves_pages) {
+      context_.page_servers.push_back(place);
+    }
   }
-  for (uint32_t i = 0; i < scenario_.topology().readers(); ++i) {
-    cast_.readers.push_back(world_.AddNode("reader" + std::to_string(i + 1)));
-  }
-  verifier_ = world_.AddNode("verifier");
-  cast_.start = [this](NodeId node) { Start(node); };
-  cast_.install = [this] { Install(); };
-  cast_.damaged = [this] { context_.findings.AllowLoss(); };
 }
 
-void ScenarioRun::Install() {
-  SimDisk& disk = world_.DiskOf(cast_.server);
+void ScenarioRun::AddServers() {
+  if (resolved_.run.log_servers == 0) {
+    return AddServerGroup("server", 1, ServerRole::kAll);
+  }
+  AddServerGroup("log", resolved_.run.log_servers, ServerRole::kLog);
+}
+
+const ServerPlace& ScenarioRun::PlaceToRead(NodeId reader) {
+  const std::vector<ServerPlace>& places = context_.page_servers;
+  SeededStream choice(&world_.random(), "place-to-read", EntityOf(reader));
+  return places.size() == 1 ? places.front() : places[choice.Below(places.size())];
+}
+
+// The order is the nodes' numbers, by which streams of random numbers are named.
+void ScenarioRun::BuildCast() {
+  AddServers();
+  CastGroup tailers;
+  tailers.name = "tailer";
+  tailers.writes = true;
+  tailers.standing = 1;
+  tailers.make = [this](NodeId node, Runtime* runtime) {
+    return std::make_unique<TailerProgram>(runtime, &context_, EntityOf(node));
+  };
+  cast_.AddGroup(std::move(tailers), scenario_.topology().tailers());
+  CastGroup readers;
+  readers.name = "reader";
+  readers.reads = true;
+  readers.standing = scenario_.topology().readers();
+  readers.make = [this](NodeId node, Runtime* runtime) {
+    return std::make_unique<ReaderProgram>(runtime, &context_, PlaceToRead(node), EntityOf(node));
+  };
+  cast_.AddGroup(std::move(readers), scenario_.topology().readers());
+  CastGroup verifier;
+  verifier.name = "verifier";
+  verifier.make = [this](NodeId node, Runtime* runtime) {
+    return std::make_unique<VerifierProgram>(runtime, &context_, EntityOf(node));
+  };
+  verifier_ = cast_.AddGroup(std::move(verifier), 1, /*alone=*/true).front();
+  cast_.install = [this](NodeId server) { Install(server); };
+  cast_.damaged = [this](NodeId) { context_.findings.AllowLoss(); };
+}
+
+void ScenarioRun::Install(NodeId server) {
+  SimDisk& disk = world_.DiskOf(server);
   const Status made = disk.CreateDirectories(kServerDataDir);
   REDOUBT_CHECK(made.ok());
   disk.PromoteAll();
-}
-
-void ScenarioRun::Start(NodeId node) {
-  const bool is_server = node == cast_.server;
-  const bool is_tailer =
-      std::find(cast_.tailers.begin(), cast_.tailers.end(), node) != cast_.tailers.end();
-  world_.StartNode(node, [=, this](Runtime* runtime) -> std::unique_ptr<NodeProgram> {
-    if (is_server) {
-      ++context_.server_starts;
-      const NodeIdentity self{&world_, node, world_.IncarnationOf(node)};
-      return std::make_unique<ServerProgram>(self, runtime, &context_);
-    }
-    if (node == verifier_) {
-      return std::make_unique<VerifierProgram>(runtime, &context_, EntityOf(node));
-    }
-    if (is_tailer) {
-      return std::make_unique<TailerProgram>(runtime, &context_, EntityOf(node));
-    }
-    return std::make_unique<ReaderProgram>(runtime, &context_, EntityOf(node));
-  });
 }
 
 void ScenarioRun::Produce() {
@@ -149,10 +184,8 @@ void ScenarioRun::Produce() {
 
 void ScenarioRun::Chaos() {
   Phase("chaos");
-  Start(cast_.server);
-  Start(cast_.tailers.front());
-  for (const NodeId reader : cast_.readers) {
-    Start(reader);
+  for (const NodeId node : cast_.Standing(/*readers_last=*/true)) {
+    cast_.Start(node);
   }
   Produce();
   faults_.Begin();
@@ -163,7 +196,7 @@ void ScenarioRun::Chaos() {
 }
 
 bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
-  Start(verifier_);
+  cast_.Start(verifier_);
   const auto done = [this, rounds] {
     return !context_.findings.empty() || context_.verify_rounds_done >= rounds;
   };
@@ -197,9 +230,13 @@ void ScenarioRun::Calm() {
     return;
   }
   Phase("last power cut");
-  world_.KillNode(cast_.server, KillKind::kPower, CrashPolicy::kSeeded);
+  for (const NodeId server : cast_.Servers()) {
+    world_.KillNode(server, KillKind::kPower, CrashPolicy::kSeeded);
+  }
   world_.RunUntil(world_.now_ns() + kDownNs, nullptr, scenario_.limits().events());
-  Start(cast_.server);
+  for (const NodeId server : cast_.Servers()) {
+    cast_.Start(server);
+  }
   VerifyUntil(2, world_.now_ns() + budget);
 }
 

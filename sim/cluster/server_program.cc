@@ -35,10 +35,12 @@ KvStoreFactory StoreFactory(SimRocksdb* rocksdb) {
   };
 }
 
-PageServerOptions OptionsFor(const RunSettings& settings, SimRocksdb* rocksdb) {
+PageServerOptions OptionsFor(const RunSettings& settings, ServerRole role, std::string address,
+                             SimRocksdb* rocksdb) {
   PageServerOptions options;
+  options.role = role;
   options.data_dir = kServerDataDir;
-  options.listen = settings.server_address;
+  options.listen = std::move(address);
   options.open_store = StoreFactory(rocksdb);
   options.page_cache_bytes = settings.page_cache_bytes;
   options.volumes.log_segment_bytes = settings.log_segment_bytes;
@@ -49,9 +51,14 @@ PageServerOptions OptionsFor(const RunSettings& settings, SimRocksdb* rocksdb) {
 
 }  // namespace
 
-ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context)
-    : runtime_(runtime), context_(context) {
-  if (context->settings.rocksdb_store) {
+ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context,
+                             ServerRole role, std::string address)
+    : runtime_(runtime),
+      context_(context),
+      node_(self.node),
+      role_(role),
+      address_(std::move(address)) {
+  if (context->settings.rocksdb_store && role != ServerRole::kLog) {
     rocksdb_ = std::make_unique<SimRocksdb>(self, *runtime);
     runtime_ = rocksdb_->runtime();
   }
@@ -59,7 +66,8 @@ ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* co
 
 // The server and every volume of it.
 Task<Status> ServerProgram::Start() {
-  server_ = std::make_unique<PageServer>(runtime_, OptionsFor(context_->settings, rocksdb_.get()));
+  server_ = std::make_unique<PageServer>(
+      runtime_, OptionsFor(context_->settings, role_, address_, rocksdb_.get()));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");
@@ -73,7 +81,7 @@ Task<Status> ServerProgram::Start() {
 }
 
 Task<void> ServerProgram::Run() {
-  const SimDisk& disk = context_->world->DiskOf(context_->server);
+  const SimDisk& disk = context_->world->DiskOf(node_);
   while (true) {
     const uint64_t errors_before = disk.error_count();
     const Status status = co_await Start();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The page server on a simulated machine.
+// A server on a simulated machine, in one of its roles.
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "common/runtime/runtime.h"
 #include "pageserver/server.h"
@@ -19,7 +20,10 @@ inline constexpr char kServerDataDir[] = "/srv/redoubt";
 
 class ServerProgram : public NodeProgram {
  public:
-  ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context);
+  ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context, ServerRole role,
+                std::string address);
+  // Null while it has none.
+  PageServer* server() { return server_.get(); }
   // Starts the server; tries again, as whoever looks after it would, while its disk is full or has
   // just failed. A server that cannot start on what a crash left is a finding.
   Task<void> Run() override;
@@ -28,6 +32,9 @@ class ServerProgram : public NodeProgram {
   Task<Status> Start();
   Runtime* runtime_;
   RunContext* context_;
+  NodeId node_;
+  ServerRole role_;
+  std::string address_;
   std::unique_ptr<SimRocksdb> rocksdb_;  // null: the in-memory store
   std::unique_ptr<PageServer> server_;
 };

@@ -42,8 +42,7 @@ Status CheckRange(const proto::Range& range, uint64_t low, uint64_t high, std::s
   return Status::Ok();
 }
 
-// With one server there is one copy of what was synced: whoever takes it away loses data by nature.
-bool NeedsBeyondBudget(proto::FaultKind kind) {
+bool TakesSyncedBytes(proto::FaultKind kind) {
   switch (kind) {
     case proto::SERVER_WIPE:
     case proto::DISK_SWAP:
@@ -57,8 +56,38 @@ bool NeedsBeyondBudget(proto::FaultKind kind) {
   }
 }
 
+Status CheckTarget(const proto::Topology& topology, const std::string& name,
+                   proto::FaultTarget target) {
+  const bool nobody = (target == proto::TARGET_LOG && topology.log_servers() == 0) ||
+                      (target == proto::TARGET_PAGE && topology.page_servers() == 0) ||
+                      (target == proto::TARGET_READER && topology.readers() == 0);
+  return nobody ? InvalidArgument(name + ": the topology has nobody for " +
+                                  proto::FaultTarget_Name(target))
+                : Status::Ok();
+}
+
+Status CheckTopology(const proto::Topology& topology) {
+  if (topology.tailers() < 1 || topology.tailers() > 8 || topology.readers() > 64) {
+    return InvalidArgument("topology: 1 to 8 tailers, at most 64 readers");
+  }
+  if (topology.rocksdb_percent() > 100) {
+    return InvalidArgument("topology: rocksdb_percent is at most 100");
+  }
+  const uint32_t logs = topology.log_servers();
+  if (logs != 0 && logs != 3 && logs != 5) {
+    return InvalidArgument("topology: log_servers is 0 (one server with every role), 3 or 5");
+  }
+  if (topology.page_servers() > 0) {
+    return InvalidArgument("topology: page_servers are not there yet");
+  }
+  if (logs > 0 && topology.readers() > topology.page_servers()) {
+    return InvalidArgument("topology: readers need page_servers");
+  }
+  return Status::Ok();
+}
+
 Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64_t size_max,
-                  const std::string& text) {
+                  const std::string& text, proto::FaultTarget target) {
   const std::string name = proto::FaultKind_Name(kind);
   if (kind == proto::FAULT_UNKNOWN) {
     return InvalidArgument("a fault needs a kind");
@@ -72,9 +101,10 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   if (kind == proto::CLOCK_DRIFT && size_max > SimClock::kDriftPpmMax) {
     return InvalidArgument(name + ": size is at most " + std::to_string(SimClock::kDriftPpmMax));
   }
-  if (NeedsBeyondBudget(kind) && !scenario.beyond_budget()) {
+  if (TakesSyncedBytes(kind) && !scenario.beyond_budget()) {
     return InvalidArgument(name + " damages the only copy: the scenario needs beyond_budget");
   }
+  return CheckTarget(scenario.topology(), name, target);
   return Status::Ok();
 }
 
@@ -90,13 +120,7 @@ Status CheckScenario(const proto::Scenario& scenario) {
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
-  if (scenario.topology().tailers() < 1 || scenario.topology().tailers() > 8 ||
-      scenario.topology().readers() > 64) {
-    return InvalidArgument("topology: 1 to 8 tailers, at most 64 readers");
-  }
-  if (scenario.topology().rocksdb_percent() > 100) {
-    return InvalidArgument("topology: rocksdb_percent is at most 100");
-  }
+  REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
   if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
   }
@@ -105,10 +129,12 @@ Status CheckScenario(const proto::Scenario& scenario) {
       return InvalidArgument("swarm: a fault needs an interval");
     }
     const uint64_t size_max = std::max(fault.size().min(), fault.size().max());
-    REDOUBT_RETURN_IF_ERROR(CheckFault(scenario, fault.kind(), size_max, fault.text()));
+    REDOUBT_RETURN_IF_ERROR(
+        CheckFault(scenario, fault.kind(), size_max, fault.text(), fault.target()));
   }
   for (const proto::ScheduledFault& fault : scenario.schedule()) {
-    REDOUBT_RETURN_IF_ERROR(CheckFault(scenario, fault.kind(), fault.size(), fault.text()));
+    REDOUBT_RETURN_IF_ERROR(
+        CheckFault(scenario, fault.kind(), fault.size(), fault.text(), fault.target()));
   }
   return Status::Ok();
 }
@@ -142,12 +168,15 @@ void DrawRanges(RandomRoot* root, Message* message) {
 std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, uint64_t end_ns,
                                               RandomRoot* root) {
   std::vector<proto::ScheduledFault> faults;
-  SeededStream config(root, "fault-config", static_cast<uint64_t>(swarm.kind()));
+  // The same kind with another target is another class.
+  const uint64_t fault_class =
+      static_cast<uint64_t>(swarm.kind()) | (static_cast<uint64_t>(swarm.target()) << 16);
+  SeededStream config(root, "fault-config", fault_class);
   if (config.Below(100) >= swarm.enable_percent()) {
     return faults;
   }
   const uint64_t interval_ns = std::max<uint64_t>(DrawRange(swarm.interval_ms(), &config), 1) * kMs;
-  SeededStream stream(root, "fault", static_cast<uint64_t>(swarm.kind()));
+  SeededStream stream(root, "fault", fault_class);
   uint64_t at_ns = stream.Exponential(interval_ns);
   while (at_ns < end_ns && faults.size() < kSwarmFaultsMax) {
     proto::ScheduledFault fault;
@@ -157,7 +186,8 @@ std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, ui
     fault.set_duration_ms(DrawRange(swarm.duration_ms(), &stream));
     fault.set_size(DrawRange(swarm.size(), &stream));
     fault.set_text(swarm.text());
-    fault.set_draw((static_cast<uint64_t>(swarm.kind()) << 32) | (faults.size() + 1));
+    fault.set_target(swarm.target());
+    fault.set_draw((fault_class << 32) | (faults.size() + 1));
     faults.push_back(std::move(fault));
     at_ns += std::max<uint64_t>(stream.Exponential(interval_ns), 1);
   }
@@ -243,6 +273,12 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   SeededStream begin(&root, "begin-lsn", 0);
   run.begin_lsn = innodb::ToLsn(
       Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
+  run.log_servers = one.topology().log_servers();
+  run.page_servers = one.topology().page_servers();
+  if (run.log_servers > 0) {
+    SeededStream uid(&root, "volume-uid", 0);
+    run.volume_uid = uid.Between(1, uint64_t{1} << 62);
+  }
   run.rocksdb_store = one.topology().rocksdb_percent() == 100;
   resolved.description += run.rocksdb_store ? "store=rocksdb " : "store=memory ";
   SimOptions& sim = resolved.sim;

@@ -3,8 +3,8 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/task_group.h"
 
 namespace redoubt::sim {
@@ -39,29 +39,105 @@ Task<void> TailerProgram::Run() {
   }
 }
 
-Task<Status> TailerProgram::EnsureVolume(VolumeClient* client) {
+Task<Status> TailerProgram::CreateVolume(NodeId server) {
   proto::VolumeCreateRequest request;
   request.set_name(context_->settings.volume);
   request.set_page_size(context_->settings.page_size);
+  request.set_uid(context_->settings.volume_uid);
   const bool created_before = context_->volume_created;
+  VolumeClient client = ClientOf(server);
   const Result<proto::VolumeCreateResponse> answer =
-      co_await client->VolumeCreate(std::move(request), In(kRpcDeadlineNs));
+      co_await client.VolumeCreate(std::move(request), In(kRpcDeadlineNs));
   if (answer.ok()) {
-    if (created_before) {
+    if (created_before && !context_->replicated()) {
       context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
     }
-    context_->volume_created = true;
     co_return Status::Ok();
   }
   const bool there = answer.status().code() == StatusCode::kAlreadyExists;
   co_return there ? Status::Ok() : answer.status();
 }
 
-Task<Status> TailerProgram::BeginLog(LogWriter* writer, VolumeClient* client,
-                                     LogPosition position) {
+Task<void> TailerProgram::CreateVolumeAt(TailerProgram* self, NodeId server, size_t* there,
+                                         Status* problem) {
+  const Status status = co_await self->CreateVolume(server);
+  if (status.ok()) {
+    ++*there;
+  } else {
+    *problem = status;
+  }
+}
+
+Task<Status> TailerProgram::EnsureVolume() {
+  if (!context_->replicated()) {
+    const Status status = co_await CreateVolume(context_->log_servers.front().node);
+    context_->volume_created = context_->volume_created || status.ok();
+    co_return status;
+  }
+  if (context_->volume_created) {
+    co_return Status::Ok();
+  }
+  size_t there = 0;
+  Status problem;
+  TaskGroup group(runtime_->scheduler);
+  for (const ServerPlace& server : context_->log_servers) {
+    group.Spawn(CreateVolumeAt(this, server.node, &there, &problem));
+  }
+  co_await group.Join();
+  if (there <= context_->log_servers.size() / 2) {
+    co_return problem;
+  }
+  context_->volume_created = true;
+  co_return Status::Ok();
+}
+
+Task<Status> TailerProgram::SetHorizon(NodeId server, VolumeId volume, Epoch epoch) {
+  proto::SetHorizonRequest request;
+  request.set_volume_id(volume.value());
+  request.set_epoch(epoch.value());
+  request.set_horizon_lsn(context_->model.begin_lsn().value());
+  VolumeClient client = ClientOf(server);
+  const Result<proto::SetHorizonResponse> answer =
+      co_await client.SetHorizon(std::move(request), In(kRpcDeadlineNs));
+  if (answer.ok()) {
+    context_->horizon_set.insert(server);
+  }
+  co_return answer.status();
+}
+
+// Every server has a number of its own for the volume.
+Task<Status> TailerProgram::FindAndSetHorizon(NodeId server, Epoch epoch) {
+  proto::VolumeStatusRequest request;
+  request.set_name(context_->settings.volume);
+  VolumeClient client = ClientOf(server);
+  const Result<proto::VolumeStatusResponse> answer =
+      co_await client.VolumeStatus(std::move(request), In(kRpcDeadlineNs));
+  if (!answer.ok()) {
+    co_return answer.status();
+  }
+  const VolumeId volume(answer->volume().volume_id());
+  const Status set = co_await SetHorizon(server, volume, epoch);
+  co_return set;
+}
+
+Task<void> TailerProgram::SetHorizons(Epoch epoch) {
+  while (context_->horizon_set.size() < context_->page_servers.size()) {
+    for (const ServerPlace& server : context_->page_servers) {
+      if (!context_->horizon_set.contains(server.node)) {
+        const Status status = co_await FindAndSetHorizon(server.node, epoch);
+        if (!status.ok()) {
+          runtime_->log->Info("the horizon is not set: " + status.ToString());
+        }
+      }
+    }
+    co_await runtime_->scheduler->Sleep(Duration(kRetryNsMax));
+  }
+}
+
+Task<Status> TailerProgram::BeginLog(LogWriter* writer, LogPosition position) {
   const Lsn begin = context_->model.begin_lsn();
   if (position.end == Lsn()) {
-    context_->horizon_set = false;
+    context_->horizon_set.clear();
     std::string reason = "first start";
     const Status started = co_await writer->StartAt(begin, std::move(reason), In(kRpcDeadlineNs));
     if (!started.ok()) {
@@ -71,58 +147,68 @@ Task<Status> TailerProgram::BeginLog(LogWriter* writer, VolumeClient* client,
     context_->findings.Report("C1", "the log ends at " + std::to_string(position.end.value()) +
                                         ", where nothing was ever sent");
   }
-  if (!context_->horizon_set) {
-    proto::SetHorizonRequest request;
-    request.set_volume_id(position.volume.value());
-    request.set_epoch(position.epoch.value());
-    request.set_horizon_lsn(begin.value());
-    const Result<proto::SetHorizonResponse> answer =
-        co_await client->SetHorizon(std::move(request), In(kRpcDeadlineNs));
-    if (!answer.ok()) {
-      co_return answer.status();
-    }
-    context_->horizon_set = true;
+  if (!context_->replicated() && context_->horizon_set.empty()) {
+    const NodeId server = context_->page_servers.front().node;
+    const Status set = co_await SetHorizon(server, position.volume, position.epoch);
+    co_return set;
   }
   co_return Status::Ok();
 }
 
+Task<Status> TailerProgram::Write(LogWriter* writer) {
+  const Lsn acknowledged_before = context_->redo.acknowledged();
+  const Result<LogPosition> position = co_await writer->Start(Epoch(0), In(kRpcDeadlineNs));
+  if (!position.ok()) {
+    if (position.status().code() == StatusCode::kNotFound && context_->volume_created) {
+      context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
+    }
+    co_return position.status();
+  }
+  ++context_->writer_count;
+  runtime_->log->Info("writer of epoch " + std::to_string(position->epoch.value()) +
+                      ", log ends at " + std::to_string(position->end.value()));
+  context_->redo.ServerEnd(position->end, acknowledged_before, "Prepare");
+  context_->fence.Promised(position->epoch, position->end);
+  Status status = co_await BeginLog(writer, *position);
+  if (status.ok()) {
+    TaskGroup beside(runtime_->scheduler);
+    TaskGroup watch(runtime_->scheduler);
+    watch.Spawn(WatchAcknowledged(writer));
+    if (context_->replicated()) {
+      beside.Spawn(SetHorizons(position->epoch));
+    }
+    status = co_await Stream(writer);
+    co_await writer->Stop();
+    co_await watch.Join();
+  }
+  co_return status;
+}
+
 Task<Status> TailerProgram::Serve() {
-  ReconnectingChannel channel(runtime_, context_->settings.server_address,
-                              ReconnectingChannelOptions());
-  VolumeClient client(&channel);
-  Status status = co_await EnsureVolume(&client);
+  for (const std::vector<ServerPlace>* places : {&context_->log_servers, &context_->page_servers}) {
+    for (const ServerPlace& place : *places) {
+      channels_.try_emplace(place.node, std::make_unique<ReconnectingChannel>(
+                                            runtime_, place.address, ReconnectingChannelOptions()));
+    }
+  }
+  Status status = co_await EnsureVolume();
   if (status.ok()) {
     LogWriterOptions options;
     options.volume = context_->settings.volume;
     options.window_bytes = kWindowBytes;
     options.append_timeout = Duration(kRpcDeadlineNs);
-    std::vector<std::string> addresses{context_->settings.server_address};
+    std::vector<std::string> addresses;
+    for (const ServerPlace& place : context_->log_servers) {
+      addresses.push_back(place.address);
+    }
     LogWriter writer(runtime_, std::move(addresses), std::move(options));
-    const Lsn acknowledged_before = context_->redo.acknowledged();
-    const Result<LogPosition> position = co_await writer.Start(Epoch(0), In(kRpcDeadlineNs));
-    status = position.status();
-    if (status.code() == StatusCode::kNotFound && context_->volume_created) {
-      context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
-    }
-    if (position.ok()) {
-      ++context_->writer_count;
-      runtime_->log->Info("writer of epoch " + std::to_string(position->epoch.value()) +
-                          ", log ends at " + std::to_string(position->end.value()));
-      context_->redo.ServerEnd(position->end, acknowledged_before, "Prepare");
-      context_->fence.Promised(position->epoch, position->end);
-      TaskGroup watch(runtime_->scheduler);
-      status = co_await BeginLog(&writer, &client, *position);
-      if (status.ok()) {
-        watch.Spawn(WatchAcknowledged(&writer));
-        status = co_await Stream(&writer);
-      }
-      co_await writer.Stop();
-      co_await watch.Join();
-    } else {
-      co_await writer.Stop();
-    }
+    status = co_await Write(&writer);
+    co_await writer.Stop();
   }
-  co_await channel.Close();
+  for (const auto& [node, channel] : channels_) {
+    co_await channel->Close();
+  }
+  channels_.clear();
   co_return status;
 }
 
@@ -152,14 +238,17 @@ Task<Status> TailerProgram::Stream(LogWriter* writer) {
 
 Task<void> TailerProgram::WatchAcknowledged(LogWriter* writer) {
   while (true) {
-    const Lsn seen = writer->acknowledged();
+    // With several log servers half an mtr means nothing, acknowledged or not: the next writer cuts
+    // it off.
+    const Lsn told = writer->acknowledged();
+    const Lsn seen = context_->replicated() ? context_->model.LastEndAtOrBelow(told) : told;
     if (seen > context_->redo.acknowledged() || seen > context_->model.begin_lsn()) {
       context_->redo.Acknowledged(seen);
       context_->world->Record(kWorldNode, TraceKind::kOperation, seen.value(), 0,
                               "acknowledged LSN");
       context_->fence.Acknowledged(writer->epoch(), seen);
     }
-    const Status status = co_await writer->WaitAcknowledged(Lsn(seen.value() + 1), kNever);
+    const Status status = co_await writer->WaitAcknowledged(Lsn(told.value() + 1), kNever);
     if (!status.ok()) {
       co_return;
     }

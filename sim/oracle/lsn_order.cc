@@ -13,7 +13,11 @@ void LsnOrder::Compare(std::string_view name, Lsn before, Lsn now) {
   }
 }
 
-void LsnOrder::Observe(uint64_t asked_after, const ServerPositions& seen) {
+void LsnOrder::Observe(uint64_t asked_after, uint32_t life, const ServerPositions& seen) {
+  if (learns_commit_ && life != life_) {
+    highest_.commit = Lsn();
+  }
+  life_ = life;
   const bool ordered = seen.persisted <= seen.applied && seen.applied <= seen.commit;
   if (!ordered) {
     findings_->Report("C4", "persisted " + std::to_string(seen.persisted.value()) + ", applied " +

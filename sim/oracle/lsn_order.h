@@ -23,18 +23,26 @@ struct ServerPositions {
 
 class LsnOrder {
  public:
-  explicit LsnOrder(Findings* findings) : findings_(findings) {}
+  // With `learns_commit` the server is one of several log servers, or follows them: how much is
+  // committed it is told, and after a restart it may know less.
+  LsnOrder(Findings* findings, bool learns_commit)
+      : findings_(findings), learns_commit_(learns_commit) {}
 
   // Observations in the order of their requests: `asked_after` is a ticket taken before the request
   // was sent, so that an answer which was overtaken by another is not held against the server.
+  // `life`: counts the server's starts.
   uint64_t TakeTicket() { return ++tickets_; }
-  void Observe(uint64_t asked_after, const ServerPositions& seen);
+  void Observe(uint64_t asked_after, uint32_t life, const ServerPositions& seen);
+  // The server's disk is empty again.
+  void Wiped() { highest_ = ServerPositions(); }
   const ServerPositions& highest() const { return highest_; }
 
  private:
   void Compare(std::string_view name, Lsn before, Lsn now);
 
   Findings* findings_;
+  bool learns_commit_;
+  uint32_t life_ = 0;
   uint64_t tickets_ = 0;
   uint64_t answered_ = 0;  // highest ticket taken when an answer came
   ServerPositions highest_;

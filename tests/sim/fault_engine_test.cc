@@ -119,5 +119,42 @@ TEST(FaultEngine, RefusesDamageThatNoBudgetCovers) {
   EXPECT_FALSE(ParseScenario(TextOf(OneFault{proto::CLOCK_DRIFT, 0, 600'000})).ok());
 }
 
+// Three log servers: whatever happens to one of them, the other two go on.
+TEST(FaultEngine, HitsTheServerThatWasNamedAndTheQuorumGoesOn) {
+  std::string text = kSmall;
+  text.replace(text.find("tailers: 2 readers: 1"), 21, "tailers: 2 log_servers: 3");
+  text +=
+      "schedule { kind: SERVER_POWER at_ms: 1000 duration_ms: 3000 target: TARGET_LOG node: 2 }\n";
+  const Result<proto::Scenario> scenario = ParseScenario(text);
+  ASSERT_TRUE(scenario.ok()) << scenario.status().ToString();
+  RunOptions options;
+  std::string killed;
+  Lsn acknowledged;
+  Lsn acknowledged_while_down;
+  options.observe = [&](const TraceEvent& event) {
+    if (event.kind == TraceKind::kNodeKill && event.time_ns < 4'000'000'000) {
+      killed += std::to_string(event.node);
+    }
+    if (event.kind == TraceKind::kOperation && event.text == "acknowledged LSN") {
+      acknowledged = Lsn(event.a);
+      acknowledged_while_down =
+          event.time_ns < 4'000'000'000 ? acknowledged : acknowledged_while_down;
+    }
+  };
+  const RunReport report = RunScenario(*scenario, options);
+  EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
+  EXPECT_EQ(killed, "1") << "node 1 is log2";
+  EXPECT_GT(acknowledged_while_down.value(), acknowledged.value() - 60'000U);
+}
+
+TEST(FaultEngine, RefusesTargetsThatAreNotThere) {
+  std::string text = kSmall;
+  EXPECT_FALSE(ParseScenario(text + "schedule { kind: SERVER_KILL target: TARGET_LOG }").ok());
+  EXPECT_FALSE(ParseScenario(text + "schedule { kind: SERVER_KILL target: TARGET_PAGE }").ok());
+  EXPECT_TRUE(ParseScenario(text + "schedule { kind: NODE_PAUSE target: TARGET_WRITER }").ok());
+  text.replace(text.find("tailers: 2 readers: 1"), 21, "tailers: 2 log_servers: 2");
+  EXPECT_FALSE(ParseScenario(text).ok());
+}
+
 }  // namespace
 }  // namespace redoubt::sim

@@ -109,33 +109,33 @@ TEST(PageContent, SeesOneWrongByteAndABadChecksum) {
 
 TEST(LsnOrder, SeesPositionsThatGoBack) {
   Findings findings;
-  LsnOrder order(&findings);
+  LsnOrder order(&findings, /*learns_commit=*/false);
   uint64_t ticket = order.TakeTicket();
-  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+  order.Observe(ticket, 1, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
   ticket = order.TakeTicket();
   // Applied may go back over a restart: it lives in memory.
-  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(40)});
+  order.Observe(ticket, 1, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(40)});
   EXPECT_TRUE(findings.empty());
   ticket = order.TakeTicket();
-  order.Observe(ticket, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(39)});
+  order.Observe(ticket, 1, ServerPositions{Lsn(10), Lsn(20), Lsn(25), Lsn(39)});
   EXPECT_EQ(First(findings), "C4");
 }
 
 // An answer that was asked for before another one came may be older than that one.
 TEST(LsnOrder, DoesNotBlameOvertakenAnswers) {
   Findings findings;
-  LsnOrder order(&findings);
+  LsnOrder order(&findings, /*learns_commit=*/false);
   const uint64_t slow = order.TakeTicket();
   const uint64_t fast = order.TakeTicket();
-  order.Observe(fast, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
-  order.Observe(slow, ServerPositions{Lsn(10), Lsn(15), Lsn(30), Lsn(35)});
+  order.Observe(fast, 1, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+  order.Observe(slow, 1, ServerPositions{Lsn(10), Lsn(15), Lsn(30), Lsn(35)});
   EXPECT_TRUE(findings.empty());
 }
 
 TEST(LsnOrder, SeesAppliedBeyondCommit) {
   Findings findings;
-  LsnOrder order(&findings);
-  order.Observe(order.TakeTicket(), ServerPositions{Lsn(10), Lsn(20), Lsn(50), Lsn(40)});
+  LsnOrder order(&findings, /*learns_commit=*/false);
+  order.Observe(order.TakeTicket(), 1, ServerPositions{Lsn(10), Lsn(20), Lsn(50), Lsn(40)});
   EXPECT_EQ(First(findings), "C4");
 }
 
