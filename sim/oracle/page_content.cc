@@ -15,8 +15,8 @@ void PageContent::Check(const PageAnswer& answer) {
   ++checked_count_;
   if (answer.status.code() == StatusCode::kNotFound) {
     if (truth.page_lsn != Lsn()) {
-      findings_->Report("C2", where + ": not found, but it was written at " +
-                                  std::to_string(truth.page_lsn.value()));
+      findings_->ReportLoss("C2", where + ": not found, but it was written at " +
+                                      std::to_string(truth.page_lsn.value()));
     }
     return;
   }
