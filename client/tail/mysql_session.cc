@@ -66,7 +66,14 @@ Result<SharedHandle> ConnectNow(const MysqlAddress& address) {
   mysql_options(mysql.get(), MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off);
   if (mysql_real_connect(mysql.get(), nullptr, address.user.c_str(), address.password.c_str(),
                          nullptr, 0, address.socket.c_str(), 0) == nullptr) {
-    return ErrorOf(mysql.get(), "MySQL at " + address.socket + ", user " + address.user);
+    const Status refused =
+        ErrorOf(mysql.get(), "MySQL at " + address.socket + ", user " + address.user);
+    if (refused.code() != StatusCode::kUnauthenticated) {
+      return refused;
+    }
+    return Status(refused.code(), refused.message() +
+                                      "; look at --mysql-user, --mysql-password-file (its first "
+                                      "line counts) and the account's rights");
   }
   return SharedHandle(std::move(mysql));
 }
