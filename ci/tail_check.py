@@ -8,6 +8,7 @@ recreated     a clean shutdown, then an empty redo directory: followed on withou
 discard       DISCARD and IMPORT of a table that nobody touches afterwards
 redo_off      redo logging switched off and on: everything is imported anew
 page_server   the page server stands still, then is killed: commits go on, nothing is lost
+password      a second tailer with a wrong password ends with 3 and says what to look at; the first goes on
 
 python3 ci/tail_check.py [NAME]... [--keep DIR]
 """
@@ -19,6 +20,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -214,6 +216,21 @@ def median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
 
+def password(world: World) -> str:
+    """A login that the server refuses."""
+    world.server.run_sql("CREATE USER 'reader'@'localhost' IDENTIFIED BY 'right'")
+    secret = world.server.datadir.parent / "password"
+    secret.write_text("wrong\n", encoding="utf-8")
+    arguments = ["reader" if argument == "root" else argument for argument in world.tail.arguments()]
+    command = [str(stack.binary("redotail")), *arguments, "--mysql-password-file", str(secret)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_WAIT_SECONDS)
+    wanted = ("user reader", str(world.server.socket), "--mysql-password-file")
+    if done.returncode != 3 or not all(text in done.stderr for text in wanted):
+        raise CheckError(f"redotail ended with {done.returncode}: {done.stderr[-500:]}")
+    world.load(2)
+    return "refused, user, socket and option named"
+
+
 SCENARIOS: dict[str, Callable[[World], str]] = {
     "watchdog": watchdog,
     "capacity": capacity,
@@ -221,6 +238,7 @@ SCENARIOS: dict[str, Callable[[World], str]] = {
     "discard": discard,
     "redo_off": redo_off,
     "page_server": page_server,
+    "password": password,
 }
 
 
