@@ -36,6 +36,9 @@ Status LogWindow::Push(RedoAppend chunk) {
   REDOUBT_CHECK(chunk.payload != nullptr);
   Lsn mtr_end = chunk.range.end;
   if (member_count() > 1) {
+    if (chunk.first_mtr_lsn == Lsn{} && assembler_.tail_bytes() == 0) {
+      chunk.first_mtr_lsn = chunk.range.start;  // its sender cannot always know
+    }
     const auto look_at_nothing = [](const innodb::MtrView&) { return Status::Ok(); };
     REDOUBT_RETURN_IF_ERROR(assembler_.Feed(*chunk.payload, look_at_nothing));
     mtr_end = assembler_.end_lsn();

@@ -202,6 +202,7 @@ Task<Status> LogWriter::WaitAcknowledged(Lsn lsn, TimePoint deadline) {
 }
 
 Lsn LogWriter::acknowledged() const { return window_->acknowledged().value(); }
+Lsn LogWriter::commit() const { return window_->commit(); }
 Lsn LogWriter::next_lsn() const { return window_->next_lsn(); }
 size_t LogWriter::window_bytes_used() const { return window_->bytes(); }
 const Status& LogWriter::failure() const { return window_->failure(); }

@@ -106,11 +106,15 @@ class LogWriter {
   Task<Status> WaitAcknowledged(Lsn lsn, TimePoint deadline);
 
   Lsn acknowledged() const;
+  // End of the last whole mtr below acknowledged(): what page servers may apply.
+  Lsn commit() const;
   // Where the next Append must start.
   Lsn next_lsn() const;
   size_t window_bytes_used() const;
   Epoch epoch() const { return position_.epoch; }
   VolumeId volume() const { return position_.volume; }
+  // The volume's identity, the same on every server. After Start.
+  uint64_t volume_uid() const { return plan_.volume_uid; }
   // Not OK once the writer has stopped for good.
   const Status& failure() const;
   // The last trouble that is being tried again (connection lost, disk full); OK when there is none

@@ -162,45 +162,25 @@ Task<std::vector<Result<FetchedPage>>> PageClient::GetPages(std::vector<PageId> 
   co_return results;
 }
 
-Task<Result<PageReplica::Reached>> PageClient::Reach(size_t turn, TimePoint deadline) {
-  Duration delay = options_.retry_delay_min;
-  for (;;) {
-    Status gravest;
-    Status trouble;
-    std::vector<ReplicaView> views;
-    for (const std::unique_ptr<PageReplica>& replica : replicas_) {
-      views.push_back(replica->View());
-    }
-    for (size_t i = 0; i < replicas_.size(); ++i) {
-      const size_t chosen = ChooseReplica(views, kMaxLsn, runtime_->scheduler->Now(), turn).value();
-      views[chosen].excluded = true;
-      if (i < turn % replicas_.size()) {
-        continue;
-      }
-      const TimePoint until =
-          replicas_.size() == 1
-              ? deadline
-              : std::min(deadline, runtime_->scheduler->Now() + options_.attempt_timeout);
-      Result<PageReplica::Reached> reached = co_await replicas_[chosen]->Reach(until);
-      if (reached.ok() || stopped_) {
-        co_return stopped_ ? Cancelled("page client is stopped") : std::move(reached);
-      }
-      const Status told = reached.status().WithContext(replicas_[chosen]->name());
-      (KindOf(told) == AnswerKind::kTrouble ? trouble : gravest) = told;
-    }
-    const auto jitter =
-        static_cast<int64_t>(runtime_->random->Below(static_cast<uint64_t>(delay.count()) / 2 + 1));
-    const TimePoint next = runtime_->scheduler->Now() + delay - Duration(jitter);
-    if (trouble.ok() || next >= deadline) {
-      co_return trouble.ok() ? gravest : trouble;
-    }
-    turn = 0;  // whichever answers
-    delay = std::min(delay * 2, options_.retry_delay_max);
-    co_await tasks_.stop_event().Wait(next);
-    if (stopped_) {
-      co_return Cancelled("page client is stopped");
-    }
+Task<Result<PageReplica::Reached>> PageClient::Reach(size_t i, TimePoint deadline) {
+  Result<PageReplica::Reached> reached = co_await replicas_.at(i)->Reach(deadline);
+  if (stopped_) {
+    co_return Cancelled("page client is stopped");
   }
+  co_return reached;
+}
+
+std::vector<size_t> PageClient::Order() const {
+  std::vector<ReplicaView> views;
+  for (const std::unique_ptr<PageReplica>& replica : replicas_) {
+    views.push_back(replica->View());
+  }
+  std::vector<size_t> order;
+  while (order.size() < views.size()) {
+    order.push_back(ChooseReplica(views, kMaxLsn, runtime_->scheduler->Now(), turn_).value());
+    views[order.back()].excluded = true;
+  }
+  return order;
 }
 
 // What is known of a replica that is never asked grows old: it would not be asked again after a

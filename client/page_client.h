@@ -102,9 +102,11 @@ class PageClient {
   // order; errors as GetPage.
   Task<std::vector<Result<FetchedPage>>> GetPages(std::vector<PageId> pages, Lsn read_lsn,
                                                   Lsn not_modified_since, TimePoint deadline);
-  // A channel to a replica that has the volume, for requests other than page reads, tried until the
-  // deadline. `turn`: 0 for the best, 1, 2, ... for the others. Errors as GetPage.
-  Task<Result<PageReplica::Reached>> Reach(size_t turn, TimePoint deadline);
+  // For requests other than page reads: a channel to replica `i`, on which the volume was found,
+  // and its number there. One attempt. Errors as GetPage.
+  Task<Result<PageReplica::Reached>> Reach(size_t i, TimePoint deadline);
+  // The replicas in the order in which they are worth asking now.
+  std::vector<size_t> Order() const;
   // Ends everything that runs with kCancelled.
   Task<void> Stop();
 
@@ -112,6 +114,10 @@ class PageClient {
   const PageReplica& replica(size_t i) const { return *replicas_.at(i); }
   // 0 until a server was reached, unless given.
   const VolumeIdentity& identity() const { return *identity_; }
+  bool stopped() const { return stopped_; }
+  const PageClientOptions& options() const { return options_; }
+  // Set by Stop: a wait that ends early.
+  Event& stop_event() { return tasks_.stop_event(); }
   const PageClientCounters& counters() const { return counters_; }
 
  private:

@@ -2,7 +2,7 @@
 //
 // Goal: reads succeed while one replica can answer, go to the right one, and their cost is bounded.
 // Method: page servers that are a Channel each, on a scheduler with virtual time; each can be
-// behind, slow, silent, gone, wiped or damaged. page_client_world_test.cc does it with real ones.
+// behind, slow, silent, gone, wiped or damaged. redoubt_client_test.c does it with real ones.
 #include "client/page_client.h"
 
 #include <gtest/gtest.h>
