@@ -4,7 +4,8 @@
 
 python3 ci/check.py            everything; the last lines are ctest's own summary
 python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
-python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, real)
+python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, cluster,
+                               real)
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -107,7 +108,7 @@ def main() -> int:
     if options.only:
         command += ["-L", options.only]
     elif options.fast:
-        command += ["-LE", "sanitize|fuzz|sim|real"]
+        command += ["-LE", "sanitize|fuzz|sim|cluster|real"]
     if checks.failed:
         print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
     print("== tests", flush=True)
