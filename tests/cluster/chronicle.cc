@@ -106,10 +106,7 @@ void Judge::HearPositions(const Entry& event) {
     return;  // answered by a life that is over
   }
   const sim::ServerPositions seen{Lsn(n[1]), Lsn(n[2]), Lsn(n[3]), Lsn(n[4])};
-  server.this_life.Observe(ticket.this_life, seen);
-  sim::ServerPositions told = seen;
-  told.commit = std::max(seen.commit, server.ever.highest().commit);
-  server.ever.Observe(ticket.ever, told);
+  server.order.Observe(ticket.order, server.life, seen);
 }
 
 void Judge::HearFinding(const std::string& text) {
@@ -138,19 +135,16 @@ void Judge::Hear(const Entry& event) {
       // Which server is asked is known with the answer: a ticket of each that is known.
       Tickets& tickets = asked_[{event.who, n[0]}];
       for (auto& [name, server] : servers_) {
-        tickets[name] = {server.life, server.ever.TakeTicket(), server.this_life.TakeTicket()};
+        tickets[name] = {server.life, server.order.TakeTicket()};
       }
       break;
     }
     case Kind::kPositions:
       HearPositions(event);
       break;
-    case Kind::kRestarted: {
-      Server& server = ServerOf(event.text);
-      ++server.life;
-      server.this_life = sim::LsnOrder(findings_);
+    case Kind::kRestarted:
+      ++ServerOf(event.text).life;
       break;
-    }
     case Kind::kPagesChecked:
       pages_checked_ += n[0];
       break;

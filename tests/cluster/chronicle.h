@@ -83,19 +83,14 @@ class Judge {
   std::string Summary() const;
 
  private:
-  // One of several log servers, or one that follows them, is told how much is committed, and may
-  // know less of it after a restart: so the commit LSN is compared within a life, the others
-  // always.
   struct Server {
-    explicit Server(sim::Findings* findings) : ever(findings), this_life(findings) {}
-    sim::LsnOrder ever;
-    sim::LsnOrder this_life;
-    uint64_t life = 0;
+    explicit Server(sim::Findings* findings) : order(findings, /*learns_commit=*/true) {}
+    sim::LsnOrder order;
+    uint32_t life = 0;
   };
   struct Ticket {
-    uint64_t life = 0;
-    uint64_t ever = 0;
-    uint64_t this_life = 0;
+    uint32_t life = 0;
+    uint64_t order = 0;
   };
   using Tickets = std::map<std::string, Ticket>;  // by server
   Server& ServerOf(const std::string& name);
