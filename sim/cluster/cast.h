@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@ struct CastGroup {
   // What its nodes do.
   bool keeps_redo = false;
   bool serves_pages = false;
+  bool pulls_redo = false;  // from the log servers: their clients
   bool writes = false;
   bool reads = false;
   // So many run from the beginning, and again once all is calm. The others run when a fault
@@ -57,8 +59,12 @@ class Cast {
 
   // Prepares a server's empty disk, as an installation does.
   std::function<void(NodeId)> install;
-  // Synced bytes of a server were damaged.
-  std::function<void(NodeId)> damaged;
+  // Synced bytes of a server were damaged; `within_budget`: the others still have all of it.
+  std::function<void(NodeId, bool within_budget)> damaged;
+  // From its next start on a server's sizes are so many percent of the scenario's.
+  std::function<void(NodeId, uint64_t percent)> configure;
+  // Whether a log server is up, takes part in the newest epoch, and has everything acknowledged.
+  std::function<bool(NodeId)> is_whole;
 
  private:
   template <typename Wanted>

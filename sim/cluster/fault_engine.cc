@@ -11,6 +11,9 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 constexpr std::string_view kReadyLine = "ready at ";
+constexpr uint64_t kStopLookNs = 5 * kMs;
+// An operator's patience before kill -9.
+constexpr uint64_t kStopNsMax = 5'000 * kMs;
 
 uint64_t AtLeastOne(uint64_t value) { return std::max<uint64_t>(value, 1); }
 
@@ -22,6 +25,8 @@ bool HitsAServer(proto::FaultKind kind) {
     case proto::SERVER_POWER_AT_OP:
     case proto::SERVER_POWER_AT_EVENT:
     case proto::SERVER_POWER_IN_RECOVERY:
+    case proto::UPGRADE:
+    case proto::CONFIG_CHANGE:
     case proto::SYNC_STALL:
     case proto::SLOW_SYNC:
     case proto::SYNC_ERROR:
@@ -64,6 +69,10 @@ void FaultEngine::Begin() {
     WatchDisk(server);
   }
   WatchLogs();
+  if (cast_->LogServers().size() > 1) {
+    budget_.emplace(cast_->LogServers());
+    WatchHurt();
+  }
   for (const proto::ScheduledFault& fault : resolved_->schedule) {
     streams_.emplace_back(&world_->random(), "fault-target", fault.draw());
   }
@@ -145,6 +154,17 @@ bool FaultEngine::FireNode(const Shot& shot) {
       }
       CutInRecovery(shot);
       return true;
+    case proto::UPGRADE:
+      return Restart(shot);
+    case proto::CONFIG_CHANGE: {
+      const uint64_t factor = shot.stream->Between(1, AtLeastOne(shot.size));
+      const bool larger = shot.stream->Below(2) == 0;
+      const bool fired = Restart(shot);
+      if (fired) {
+        cast_->configure(shot.server, larger ? 100 * factor : std::max<uint64_t>(100 / factor, 1));
+      }
+      return fired;
+    }
     case proto::TAKE_OVER:
       return TakeOver(shot.duration_ns);
     default:
@@ -171,6 +191,32 @@ bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {
     }
   });
   return true;
+}
+
+bool FaultEngine::Restart(const Shot& shot) {
+  const NodeId server = shot.server;
+  if (!world_->IsUp(server) || ready_incarnations_[server] != world_->IncarnationOf(server)) {
+    return false;
+  }
+  ready_incarnations_[server] = 0;
+  world_->StopProgram(server);
+  const auto give_up_ns = world_->now_ns() + static_cast<int64_t>(kStopNsMax);
+  FinishRestart(server, world_->IncarnationOf(server), shot.duration_ns, give_up_ns);
+  return true;
+}
+
+void FaultEngine::FinishRestart(NodeId server, uint32_t incarnation, uint64_t duration_ns,
+                                int64_t give_up_ns) {
+  if (!world_->IsAlive(server, incarnation)) {
+    return;  // it crashed meanwhile
+  }
+  if (world_->TaskCountOf(server) > 0 && world_->now_ns() < give_up_ns) {
+    Later(kStopLookNs, [this, server, incarnation, duration_ns, give_up_ns] {
+      FinishRestart(server, incarnation, duration_ns, give_up_ns);
+    });
+    return;
+  }
+  KillFor(server, KillKind::kProcess, duration_ns);
 }
 
 bool FaultEngine::TakeOver(uint64_t duration_ns) {
@@ -264,9 +310,22 @@ void FaultEngine::CalmDown() {
   for (NodeId node = 0; node < world_->node_count(); ++node) {
     world_->SetClockDrift(node, 0);
   }
+  // Who was asked to stop and is still about it.
+  for (const NodeId server : cast_->Servers()) {
+    const auto ready = ready_incarnations_.find(server);
+    if (ready != ready_incarnations_.end() && ready->second == 0) {
+      world_->KillNode(server, KillKind::kProcess, CrashPolicy::kSeeded);
+    }
+  }
   const std::vector<NodeId> writers = cast_->Writers();
   for (size_t i = 1; i < writers.size(); ++i) {
     world_->KillNode(writers[i], KillKind::kProcess, CrashPolicy::kAll);
+  }
+  const std::set<NodeId> damaged = std::exchange(damaged_disks_, {});
+  for (const NodeId server : damaged) {
+    world_->KillNode(server, KillKind::kPower, CrashPolicy::kSeeded);
+    disk(server).Wipe();
+    cast_->install(server);
   }
   for (const NodeId server : cast_->Servers()) {
     if (disk(server).error_count() > disk_errors_over_[server]) {

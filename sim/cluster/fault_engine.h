@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@
 
 #include "proto/scenario.pb.h"
 #include "sim/cluster/cast.h"
+#include "sim/cluster/damage_budget.h"
 #include "sim/cluster/settings.h"
 #include "sim/runtime/seeded_stream.h"
 #include "sim/runtime/sim_world.h"
@@ -63,14 +66,26 @@ class FaultEngine {
   bool FireNode(const Shot& shot);
   bool FireDisk(const Shot& shot);
   bool FireDamage(const Shot& shot);
+  bool DamageAtRest(const Shot& shot);
   bool FireNetwork(const Shot& shot);
   bool FireClock(const Shot& shot);
 
   bool PauseFor(NodeId node, uint64_t duration_ns);
   bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns);
+  // As an operator does it: the program is asked to stop, and started again.
+  bool Restart(const Shot& shot);
+  void FinishRestart(NodeId server, uint32_t incarnation, uint64_t duration_ns, int64_t give_up_ns);
+  bool SwingClock(const Shot& shot);
   bool TakeOver(uint64_t duration_ns);
   bool WipeServer(const Shot& shot);
   bool SwapDisks(const Shot& shot);
+  // Whether the victim may lose synced bytes now; with a single copy that is the scenario's word.
+  bool MayHurt(NodeId server) const;
+  void Hurt(NodeId server);
+  // Whoever looks after the machines takes the damaged disk out and puts an empty one in.
+  void Replace(NodeId server);
+  // Looks again and again which hurt servers are whole.
+  void WatchHurt();
   void CutInRecovery(const Shot& shot);
   void Pull(const Trigger& trigger, std::string_view why);
   void RestartAfterDiskError(const Shot& shot);
@@ -91,6 +106,8 @@ class FaultEngine {
   std::vector<SeededStream> streams_;  // of each scheduled fault
   std::vector<Trigger> triggers_;
   DiskOptions healthy_disk_;
+  std::optional<DamageBudget> budget_;             // with several log servers
+  std::set<NodeId> damaged_disks_;                 // and not replaced yet
   std::map<NodeId, uint32_t> ready_incarnations_;  // of servers that said they are ready
   // Injected disk errors that a restart of the server has left behind.
   std::map<NodeId, uint64_t> disk_errors_over_;

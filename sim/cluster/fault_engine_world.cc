@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The faults of disks, networks and clocks, and the damage that no restart repairs.
+// The faults of disks, networks and clocks.
 
 #include <algorithm>
 #include <set>
@@ -76,68 +76,6 @@ void FaultEngine::RestartAfterDiskError(const Shot& shot) {
   disk_errors_over_[shot.server] = error_count;
   const bool power = shot.size == 0 || shot.stream->Below(2) == 0;
   KillFor(shot.server, power ? KillKind::kPower : KillKind::kProcess, shot.duration_ns);
-}
-
-bool FaultEngine::FireDamage(const Shot& shot) {
-  bool fired = false;
-  switch (shot.kind) {
-    case proto::SERVER_WIPE:
-      fired = WipeServer(shot);
-      break;
-    case proto::DISK_SWAP:
-      fired = SwapDisks(shot);
-      break;
-    case proto::LATENT_SECTOR:
-    case proto::BIT_ROT: {
-      const DamageKind kind =
-          shot.kind == proto::BIT_ROT ? DamageKind::kBitFlip : DamageKind::kUnreadable;
-      const std::optional<DamageSpot> spot =
-          disk(shot.server).DamageSector(kind, shot.text, shot.stream);
-      fired = spot.has_value();
-      if (fired) {
-        world_->Record(shot.server, TraceKind::kFault, spot->offset, 0,
-                       std::string(DamageKindName(kind)) + " in " + spot->path);
-      }
-      break;
-    }
-    case proto::LOST_WRITE:
-      disk(shot.server).DamageNextWrite(DamageKind::kLostWrite, shot.text);
-      fired = true;
-      break;
-    case proto::MISDIRECTED_WRITE:
-      disk(shot.server).DamageNextWrite(DamageKind::kMisdirected, shot.text);
-      fired = true;
-      break;
-    default:
-      break;
-  }
-  if (fired) {
-    cast_->damaged(shot.server);
-  }
-  return fired;
-}
-
-bool FaultEngine::WipeServer(const Shot& shot) {
-  if (!KillFor(shot.server, KillKind::kPower, shot.duration_ns)) {
-    return false;
-  }
-  disk(shot.server).Wipe();
-  cast_->install(shot.server);
-  return true;
-}
-
-bool FaultEngine::SwapDisks(const Shot& shot) {
-  const NodeId tailer = cast_->Writers().front();
-  if (!world_->IsUp(tailer) || !KillFor(shot.server, KillKind::kPower, shot.duration_ns)) {
-    return false;
-  }
-  KillFor(tailer, KillKind::kPower, shot.duration_ns);
-  disk(shot.server).SetObserver(nullptr);
-  world_->SwapDisks(shot.server, tailer);
-  WatchDisk(shot.server);
-  disk_errors_over_[shot.server] = disk(shot.server).error_count();
-  cast_->install(shot.server);
-  return true;
 }
 
 bool FaultEngine::FireNetwork(const Shot& shot) {
@@ -238,6 +176,21 @@ bool FaultEngine::RandomSplit(const Shot& shot) {
   return !side.empty() && side.size() < world_->node_count();
 }
 
+bool FaultEngine::SwingClock(const Shot& shot) {
+  constexpr uint64_t kSwings = 8;
+  const NodeId node = AnyNode(shot);
+  if (node == kWorldNode) {
+    return false;
+  }
+  const auto ahead_s = static_cast<int64_t>(shot.stream->Below(AtLeastOne(shot.size)) + 1);
+  for (uint64_t i = 0; i < 2 * kSwings; ++i) {
+    Later(shot.duration_ns * i / (2 * kSwings), [this, node, i, ahead_s] {
+      world_->SetWallOffset(node, i % 2 == 0 ? ahead_s * kSecond : 0);
+    });
+  }
+  return true;
+}
+
 bool FaultEngine::FireClock(const Shot& shot) {
   switch (shot.kind) {
     case proto::CLOCK_STEP: {
@@ -245,6 +198,8 @@ bool FaultEngine::FireClock(const Shot& shot) {
       world_->SetWallOffset(node, EitherWay(shot.size, shot.stream) * kSecond);
       return true;
     }
+    case proto::CLOCK_PERIODIC:
+      return SwingClock(shot);
     case proto::CLOCK_DRIFT: {
       const NodeId node = AnyNode(shot);
       world_->SetClockDrift(node, EitherWay(shot.size, shot.stream));

@@ -15,6 +15,7 @@
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/epoch_fence.h"
 #include "sim/oracle/findings.h"
+#include "sim/oracle/leak_check.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
@@ -73,6 +74,7 @@ struct RunContext {
   ModelServer model;
   AcknowledgedRedo redo;
   EpochFence fence;
+  LeakCheck leaks{&findings};
   PageContent content;
 
   SimWorld* world = nullptr;
@@ -85,6 +87,10 @@ struct RunContext {
   uint64_t reads_failed = 0;     // while faults were on: expected
   uint64_t writer_count = 0;     // writers that got an epoch
   uint64_t server_starts = 0;
+  // Log servers among several whose disk was damaged at rest: they may refuse to start on it.
+  std::set<NodeId> damaged_servers;
+  // Of servers whose configuration was changed: their sizes in percent of the scenario's.
+  std::map<NodeId, uint64_t> size_percent;
 
   bool replicated() const { return log_servers.size() > 1; }
   // C4 of each server.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/scenario_run.h"
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "sim/cluster/cast.h"
@@ -19,6 +21,8 @@ namespace {
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kProduceNs = 10 * kMs;
 constexpr int64_t kDownNs = 200 * kMs;
+constexpr int64_t kQuietNs = 2'000 * kMs;
+constexpr int64_t kStopNsMax = 60'000 * kMs;
 
 // Owns everything of one run, in the order in which it has to go.
 class ScenarioRun {
@@ -75,12 +79,15 @@ class ScenarioRun {
   void AddServers();
   void AddServerGroup(std::string name, size_t count, ServerRole role);
   const ServerPlace& PlaceToRead(NodeId reader);
+  bool IsWhole(NodeId server);
   // What a server's machine has when it is new.
   void Install(NodeId server);
   void Produce();
   void Chaos();
   void Calm();
   bool VerifyUntil(uint64_t rounds, int64_t deadline_ns);
+  Holdings HoldingsOf(NodeId node);
+  void StopEverything();
   RunReport Report();
   std::string AddressOf(NodeId node) const { return std::string(world_.NameOf(node)) + ":7000"; }
   uint64_t EntityOf(NodeId node) const {
@@ -164,7 +171,27 @@ void ScenarioRun::BuildCast() {
   };
   verifier_ = cast_.AddGroup(std::move(verifier), 1, /*alone=*/true).front();
   cast_.install = [this](NodeId server) { Install(server); };
-  cast_.damaged = [this](NodeId) { context_.findings.AllowLoss(); };
+  cast_.damaged = [this](NodeId server, bool within_budget) {
+    if (within_budget) {
+      context_.damaged_servers.insert(server);
+    } else {
+      context_.findings.AllowLoss();
+    }
+  };
+  cast_.configure = [this](NodeId server, uint64_t percent) {
+    context_.size_percent[server] = percent;
+  };
+  cast_.is_whole = [this](NodeId server) { return IsWhole(server); };
+}
+
+bool ScenarioRun::IsWhole(NodeId server) {
+  const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(server));
+  if (program == nullptr || context_.fence.epoch_count() == 0) {
+    return false;
+  }
+  const std::optional<LogVolumeStatus> log = program->LogOf(context_.settings.volume);
+  return log.has_value() && log->stopped.ok() && log->epoch >= context_.fence.newest() &&
+         log->end >= context_.redo.acknowledged();
 }
 
 void ScenarioRun::Install(NodeId server) {
@@ -237,7 +264,41 @@ void ScenarioRun::Calm() {
   for (const NodeId server : cast_.Servers()) {
     cast_.Start(server);
   }
-  VerifyUntil(2, world_.now_ns() + budget);
+  if (VerifyUntil(2, world_.now_ns() + budget)) {
+    StopEverything();
+  }
+}
+
+Holdings ScenarioRun::HoldingsOf(NodeId node) {
+  return Holdings{world_.net().OpenCountOf(node), world_.net().ListenerCountOf(node),
+                  world_.DiskOf(node).open_count(), world_.TimerCountOf(node),
+                  world_.TaskCountOf(node)};
+}
+
+// The clients go; then every server stops and must have let go of everything.
+void ScenarioRun::StopEverything() {
+  Phase("stopping");
+  const std::vector<NodeId> servers = cast_.Servers();
+  for (NodeId node = 0; node < world_.node_count(); ++node) {
+    if (!cast_.GroupOf(node).is_server()) {
+      world_.KillNode(node, KillKind::kProcess, CrashPolicy::kAll);
+    }
+  }
+  world_.RunUntil(world_.now_ns() + kQuietNs, nullptr, scenario_.limits().events());
+  for (const NodeId server : servers) {
+    if (!cast_.GroupOf(server).pulls_redo) {
+      context_.leaks.ClientsGone(std::string(world_.NameOf(server)), HoldingsOf(server));
+    }
+    world_.StopProgram(server);
+  }
+  const auto stopped = [&] {
+    return std::none_of(servers.begin(), servers.end(),
+                        [this](NodeId server) { return world_.TaskCountOf(server) > 0; });
+  };
+  world_.RunUntil(world_.now_ns() + kStopNsMax, stopped, scenario_.limits().events());
+  for (const NodeId server : servers) {
+    context_.leaks.Stopped(std::string(world_.NameOf(server)), HoldingsOf(server));
+  }
 }
 
 RunReport ScenarioRun::Report() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/server_program.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -35,17 +36,21 @@ KvStoreFactory StoreFactory(SimRocksdb* rocksdb) {
   };
 }
 
-PageServerOptions OptionsFor(const RunSettings& settings, ServerRole role, std::string address,
-                             SimRocksdb* rocksdb) {
+PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent, ServerRole role,
+                             std::string address, SimRocksdb* rocksdb) {
+  const auto sized = [size_percent](uint64_t size) {
+    // 0: as the scenario says.
+    return size_percent == 0 ? size : std::max<uint64_t>(size * size_percent / 100, 4096);
+  };
   PageServerOptions options;
   options.role = role;
   options.data_dir = kServerDataDir;
   options.listen = std::move(address);
   options.open_store = StoreFactory(rocksdb);
-  options.page_cache_bytes = settings.page_cache_bytes;
-  options.volumes.log_segment_bytes = settings.log_segment_bytes;
-  options.volumes.log_tail_bytes = settings.log_tail_bytes;
-  options.volumes.page_batch_bytes = settings.page_batch_bytes;
+  options.page_cache_bytes = sized(settings.page_cache_bytes);
+  options.volumes.log_segment_bytes = sized(settings.log_segment_bytes);
+  options.volumes.log_tail_bytes = sized(settings.log_tail_bytes);
+  options.volumes.page_batch_bytes = sized(settings.page_batch_bytes);
   return options;
 }
 
@@ -66,8 +71,11 @@ ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* co
 
 // The server and every volume of it.
 Task<Status> ServerProgram::Start() {
+  const auto configured = context_->size_percent.find(node_);
+  const bool changed = configured != context_->size_percent.end();
+  const uint64_t size_percent = changed ? configured->second : 0;
   server_ = std::make_unique<PageServer>(
-      runtime_, OptionsFor(context_->settings, role_, address_, rocksdb_.get()));
+      runtime_, OptionsFor(context_->settings, size_percent, role_, address_, rocksdb_.get()));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");
@@ -92,13 +100,34 @@ Task<void> ServerProgram::Run() {
     const bool passes = status.code() == StatusCode::kNoSpace || disk.error_count() > errors_before;
     if (!passes) {
       // What is damaged stays; the rest of the server is up.
-      context_->findings.ReportLoss("C1", status.ToString());
+      if (!context_->damaged_servers.contains(node_)) {
+        context_->findings.ReportLoss("C1", status.ToString());
+      }
       break;
     }
     co_await server_->Stop();
     co_await runtime_->scheduler->Sleep(Duration(kRestartNs));
   }
+  serving_ = true;
   runtime_->log->Info("ready at " + server_->address());
+}
+
+std::optional<LogVolumeStatus> ServerProgram::LogOf(const std::string& volume) const {
+  if (server_ == nullptr || !serving_) {
+    return std::nullopt;
+  }
+  const Result<VolumeRef> found = server_->volumes().FindByName(volume);
+  if (!found.ok() || (*found)->log == nullptr) {
+    return std::nullopt;
+  }
+  return (*found)->log->status();
+}
+
+Task<void> ServerProgram::Stop() {
+  serving_ = false;
+  if (server_ != nullptr) {
+    co_await server_->Stop();
+  }
 }
 
 }  // namespace redoubt::sim

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/runtime/runtime.h"
@@ -22,11 +23,12 @@ class ServerProgram : public NodeProgram {
  public:
   ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context, ServerRole role,
                 std::string address);
-  // Null while it has none.
-  PageServer* server() { return server_.get(); }
+  // Where the volume's log stands; nothing while it is not there, or not started.
+  std::optional<LogVolumeStatus> LogOf(const std::string& volume) const;
   // Starts the server; tries again, as whoever looks after it would, while its disk is full or has
   // just failed. A server that cannot start on what a crash left is a finding.
   Task<void> Run() override;
+  Task<void> Stop() override;
 
  private:
   Task<Status> Start();
@@ -37,6 +39,7 @@ class ServerProgram : public NodeProgram {
   std::string address_;
   std::unique_ptr<SimRocksdb> rocksdb_;  // null: the in-memory store
   std::unique_ptr<PageServer> server_;
+  bool serving_ = false;
 };
 
 }  // namespace redoubt::sim

@@ -56,6 +56,15 @@ bool TakesSyncedBytes(proto::FaultKind kind) {
   }
 }
 
+// Of what a log server among several loses, if it can tell that it has lost something. (The last
+// write before a power cut that never reached the medium looks like one that was never made.)
+bool OthersHaveACopy(const proto::Topology& topology, proto::FaultKind kind,
+                     proto::FaultTarget target) {
+  const bool noticed =
+      kind == proto::SERVER_WIPE || kind == proto::DISK_SWAP || kind == proto::LATENT_SECTOR;
+  return noticed && topology.log_servers() > 1 && target == proto::TARGET_LOG;
+}
+
 Status CheckTarget(const proto::Topology& topology, const std::string& name,
                    proto::FaultTarget target) {
   const bool nobody = (target == proto::TARGET_LOG && topology.log_servers() == 0) ||
@@ -101,7 +110,8 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   if (kind == proto::CLOCK_DRIFT && size_max > SimClock::kDriftPpmMax) {
     return InvalidArgument(name + ": size is at most " + std::to_string(SimClock::kDriftPpmMax));
   }
-  if (TakesSyncedBytes(kind) && !scenario.beyond_budget()) {
+  if (TakesSyncedBytes(kind) && !scenario.beyond_budget() &&
+      !OthersHaveACopy(scenario.topology(), kind, target)) {
     return InvalidArgument(name + " damages the only copy: the scenario needs beyond_budget");
   }
   return CheckTarget(scenario.topology(), name, target);

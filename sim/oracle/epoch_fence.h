@@ -25,6 +25,7 @@ class EpochFence {
   // A writer was told that it is fenced.
   void Refused() { ++refused_count_; }
   uint64_t refused_count() const { return refused_count_; }
+  Epoch newest() const { return promised_.empty() ? Epoch() : promised_.rbegin()->first; }
   size_t epoch_count() const { return promised_.size(); }
 
  private:

@@ -117,4 +117,11 @@ void EventQueue::AdvanceTo(int64_t time_ns) {
   }
 }
 
+size_t EventQueue::PendingCountOf(NodeId node, uint32_t incarnation) const {
+  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+    return slot.used && slot.event.handle && slot.event.node == node &&
+           slot.event.incarnation == incarnation;
+  }));
+}
+
 }  // namespace redoubt::sim

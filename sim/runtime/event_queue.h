@@ -53,6 +53,8 @@ class EventQueue {
   // For a world that has nothing more to do until then.
   void AdvanceTo(int64_t time_ns);
   size_t pending_count() const { return pending_count_; }
+  // Looks at every event.
+  size_t PendingCountOf(NodeId node, uint32_t incarnation) const;
 
  private:
   struct Slot {

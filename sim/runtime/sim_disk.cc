@@ -143,6 +143,14 @@ Result<InodeId> SimDisk::Open(std::string_view path, OpenMode mode) {
   return inode;
 }
 
+uint64_t SimDisk::open_count() const {
+  uint64_t count = 0;
+  for (const auto& [id, inode] : inodes_) {
+    count += inode.open_count;
+  }
+  return count;
+}
+
 void SimDisk::Close(InodeId inode) {
   Inode& node = Get(inode);
   REDOUBT_CHECK(node.open_count > 0);

@@ -171,6 +171,8 @@ class SimDisk {
   uint64_t op_count() const { return op_count_; }
   uint64_t used_bytes() const { return used_bytes_; }
   uint64_t pending_count() const;
+  // Handles that were not closed.
+  uint64_t open_count() const;
   DiskOptions& options() { return options_; }
   // The disk's stream of latencies.
   SeededStream& latency() { return latency_; }

@@ -380,4 +380,22 @@ void SimNet::NodeDied(NodeId node, bool power) {
 
 size_t SimNet::open_count() const { return streams_.size(); }
 
+size_t SimNet::OpenCountOf(NodeId node) const {
+  size_t count = 0;
+  for (const auto& [id, stream] : streams_) {
+    for (const SimStream::Side& side : stream->sides) {
+      count += side.node == node && !side.closed_here ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+size_t SimNet::ListenerCountOf(NodeId node) const {
+  size_t count = 0;
+  for (const auto& [where, queue] : listeners_) {
+    count += where.first == node && !queue->closed ? 1 : 0;
+  }
+  return count;
+}
+
 }  // namespace redoubt::sim

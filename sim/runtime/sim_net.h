@@ -119,6 +119,9 @@ class SimNet {
   void SetSlow(uint32_t slow_ppm, int64_t slow_ns_mean);
   void NodeDied(NodeId node, bool power);
   size_t open_count() const;
+  // Ends of streams that `node` has not closed, and its listeners.
+  size_t OpenCountOf(NodeId node) const;
+  size_t ListenerCountOf(NodeId node) const;
 
   // --- For SimNetwork.
   bool IsBlocked(NodeId from, NodeId to) const { return blocked_.contains({from, to}); }

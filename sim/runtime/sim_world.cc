@@ -132,6 +132,20 @@ void SimWorld::PauseNode(NodeId id, int64_t until_ns) {
   Record(id, TraceKind::kNodePause, static_cast<uint64_t>(until_ns), 0);
 }
 
+void SimWorld::StopProgram(NodeId id) {
+  REDOUBT_CHECK(IsUp(id));
+  Incarnation& incarnation = *nodes_[id]->incarnation;
+  incarnation.scope->Spawn(incarnation.program->Stop());
+}
+
+size_t SimWorld::TaskCountOf(NodeId id) const {
+  return IsUp(id) ? nodes_[id]->incarnation->scope->running_count() : 0;
+}
+
+size_t SimWorld::TimerCountOf(NodeId id) const {
+  return IsUp(id) ? queue_.PendingCountOf(id, nodes_[id]->incarnation_count) : 0;
+}
+
 bool SimWorld::IsUp(NodeId id) const {
   return id < nodes_.size() && nodes_[id]->incarnation != nullptr;
 }

@@ -37,6 +37,8 @@ class NodeProgram {
   virtual ~NodeProgram() = default;
   // Spawned once. The node stays up when it returns.
   virtual Task<void> Run() = 0;
+  // Ends everything that the program does, and gives back what it holds. At most once.
+  virtual Task<void> Stop() { co_return; }
 };
 using ProgramFactory = std::function<std::unique_ptr<NodeProgram>(Runtime*)>;
 
@@ -77,6 +79,11 @@ class SimWorld {
   void KillNode(NodeId node, KillKind kind, CrashPolicy policy);
   // The node's events wait until then: a stopped virtual machine.
   void PauseNode(NodeId node, int64_t until_ns);
+  // Asks the node's program to stop; it has when TaskCountOf is 0. The node stays up.
+  void StopProgram(NodeId node);
+  size_t TaskCountOf(NodeId node) const;
+  // Resumes of the node that are to come.
+  size_t TimerCountOf(NodeId node) const;
   bool IsUp(NodeId node) const;
   bool IsPowered(NodeId node) const;  // a killed process leaves the machine powered
   uint32_t IncarnationOf(NodeId node) const;

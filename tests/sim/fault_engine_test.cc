@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "sim/cluster/damage_budget.h"
 #include "sim/cluster/scenario_run.h"
 #include "sim/cluster/settings.h"
 
@@ -86,7 +87,8 @@ INSTANTIATE_TEST_SUITE_P(
                     OneFault{proto::CONNECT_REFUSED, 400}, OneFault{proto::CONNECT_HANGS, 400},
                     OneFault{proto::ISOLATE_ONE, 500}, OneFault{proto::RANDOM_SPLIT, 500},
                     OneFault{proto::CLOCK_STEP, 0, 5000}, OneFault{proto::CLOCK_DRIFT, 0, 300'000},
-                    OneFault{proto::NODE_PAUSE, 500},
+                    OneFault{proto::CLOCK_PERIODIC, 500, 3600}, OneFault{proto::UPGRADE, 100},
+                    OneFault{proto::CONFIG_CHANGE, 100, 8}, OneFault{proto::NODE_PAUSE, 500},
                     OneFault{proto::SERVER_POWER_IN_RECOVERY, 30, 8},
                     OneFault{proto::SERVER_POWER_AT_EVENT, 50, 0, "ready at", false, true},
                     OneFault{proto::SERVER_WIPE, 50, 0, "", true},
@@ -154,6 +156,36 @@ TEST(FaultEngine, RefusesTargetsThatAreNotThere) {
   EXPECT_TRUE(ParseScenario(text + "schedule { kind: NODE_PAUSE target: TARGET_WRITER }").ok());
   text.replace(text.find("tailers: 2 readers: 1"), 21, "tailers: 2 log_servers: 2");
   EXPECT_FALSE(ParseScenario(text).ok());
+}
+
+// A minority may lose its disks, and only a minority: the budget holds back what would be too much.
+TEST(FaultEngine, WipesLogServersOnlyAsTheBudgetAllows) {
+  std::string text = kSmall;
+  text.replace(text.find("tailers: 2 readers: 1"), 21, "tailers: 2 log_servers: 3");
+  for (const int at_ms : {1000, 1001, 1002, 2500, 2501}) {
+    text += "schedule { kind: SERVER_WIPE duration_ms: 100 target: TARGET_LOG node: " +
+            std::to_string(at_ms % 10 + 1) + " at_ms: " + std::to_string(at_ms) + " }\n";
+  }
+  const Result<proto::Scenario> scenario = ParseScenario(text);
+  ASSERT_TRUE(scenario.ok()) << scenario.status().ToString();
+  const RunReport report = RunScenario(*scenario, RunOptions());
+  EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
+  EXPECT_EQ(report.work.faults_fired, 2U) << "one at a time, each after the last was whole again";
+}
+
+TEST(DamageBudget, IsAMinorityThatIsHurt) {
+  DamageBudget budget({1, 2, 3, 4, 5});
+  EXPECT_FALSE(budget.Allows(1)) << "nothing was written yet";
+  for (const NodeId server : {1U, 2U, 3U, 4U, 5U}) {
+    budget.Heal(server);
+  }
+  EXPECT_TRUE(budget.Allows(1));
+  budget.Hurt(1);
+  budget.Hurt(2);
+  EXPECT_TRUE(budget.Allows(2)) << "it is hurt already";
+  EXPECT_FALSE(budget.Allows(3));
+  budget.Heal(1);
+  EXPECT_TRUE(budget.Allows(3));
 }
 
 }  // namespace

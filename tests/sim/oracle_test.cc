@@ -8,6 +8,7 @@
 #include "common/innodb/page_format.h"
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/epoch_fence.h"
+#include "sim/oracle/leak_check.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
@@ -173,6 +174,29 @@ TEST(UsefulWork, NamesWhatIsMissing) {
   const WorkDone floor{100, 10, 1};
   EXPECT_EQ(MissingWork(WorkDone{100, 10, 1}, floor), "");
   EXPECT_EQ(MissingWork(WorkDone{100, 9, 1}, floor), "pages checked 9 of at least 10; ");
+}
+
+TEST(LsnOrder, LetsAServerThatIsToldTheCommitForgetItWhenItRestarts) {
+  Findings findings;
+  LsnOrder order(&findings, /*learns_commit=*/true);
+  order.Observe(order.TakeTicket(), 1, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+  order.Observe(order.TakeTicket(), 2, ServerPositions{Lsn(10), Lsn(20), Lsn(20), Lsn(30)});
+  EXPECT_TRUE(findings.empty());
+  order.Observe(order.TakeTicket(), 2, ServerPositions{Lsn(10), Lsn(20), Lsn(20), Lsn(29)});
+  EXPECT_FALSE(findings.empty()) << "in one life it may not";
+}
+
+TEST(LeakCheck, NamesWhatIsStillHeld) {
+  Findings findings;
+  LeakCheck leaks(&findings);
+  leaks.ClientsGone("log1", Holdings{0, 1, 3, 2, 1});
+  leaks.Stopped("log1", Holdings{});
+  EXPECT_TRUE(findings.empty()) << "a server that runs may have files and timers";
+  leaks.ClientsGone("log1", Holdings{1, 1, 3, 2, 1});
+  EXPECT_EQ(findings.all().size(), 1U);
+  leaks.Stopped("log1", Holdings{0, 0, 2, 0, 0});
+  ASSERT_EQ(findings.all().size(), 2U);
+  EXPECT_NE(findings.all()[1].what.find("2 open files"), std::string::npos);
 }
 
 }  // namespace
