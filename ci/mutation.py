@@ -33,7 +33,16 @@ FOUND = ("SAFETY", "LIVENESS", "CRASH")
 NOT_FOR_PLANTS = ("canary", "beyond_budget")
 
 # Where a plant can be met at all; without an entry: everywhere.
-SUITABLE: dict[str, tuple[str, ...]] = {}
+_TAKEOVERS = ("protect_smoke", "crash_in_takeover", "swizzle_clog", "quorum*", "*writer*", "failover*", "*compute*")
+_QUORUMS = ("quorum*", "*writer*", "failover*", "*compute*", "five*", "replica*", "long_partition*")
+SUITABLE: dict[str, tuple[str, ...]] = {
+    "apply_above_commit": _QUORUMS,
+    "commit_counts_old_epoch": _TAKEOVERS,
+    "no_tail_truncation": _QUORUMS,
+    "promise_not_synced": _TAKEOVERS,
+    "skip_epoch_check": _TAKEOVERS,
+    "takeover_picks_short_donor": _QUORUMS,
+}
 
 
 @dataclasses.dataclass
@@ -178,6 +187,7 @@ def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="Count the seeds until each planted bug is found.")
     parser.add_argument("--plants", help="comma-separated; default: all")
+    parser.add_argument("--without", default="", help="comma-separated; not these")
     parser.add_argument("--seeds-max", type=int, default=500)
     parser.add_argument("--median-max", type=float, default=60)
     parser.add_argument("--all-scenarios", action="store_true", help="not only those that can meet the plant")
@@ -194,6 +204,7 @@ def main() -> int:
     if options.check_binaries:
         return check_binaries(options.check_binaries, known)
     plants = options.plants.split(",") if options.plants else known
+    plants = [plant for plant in plants if plant not in options.without.split(",")]
     unknown = [plant for plant in plants if plant not in known]
     if unknown or not plants:
         print(f"no such plants: {', '.join(unknown)}; simulate list shows them", file=sys.stderr)

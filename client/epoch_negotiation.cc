@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/innodb/log_block.h"
 #include "common/innodb/mtr_assembler.h"
+#include "common/runtime/fault_point.h"
 #include "common/runtime/task_group.h"
 
 namespace redoubt {
@@ -150,8 +151,9 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
                                 (*replicas)[i]->address() +
                                 " hold different volumes of the same name");
     }
-    if (best == nullptr ||
-        std::pair(log.log_epoch(), log.end) > std::pair(best->log_epoch(), best->end)) {
+    const bool upside_down = REDOUBT_PLANTED(runtime, takeover_picks_short_donor);
+    if (best == nullptr || upside_down != (std::pair(log.log_epoch(), log.end) >
+                                           std::pair(best->log_epoch(), best->end))) {
       best = &log;
       donor = (*replicas)[i].get();
     }

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/innodb/log_block.h"
+#include "common/runtime/fault_point.h"
 #include "common/runtime/rpc/wire_message.h"
 
 namespace redoubt {
@@ -253,6 +254,9 @@ Task<Status> LogReplica::MakeSureOfPromise() {
       co_await client.LogStatus(std::move(request), CallDeadline());
   if (!answer.ok()) {
     co_return answer.status();
+  }
+  if (REDOUBT_PLANTED(runtime_, commit_counts_old_epoch)) {
+    Acknowledge(std::min(Lsn(answer->end_lsn()), window_->next_lsn()));
   }
   const Epoch theirs(answer->epoch());
   if (theirs > plan_->epoch) {

@@ -55,8 +55,8 @@ Status::Status(StatusCode code, std::string message)
 }
 
 const std::string& Status::message() const {
-  static const std::string empty;
-  return rep_ ? rep_->message : empty;
+  static const std::string kEmpty;
+  return rep_ ? rep_->message : kEmpty;
 }
 
 std::string Status::ToString() const {

@@ -122,6 +122,10 @@ Status LogVolume::CheckEpoch(Epoch epoch) const {
   return store_.stopped();
 }
 
+std::string LogVolume::Name() const {
+  return "volume " + std::to_string(options_.store.volume.value());
+}
+
 Task<Status> LogVolume::WaitIdle() {
   while (flushing_ || !pending_.empty()) {
     co_await idle_.Wait();
@@ -152,6 +156,8 @@ Task<Result<PreparedEpoch>> LogVolume::Prepare(Epoch epoch) {
   if (!status.ok()) {
     co_return status;
   }
+  runtime_->log->Info(Name() + ": epoch " + Text(wanted) + " promised, the log ends at LSN " +
+                      Text(store_.end()));
   PreparedEpoch prepared;
   prepared.epoch = wanted;
   prepared.end = store_.end();
@@ -210,6 +216,8 @@ Task<Result<Lsn>> LogVolume::BeginEpoch(EpochStartIn begin) {
 // Cuts first, so that a crash in between leaves a shorter log under the former history: as if the
 // replica had never had the rest.
 Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
+  runtime_->log->Info(Name() + ": epoch " + Text(begin->epoch) + " begins at LSN " +
+                      Text(begin->start));
   const Result<std::optional<Lsn>> agreed =
       AgreedEnd(fence_.history(), store_.end(), begin->history);
   if (!agreed.ok()) {
@@ -237,7 +245,7 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
 }
 
 Task<Status> LogVolume::CutBackTo(Lsn keep) {
-  if (keep >= store_.end()) {
+  if (keep >= store_.end() || REDOUBT_PLANTED(runtime_, no_tail_truncation)) {
     co_return Status::Ok();
   }
   runtime_->log->Info("redo log in " + options_.store.directory + ": what lies behind LSN " +
@@ -329,8 +337,10 @@ std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Lsn c
 Task<AppendOutcome> LogVolume::FinishAppend(std::shared_ptr<Ticket> ticket) {
   if (ticket->is_retry) {
     // What it repeats may still be on its way to the disk.
-    ticket->status = co_await WaitIdle();
-    if (ticket->status.ok()) {
+    if (!REDOUBT_PLANTED(runtime_, retry_answered_early)) {
+      ticket->status = co_await WaitIdle();
+    }
+    if (ticket->status.ok() && !REDOUBT_PLANTED(runtime_, retry_answered_early)) {
       ticket->status = co_await CompareWithStored(&ticket->chunk);
     }
     ticket->done = true;

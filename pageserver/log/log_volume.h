@@ -155,6 +155,7 @@ class LogVolume final : public RedoFeed {
   const std::map<std::string, Lsn>& readers() const { return readers_.readers(); }
 
  private:
+  std::string Name() const;  // in the log
   Status CheckPromise(Epoch epoch) const;
   Status CheckBegin(const EpochStartIn& begin) const;
   Task<Status> DoBeginEpoch(EpochStartIn* begin);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/runtime/fault_point.h"
 #include "pageserver/log/log_volume.h"
 
 namespace redoubt {
@@ -28,7 +29,8 @@ Task<Result<std::vector<RedoChunk>>> LogVolume::ReadUpTo(Lsn from, size_t bytes_
 Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint deadline) {
   FeedBatch batch;
   while (!stopping_) {
-    batch.commit_lsn = commit_.value();
+    batch.commit_lsn =
+        REDOUBT_PLANTED(runtime_, apply_above_commit) ? store_.end() : commit_.value();
     if (from < store_.readable_from()) {
       co_return Trimmed(from, store_.readable_from());
     }

@@ -131,6 +131,9 @@ Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
     fed_ = chunk.first_mtr_lsn;
   }
   REDOUBT_CHECK(chunk.range.start <= fed_);
+  if (REDOUBT_PLANTED(state_->runtime, retry_applies_twice)) {
+    return Status::Ok();
+  }
   *skip_bytes = std::min<size_t>(
       chunk.payload->size(), innodb::ToSn(fed_).value() - innodb::ToSn(chunk.range.start).value());
   return Status::Ok();

@@ -92,7 +92,8 @@ Status PageChainReader::AddEntries(Lsn base, ByteView value, Lsn from, Lsn read_
   DeltaReader reader(base, value);
   DeltaEntry entry;
   while (reader.Next(&entry)) {
-    if (entry.start < from) {
+    if (entry.start < from ||
+        (entry.start == from && REDOUBT_PLANTED(&context_, chain_skips_mtr_at_base))) {
       continue;
     }
     if (entry.start >= below_start) {

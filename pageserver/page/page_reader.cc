@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/innodb/page_format.h"
+#include "common/runtime/fault_point.h"
 
 namespace redoubt {
 namespace {
@@ -142,8 +143,10 @@ Task<void> PageReader::ReadMisses(const std::vector<PageId>* pages, std::vector<
       }
       PageRead read = Judge(page, read_lsn, &result);
       if (cacheable && read.status.ok()) {
-        state_->cache->Insert(state_->options.volume, page,
-                              {read.image, read.page_lsn, miss.watch.superseded_at});
+        const bool late = REDOUBT_PLANTED(state_->runtime, cached_although_superseded);
+        state_->cache->Insert(
+            state_->options.volume, page,
+            {read.image, read.page_lsn, late ? kMaxLsn : miss.watch.superseded_at});
       }
       (*reads)[miss.index] = std::move(read);
     }

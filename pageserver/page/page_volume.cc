@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/innodb/page_format.h"
+#include "common/runtime/fault_point.h"
 #include "common/runtime/task_group.h"
 #include "pageserver/page/batch_writer.h"
 #include "pageserver/page/ingest.h"
@@ -113,7 +114,8 @@ Task<Result<Lsn>> PageVolume::Impl::WaitReadable(Lsn read_lsn, Lsn not_modified_
   if (not_modified_since != Lsn{} && not_modified_since < wanted) {
     wanted = not_modified_since;
   }
-  if (state.applied.value() < wanted) {
+  if (state.applied.value() < wanted &&
+      !REDOUBT_PLANTED(state.runtime, stale_read_after_failover)) {
     const bool reached = co_await state.applied.WaitFor(wanted, deadline);
     if (!reached) {
       std::string message = "LSN " + std::to_string(wanted.value()) +

@@ -20,7 +20,9 @@ VolumeState::VolumeState(Runtime* runtime_in, KvStore* store_in, PageCache* cach
 void VolumeState::CollectMemory(PageId page, Lsn above, std::vector<MemoryRun>* runs) const {
   const size_t before = runs->size();
   for (const std::shared_ptr<BatchSlot>& slot : frozen) {
-    slot->deltas.Collect(page, runs);
+    if (!REDOUBT_PLANTED(runtime, frozen_batch_not_read)) {
+      slot->deltas.Collect(page, runs);
+    }
   }
   if (open != nullptr) {
     open->deltas.Collect(page, runs);

@@ -42,14 +42,14 @@ AdvanceTable MakeAdvanceTable(size_t zero_bytes) {
 }
 
 const std::array<AdvanceTable, kPageSizeCount>& PageSizeTables() {
-  static const std::array<AdvanceTable, kPageSizeCount> tables = [] {
+  static const std::array<AdvanceTable, kPageSizeCount> kTables = [] {
     std::array<AdvanceTable, kPageSizeCount> made;
     for (size_t i = 0; i < kPageSizeCount; ++i) {
       made[i] = MakeAdvanceTable(kPageBytesMin << i);
     }
     return made;
   }();
-  return tables;
+  return kTables;
 }
 
 }  // namespace

@@ -61,6 +61,8 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const Lsn acknowledged_before = context_->redo.acknowledged();
   LsnOrder& order = context_->OrderOf(server_.node);
   const uint64_t ticket = order.TakeTicket();
+  const std::string_view name = context_->world->NameOf(server_.node);
+  const Epoch promised_before = context_->fence.HighestPromise(name);
   proto::VolumeStatusRequest request;
   request.set_name(context_->settings.volume);
   const Result<proto::VolumeStatusResponse> answer =
@@ -71,6 +73,7 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const proto::VolumeState& state = answer->volume();
   const ServerPositions seen{Lsn(state.horizon_lsn()), Lsn(state.persisted_lsn()),
                              Lsn(state.applied_lsn()), Lsn(state.commit_lsn())};
+  context_->fence.ServerEpoch(name, Epoch(state.epoch()), promised_before);
   order.Observe(ticket, context_->world->IncarnationOf(server_.node), seen);
   context_->world->Record(server_.node, TraceKind::kOperation, seen.applied.value(),
                           seen.commit.value(), "applied and commit LSN");
@@ -86,7 +89,9 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
 void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
                               const Result<FetchedPage>& fetched) {
   const Status& status = fetched.status();
-  if (status.ok() || status.code() == StatusCode::kNotFound) {
+  // A server that has lost the volume says so of every page.
+  const bool no_volume = status.message().find("no volume") != std::string::npos;
+  if (status.ok() || (status.code() == StatusCode::kNotFound && !no_volume)) {
     PageAnswer answer;
     answer.page = page;
     answer.read_lsn = status.ok() && !as_of_older ? fetched->read_lsn : read_lsn;

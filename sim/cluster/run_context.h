@@ -19,6 +19,7 @@
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
+#include "sim/oracle/stored_content.h"
 #include "sim/runtime/sim_world.h"
 #include "sim/workload/model_server.h"
 
@@ -34,6 +35,7 @@ struct RunSettings {
   // The same on every replica of the volume.
   uint64_t volume_uid = 0;
   uint64_t redo_bytes_per_s = 100'000;
+  int64_t burst_ns = 10'000'000;  // it comes in bursts, so far apart
   uint32_t page_size = 16384;
   uint32_t spaces = 3;
   uint32_t pages_per_space = 20;
@@ -76,6 +78,12 @@ struct RunContext {
   EpochFence fence;
   LeakCheck leaks{&findings};
   PageContent content;
+
+  // C6 of each page server's store.
+  StoredContent& StoreOf(NodeId node) {
+    return stores.try_emplace(node, &findings, "store " + std::to_string(node)).first->second;
+  }
+  std::map<NodeId, StoredContent> stores;
 
   SimWorld* world = nullptr;
   // With every role in one server they are the same one.

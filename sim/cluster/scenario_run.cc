@@ -19,7 +19,6 @@ namespace redoubt::sim {
 namespace {
 
 constexpr int64_t kMs = 1'000'000;
-constexpr int64_t kProduceNs = 10 * kMs;
 constexpr int64_t kDownNs = 200 * kMs;
 constexpr int64_t kQuietNs = 2'000 * kMs;
 constexpr int64_t kStopNsMax = 60'000 * kMs;
@@ -172,6 +171,7 @@ void ScenarioRun::BuildCast() {
   verifier_ = cast_.AddGroup(std::move(verifier), 1, /*alone=*/true).front();
   cast_.install = [this](NodeId server) { Install(server); };
   cast_.damaged = [this](NodeId server, bool within_budget) {
+    context_.StoreOf(server).Forget();
     if (within_budget) {
       context_.damaged_servers.insert(server);
     } else {
@@ -199,14 +199,18 @@ void ScenarioRun::Install(NodeId server) {
   const Status made = disk.CreateDirectories(kServerDataDir);
   REDOUBT_CHECK(made.ok());
   disk.PromoteAll();
+  context_.StoreOf(server).Forget();
+  context_.fence.Forget(world_.NameOf(server));
 }
 
 void ScenarioRun::Produce() {
   if (context_.phase != Phase::kChaos) {
     return;
   }
-  context_.model.Produce(resolved_.run.redo_bytes_per_s * kProduceNs / 1'000'000'000);
-  world_.At(world_.now_ns() + kProduceNs, [this] { Produce(); });
+  const int64_t burst_ns = resolved_.run.burst_ns;
+  context_.model.Produce(resolved_.run.redo_bytes_per_s * static_cast<uint64_t>(burst_ns) /
+                         1'000'000'000);
+  world_.At(world_.now_ns() + burst_ns, [this] { Produce(); });
 }
 
 void ScenarioRun::Chaos() {

@@ -7,6 +7,7 @@
 
 #include "pageserver/storage/memory_kv_store.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
+#include "sim/cluster/watched_store.h"
 
 namespace redoubt::sim {
 namespace {
@@ -36,8 +37,17 @@ KvStoreFactory StoreFactory(SimRocksdb* rocksdb) {
   };
 }
 
+Task<Result<std::unique_ptr<KvStore>>> OpenWatched(KvStoreFactory open, StoredContent* content,
+                                                   Runtime* runtime, std::string path) {
+  Result<std::unique_ptr<KvStore>> store = co_await open(runtime, std::move(path));
+  if (!store.ok()) {
+    co_return store.status();
+  }
+  co_return co_await WatchStore(runtime, std::move(*store), content);
+}
+
 PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent, ServerRole role,
-                             std::string address, SimRocksdb* rocksdb) {
+                             std::string address, SimRocksdb* rocksdb, StoredContent* content) {
   const auto sized = [size_percent](uint64_t size) {
     // 0: as the scenario says.
     return size_percent == 0 ? size : std::max<uint64_t>(size * size_percent / 100, 4096);
@@ -46,7 +56,9 @@ PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent,
   options.role = role;
   options.data_dir = kServerDataDir;
   options.listen = std::move(address);
-  options.open_store = StoreFactory(rocksdb);
+  options.open_store = [open = StoreFactory(rocksdb), content](Runtime* runtime, std::string path) {
+    return OpenWatched(open, content, runtime, std::move(path));
+  };
   options.page_cache_bytes = sized(settings.page_cache_bytes);
   options.volumes.log_segment_bytes = sized(settings.log_segment_bytes);
   options.volumes.log_tail_bytes = sized(settings.log_tail_bytes);
@@ -75,7 +87,8 @@ Task<Status> ServerProgram::Start() {
   const bool changed = configured != context_->size_percent.end();
   const uint64_t size_percent = changed ? configured->second : 0;
   server_ = std::make_unique<PageServer>(
-      runtime_, OptionsFor(context_->settings, size_percent, role_, address_, rocksdb_.get()));
+      runtime_, OptionsFor(context_->settings, size_percent, role_, address_, rocksdb_.get(),
+                           &context_->StoreOf(node_)));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");

@@ -204,6 +204,20 @@ std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, ui
   return faults;
 }
 
+// Every seed has its own pace, so that different things overlap: redo that trickles or comes in
+// gushes, work off the loop that is done at once or takes longer than a disk.
+int64_t DrawBurstNs(RandomRoot* root) {
+  constexpr int64_t kBurstsMs[] = {10, 10, 100, 700};
+  SeededStream stream(root, "burst-config", 0);
+  return kBurstsMs[stream.Below(std::size(kBurstsMs))] * 1'000'000;
+}
+
+int64_t DrawBlockingNs(RandomRoot* root) {
+  constexpr int64_t kMeansUs[] = {20, 20, 300, 5000};
+  SeededStream stream(root, "blocking-config", 0);
+  return kMeansUs[stream.Below(std::size(kMeansUs))] * 1'000;
+}
+
 bool FiresEarlier(const proto::ScheduledFault& a, const proto::ScheduledFault& b) {
   return FireTimeNs(a) < FireTimeNs(b);
 }
@@ -280,6 +294,8 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   run.log_segment_bytes = value_of("log_segment_bytes", load.log_segment_bytes());
   run.log_tail_bytes = value_of("log_tail_bytes", load.log_tail_bytes());
   run.page_cache_bytes = value_of("page_cache_bytes", load.page_cache_bytes());
+  run.burst_ns = DrawBurstNs(&root);
+  resolved.description += "burst_ms=" + std::to_string(run.burst_ns / 1'000'000) + ' ';
   SeededStream begin(&root, "begin-lsn", 0);
   run.begin_lsn = innodb::ToLsn(
       Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
@@ -296,6 +312,8 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   sim.clock_origin_ns_max = kClockOriginNsMax;
   SeededStream jitter(&root, "jitter-config", 0);
   sim.resume_jitter_ppm = static_cast<uint32_t>(jitter.Below(3) * 5'000);
+  sim.blocking_ns_mean = DrawBlockingNs(&root);
+  resolved.description += "blocking_us=" + std::to_string(sim.blocking_ns_mean / 1000) + ' ';
   sim.net.latency_ns_mean =
       static_cast<int64_t>(value_of("latency_us_mean", one.network().latency_us_mean()) * 1000);
   sim.disk.sync_ns_mean =

@@ -18,6 +18,21 @@ constexpr int64_t kRetryNsMax = 200 * kMs;
 constexpr int64_t kFencedNsMin = 500 * kMs;
 constexpr int64_t kFencedNsMax = 3'000 * kMs;
 constexpr size_t kWindowBytes = 256 << 10;
+constexpr uint64_t kFalseStartOneIn = 4;
+
+// Ends that faults explain, or that are judged where they are seen. Everything else says that the
+// log is not what the writer was told it is.
+bool MayEnd(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kGap:
+    case StatusCode::kCorruption:
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kUnsupported:
+      return false;
+    default:
+      return true;
+  }
+}
 
 }  // namespace
 
@@ -30,6 +45,10 @@ Task<void> TailerProgram::Run() {
   while (true) {
     const Status status = co_await Serve();
     runtime_->log->Info("writer ended: " + status.ToString());
+    if (!MayEnd(status)) {
+      context_->findings.ReportLoss("C5",
+                                    "a writer whom nobody replaced ended: " + status.ToString());
+    }
     uint64_t pause_ns = random_.Below(kRetryNsMax);
     if (status.code() == StatusCode::kStaleEpoch) {
       context_->fence.Refused();
@@ -155,6 +174,23 @@ Task<Status> TailerProgram::BeginLog(LogWriter* writer, LogPosition position) {
   co_return Status::Ok();
 }
 
+// A writer may die when it was promised an epoch and before it began it. The promise stands.
+Task<void> TailerProgram::FalseStart() {
+  const size_t chosen = random_.Below(context_->log_servers.size());
+  const NodeId server = context_->log_servers[chosen].node;
+  proto::PrepareRequest request;
+  request.set_volume(context_->settings.volume);
+  VolumeClient client = ClientOf(server);
+  const Result<proto::PrepareResponse> answer =
+      co_await client.Prepare(std::move(request), In(kRpcDeadlineNs));
+  if (answer.ok()) {
+    context_->fence.PromisedBy(context_->world->NameOf(server), Epoch(answer->epoch()));
+  }
+  if (answer.ok() && !context_->replicated()) {
+    context_->fence.Promised(Epoch(answer->epoch()), Lsn(answer->end_lsn()));
+  }
+}
+
 Task<Status> TailerProgram::Write(LogWriter* writer) {
   const Lsn acknowledged_before = context_->redo.acknowledged();
   const Result<LogPosition> position = co_await writer->Start(Epoch(0), In(kRpcDeadlineNs));
@@ -192,6 +228,9 @@ Task<Status> TailerProgram::Serve() {
     }
   }
   Status status = co_await EnsureVolume();
+  if (status.ok() && random_.Below(kFalseStartOneIn) == 0) {
+    co_await FalseStart();
+  }
   if (status.ok()) {
     LogWriterOptions options;
     options.volume = context_->settings.volume;

@@ -28,6 +28,7 @@ class TailerProgram : public NodeProgram {
   // One writer's life, until it fails for good.
   Task<Status> Serve();
   Task<Status> Write(LogWriter* writer);
+  Task<void> FalseStart();
   // The volume exists at a majority. Made once: a server that loses it later gets it back from the
   // writer, who knows when that is safe.
   Task<Status> EnsureVolume();

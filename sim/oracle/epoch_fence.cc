@@ -23,6 +23,31 @@ void EpochFence::Promised(Epoch epoch, Lsn end) {
   }
 }
 
+void EpochFence::PromisedBy(std::string_view server, Epoch epoch) {
+  Epoch& highest = promised_by_.try_emplace(std::string(server)).first->second;
+  highest = std::max(highest, epoch);
+}
+
+Epoch EpochFence::HighestPromise(std::string_view server) const {
+  const auto found = promised_by_.find(server);
+  return found == promised_by_.end() ? Epoch() : found->second;
+}
+
+void EpochFence::ServerEpoch(std::string_view server, Epoch epoch, Epoch promised_before) {
+  if (epoch < promised_before && HighestPromise(server) >= promised_before) {
+    findings_->ReportLoss("C5", std::string(server) + " is at epoch " +
+                                    std::to_string(epoch.value()) + ", but has promised epoch " +
+                                    std::to_string(promised_before.value()));
+  }
+}
+
+void EpochFence::Forget(std::string_view server) {
+  const auto found = promised_by_.find(server);
+  if (found != promised_by_.end()) {
+    promised_by_.erase(found);
+  }
+}
+
 void EpochFence::Acknowledged(Epoch epoch, Lsn lsn) {
   const auto newer = promised_.upper_bound(epoch);
   if (newer != promised_.end() && lsn > newer->second) {

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/runtime/task_group.h"
+#include "sim/runtime/host_guard.h"
 #include "sim/runtime/sim_file_system.h"
 #include "sim/runtime/sim_network.h"
 #include "sim/runtime/sim_node.h"
@@ -294,6 +295,7 @@ void SimWorld::Execute(EventQueue::Event* event) {
 SimWorld::StopReason SimWorld::RunUntil(int64_t until_ns, const std::function<bool()>& done,
                                         uint64_t event_limit) {
   REDOUBT_CHECK(current_node_ == kWorldNode);
+  const HostGuard guard;
   EventQueue::Event event;
   while (executed_count_ < event_limit) {
     if (done && done()) {

@@ -162,6 +162,23 @@ TEST(EpochFence, SeesANewEpochThatStartsBelowWhatAnOlderWasTold) {
   EXPECT_EQ(First(findings), "C5");
 }
 
+TEST(EpochFence, SeesAForgottenPromise) {
+  Findings findings;
+  EpochFence fence(&findings);
+  fence.PromisedBy("log1", Epoch(5));
+  fence.PromisedBy("log1", Epoch(4));
+  EXPECT_EQ(fence.HighestPromise("log1"), Epoch(5));
+  fence.ServerEpoch("log1", Epoch(5), Epoch(5));
+  fence.ServerEpoch("log1", Epoch(4), Epoch(4));  // asked before epoch 5 was promised
+  fence.ServerEpoch("log2", Epoch(1), fence.HighestPromise("log2"));
+  EXPECT_TRUE(findings.empty());
+  fence.ServerEpoch("log1", Epoch(4), Epoch(5));
+  EXPECT_EQ(First(findings), "C5");
+  fence.Forget("log1");  // another disk
+  fence.ServerEpoch("log1", Epoch(1), fence.HighestPromise("log1"));
+  EXPECT_EQ(findings.all().size(), 1U);
+}
+
 TEST(EpochFence, SeesAnEpochGivenTwice) {
   Findings findings;
   EpochFence fence(&findings);

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "sim/cluster/watched_store.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/check.h"
+
+namespace redoubt::sim {
+namespace {
+
+// What happened to a page, or a tablespace, at an LSN stays so. Images of it are derived, and the
+// rest says what is the case now.
+bool IsHistory(KvFamily family) { return family == KvFamily::kDelta || family == KvFamily::kSpace; }
+
+StoredContent::Change::Kind KindOf(KvBatch::Operation::Kind kind) {
+  switch (kind) {
+    case KvBatch::Operation::Kind::kPut:
+      return StoredContent::Change::Kind::kPut;
+    case KvBatch::Operation::Kind::kDelete:
+      return StoredContent::Change::Kind::kDelete;
+    case KvBatch::Operation::Kind::kDeleteRange:
+      return StoredContent::Change::Kind::kDeleteRange;
+  }
+  REDOUBT_CHECK(false);
+  return StoredContent::Change::Kind::kPut;
+}
+
+std::vector<StoredContent::Change> ChangesOf(const KvBatch& batch) {
+  std::vector<StoredContent::Change> changes;
+  for (const KvBatch::Operation& operation : batch.operations()) {
+    changes.push_back({KindOf(operation.kind), static_cast<uint8_t>(operation.family),
+                       IsHistory(operation.family), operation.key, operation.value});
+  }
+  return changes;
+}
+
+Result<StoredContent::Content> ReadAll(const KvStore& store) {
+  StoredContent::Content content;
+  for (size_t i = 0; i < kKvFamilyCount; ++i) {
+    const std::unique_ptr<KvIterator> at = store.NewIterator(static_cast<KvFamily>(i));
+    for (at->Seek(""); at->Valid(); at->Next()) {
+      content[{static_cast<uint8_t>(i), std::string(at->key())}] = at->value();
+    }
+    REDOUBT_RETURN_IF_ERROR(at->status());
+  }
+  return content;
+}
+
+class WatchedStore final : public KvStore {
+ public:
+  WatchedStore(std::unique_ptr<KvStore> store, StoredContent* content)
+      : store_(std::move(store)), content_(content) {}
+
+  Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
+    return store_->Get(family, key);
+  }
+  std::unique_ptr<KvIterator> NewIterator(KvFamily family) const override {
+    return store_->NewIterator(family);
+  }
+  Task<Status> Write(KvBatch batch) override {
+    const uint64_t number = content_->WriteBegins(ChangesOf(batch));
+    const Status status = co_await store_->Write(std::move(batch));
+    if (status.ok()) {
+      content_->Written(number);
+    } else if (status.code() == StatusCode::kNoSpace) {
+      content_->Refused(number);
+    }
+    co_return status;
+  }
+  Task<Status> Flush() override {
+    const uint64_t mark = content_->FlushBegins();
+    const Status status = co_await store_->Flush();
+    if (status.ok()) {
+      content_->Flushed(mark);
+    }
+    co_return status;
+  }
+  Task<Status> Close() override { return store_->Close(); }
+
+ private:
+  std::unique_ptr<KvStore> store_;
+  StoredContent* content_;
+};
+
+}  // namespace
+
+Task<Result<std::unique_ptr<KvStore>>> WatchStore(Runtime* runtime, std::unique_ptr<KvStore> store,
+                                                  StoredContent* content) {
+  auto read = [&store] { return ReadAll(*store); };
+  Result<StoredContent::Content> all = co_await RunBlocking(runtime->blocking, read);
+  if (all.ok()) {
+    content->Opened(std::move(*all));
+  } else {
+    content->Forget();  // what reads it next will say so
+  }
+  std::unique_ptr<KvStore> watched = std::make_unique<WatchedStore>(std::move(store), content);
+  co_return watched;
+}
+
+}  // namespace redoubt::sim
