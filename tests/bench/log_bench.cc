@@ -18,6 +18,7 @@
 
 #include "client/log_writer.h"
 #include "client/volume_client.h"
+#include "common/base/hash.h"
 #include "common/innodb/log_block.h"
 #include "common/runtime/asio/asio_world.h"
 #include "common/runtime/rpc/reconnecting_channel.h"
@@ -36,7 +37,6 @@ struct Flags {
   double seconds = 4;
 };
 
-constexpr uint64_t kUid = 4711;
 constexpr size_t kRecordBytes = 900;
 
 class LogBench {
@@ -73,7 +73,7 @@ class LogBench {
     proto::VolumeCreateRequest request;
     request.set_name(flags_.volume);
     request.set_page_size(16384);
-    request.set_uid(kUid);
+    request.set_uid(HashBytes(1, AsBytes(std::string_view(flags_.volume))));
     const Result<proto::VolumeCreateResponse> answer =
         co_await client.VolumeCreate(std::move(request), Now() + seconds(30));
     co_await channel.Close();
