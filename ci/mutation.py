@@ -39,7 +39,10 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "apply_above_commit": _QUORUMS,
     "commit_counts_old_epoch": _TAKEOVERS,
     "no_tail_truncation": _QUORUMS,
-    "promise_not_synced": _TAKEOVERS,
+    # Writers that are replaced while the only server that has their promise loses power.
+    "promise_not_synced": ("protect_smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
+    # Connections that break while what was sent on them still waits for its sync.
+    "retry_answered_early": ("protect_smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
     "skip_epoch_check": _TAKEOVERS,
     "takeover_picks_short_donor": _QUORUMS,
 }
