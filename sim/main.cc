@@ -46,6 +46,8 @@ void AddRun(CLI::App* app, RunCommand* command) {
                   "FIELD.FIELD=VALUE of the scenario, e.g. workload.spaces=3");
   app->add_option("--trace", command->trace_file, "write the trace file here; - shows it");
   app->add_flag("--trace-full", command->trace_full, "keep every event, resumes included");
+  app->add_option("--history", command->history_file,
+                  "write what every client of a compute asked for and was told, as JSON lines");
   app->add_option("--plant", command->plant, "switch on a planted bug (see list)");
   app->add_option("--capsule-dir", command->capsule_directory, "where a failure is written down")
       ->capture_default_str();

@@ -165,6 +165,8 @@ bool FaultEngine::FireNode(const Shot& shot) {
       }
       return fired;
     }
+    case proto::WRITER_KILL_IN_RECOVERY:
+      return KillInRecovery(shot, Pick(shot, {cast_->Writers().front()}));
     case proto::TAKE_OVER:
       return TakeOver(shot.duration_ns);
     default:
@@ -244,6 +246,31 @@ void FaultEngine::CutInRecovery(const Shot& shot) {
   });
 }
 
+bool FaultEngine::KillInRecovery(const Shot& shot, NodeId writer) {
+  if (writer == kWorldNode || !world_->IsUp(writer)) {
+    return false;
+  }
+  world_->KillNode(writer, KillKind::kProcess, CrashPolicy::kAll);
+  Later(shot.duration_ns, [this, shot, writer] {
+    if (world_->IsUp(writer)) {
+      return;
+    }
+    cast_->Start(writer);
+    const uint32_t incarnation = world_->IncarnationOf(writer);
+    const uint64_t after_ns = shot.stream->Between(1, AtLeastOne(shot.size)) * kMs;
+    Later(after_ns, [this, shot, writer, incarnation] {
+      const bool same = world_->IncarnationOf(writer) == incarnation;
+      // Not for ever, or nothing would get done.
+      const bool again = shot.stream->Below(4) > 0;
+      if (same && again && ready_incarnations_[writer] != incarnation) {
+        world_->Record(writer, TraceKind::kFault, 0, 0, "killed in recovery");
+        KillInRecovery(shot, writer);
+      }
+    });
+  });
+  return true;
+}
+
 void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
   const NodeId server = trigger.shot.server;
   const bool ready = ready_incarnations_[server] == world_->IncarnationOf(server);
@@ -274,11 +301,11 @@ void FaultEngine::WatchDisk(NodeId server) {
 
 void FaultEngine::WatchLogs() {
   world_->SetLogObserver([this](NodeId node, std::string_view line) {
-    if (!cast_->GroupOf(node).is_server()) {
-      return;
-    }
     if (line.find(kReadyLine) != line.npos) {
       ready_incarnations_[node] = world_->IncarnationOf(node);
+    }
+    if (!cast_->GroupOf(node).is_server()) {
+      return;
     }
     for (size_t i = 0; i < triggers_.size(); ++i) {
       const bool mine = triggers_[i].shot.server == node && !triggers_[i].text.empty();

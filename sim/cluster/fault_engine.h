@@ -87,6 +87,8 @@ class FaultEngine {
   // Looks again and again which hurt servers are whole.
   void WatchHurt();
   void CutInRecovery(const Shot& shot);
+  // kill -9 of a writer; again within shot.size ms of its start unless it has recovered by then.
+  bool KillInRecovery(const Shot& shot, NodeId writer);
   void Pull(const Trigger& trigger, std::string_view why);
   void RestartAfterDiskError(const Shot& shot);
   bool OneWay(const Shot& shot);

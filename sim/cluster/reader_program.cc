@@ -58,7 +58,7 @@ Task<void> ReadingClient::FindVolume() {
 }
 
 Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
-  const Lsn acknowledged_before = context_->redo.acknowledged();
+  const Lsn acknowledged_before = context_->truth->acknowledged();
   LsnOrder& order = context_->OrderOf(server_.node);
   const uint64_t ticket = order.TakeTicket();
   const std::string_view name = context_->world->NameOf(server_.node);
@@ -142,7 +142,7 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
   const TimePoint deadline = In(deadline_ns);
   proto::LogStatusRequest status_request;
   status_request.set_volume_id(volume_.value());
-  const Lsn acknowledged = context_->redo.acknowledged();
+  const Lsn acknowledged = context_->truth->acknowledged();
   const Result<proto::LogStatusResponse> status =
       co_await client_.LogStatus(std::move(status_request), deadline);
   if (!status.ok()) {
@@ -175,14 +175,14 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
     for (const proto::ChunkHeader& chunk : answer->message.chunks()) {
       const LsnRange range{Lsn(chunk.start_lsn()), Lsn(chunk.end_lsn())};
       const uint64_t bytes = innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
-      if (range.start > at || range.end <= at || range.end > context_->model.end_lsn() ||
+      if (range.start > at || range.end <= at || range.end > context_->truth->end_lsn() ||
           bytes > rest.size()) {
         context_->findings.Report(
             "C1", "the log gives a chunk [" + std::to_string(range.start.value()) + ", " +
                       std::to_string(range.end.value()) + ") at " + std::to_string(at.value()));
         co_return Status::Ok();
       }
-      context_->redo.ReadBack(range, rest.first(bytes), context_->model.Payload(range));
+      context_->truth->ReadBack(range, rest.first(bytes));
       rest = rest.subspan(bytes);
       at = range.end;
     }
@@ -194,12 +194,12 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
 }
 
 Lsn ReadingClient::RandomLsn() {
-  const ModelServer& model = context_->model;
-  const Lsn last = model.LastEndAtOrBelow(context_->redo.acknowledged());
-  if (last <= model.begin_lsn()) {
-    return model.begin_lsn();
+  const LogTruth& truth = *context_->truth;
+  const Lsn last = truth.LastEndAtOrBelow(context_->truth->acknowledged());
+  if (last <= truth.begin_lsn()) {
+    return truth.begin_lsn();
   }
-  uint64_t low = model.begin_lsn().value();
+  uint64_t low = truth.begin_lsn().value();
   if (random_.Below(2) == 0 && last.value() - low > kRecentBytes) {
     low = last.value() - kRecentBytes;
   }
@@ -207,7 +207,7 @@ Lsn ReadingClient::RandomLsn() {
 }
 
 std::vector<PageId> ReadingClient::RandomPages(uint64_t count_max) {
-  const std::vector<PageId> known = context_->model.KnownPages();
+  const std::vector<PageId> known = context_->truth->KnownPages();
   std::vector<PageId> pages;
   const uint64_t count = random_.Between(1, count_max);
   for (uint64_t i = 0; i < count && !known.empty(); ++i) {
@@ -236,7 +236,7 @@ Task<void> ReaderProgram::Run() {
       Lsn not_modified_since;
       if (choice == 2 && !pages.empty()) {
         // A reader that knows when its page was last changed, as a buffer pool may.
-        not_modified_since = context_->history.At(pages.front(), lsn).page_lsn;
+        not_modified_since = context_->content.truth().At(pages.front(), lsn).page_lsn;
       }
       if (!pages.empty()) {
         status = co_await client_.CheckPages(std::move(pages), lsn, not_modified_since,
@@ -253,8 +253,8 @@ void VerifierProgram::Stage(std::string stage) {
 }
 
 Task<void> VerifierProgram::ReadEverything(ReadingClient* client) {
-  const Lsn end = context_->model.end_lsn();
-  const std::vector<PageId> known = context_->model.KnownPages();
+  const Lsn end = context_->truth->end_lsn();
+  const std::vector<PageId> known = context_->truth->KnownPages();
   for (size_t i = 0; i < known.size();) {
     const size_t count = std::min<size_t>(kPagesPerReadMax, known.size() - i);
     std::vector<PageId> batch(known.begin() + static_cast<ptrdiff_t>(i),
@@ -285,14 +285,14 @@ Task<void> VerifierProgram::VerifyServer(ServerPlace server, bool pages, bool lo
   Stage("finding the volume" + at);
   co_await client.FindVolume();
   Stage("waiting until all redo is acknowledged");
-  while (context_->redo.acknowledged() < context_->model.end_lsn()) {
+  while (context_->truth->acknowledged() < context_->truth->end_lsn()) {
     co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
   }
   Status status = Unavailable("not tried");
   if (pages) {
     Stage("waiting until all redo is applied" + at);
     while (!status.ok()) {
-      status = co_await client.WaitApplied(context_->model.end_lsn(), kCalmDeadlineNs);
+      status = co_await client.WaitApplied(context_->truth->end_lsn(), kCalmDeadlineNs);
       if (!status.ok()) {
         runtime_->log->Warning("WaitLsn" + at + ": " + status.ToString());
         co_await runtime_->scheduler->Sleep(Duration(kRetryNs));

@@ -12,15 +12,20 @@
 #include <vector>
 
 #include "common/base/types.h"
+#include "sim/cluster/log_truth.h"
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/epoch_fence.h"
 #include "sim/oracle/findings.h"
 #include "sim/oracle/leak_check.h"
+#include "sim/oracle/ledger.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
+#include "sim/oracle/reference_recovery.h"
 #include "sim/oracle/stored_content.h"
+#include "sim/oracle/timeline.h"
 #include "sim/runtime/sim_world.h"
+#include "sim/workload/model_compute.h"
 #include "sim/workload/model_server.h"
 
 namespace redoubt::sim {
@@ -46,6 +51,9 @@ struct RunSettings {
   uint64_t log_tail_bytes = 64 << 10;
   uint64_t page_cache_bytes = 1 << 20;
   Lsn begin_lsn;
+  // Computes in the place of a followed server.
+  bool computes = false;
+  ModelComputeOptions compute;
 };
 
 // A server as clients know it.
@@ -66,7 +74,15 @@ struct RunContext {
               random, &history),
         redo(&findings),
         fence(&findings),
-        content(&findings, &history) {}
+        timeline(&findings, run_settings.page_size, run_settings.begin_lsn),
+        ledger(&findings, run_settings.compute.bank.account_count,
+               run_settings.compute.bank.opening_balance),
+        reference(&findings, &timeline, run_settings.page_size),
+        followed_log(&model, &redo),
+        lineage_log(&timeline),
+        truth(run_settings.computes ? static_cast<LogTruth*>(&lineage_log) : &followed_log),
+        content(&findings,
+                run_settings.computes ? static_cast<const PageTruth*>(&timeline) : &history) {}
   RunContext(const RunContext&) = delete;
   RunContext& operator=(const RunContext&) = delete;
 
@@ -77,6 +93,20 @@ struct RunContext {
   AcknowledgedRedo redo;
   EpochFence fence;
   LeakCheck leaks{&findings};
+  // Of computes.
+  Timeline timeline;
+  Ledger ledger;
+  ReferenceRecovery reference;
+  uint64_t recoveries = 0;
+  uint64_t recoveries_cut_short = 0;
+  // The standing compute has ended all its transactions and begins no more.
+  bool drained = false;
+  // Computes that were started last of all and have shown the whole database to the checkers.
+  uint64_t audits_done = 0;
+
+  FollowedLog followed_log;
+  LineageLog lineage_log;
+  LogTruth* truth;  // one of the two
   PageContent content;
 
   // C6 of each page server's store.

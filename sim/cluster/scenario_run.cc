@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sim/cluster/cast.h"
+#include "sim/cluster/compute_program.h"
 #include "sim/cluster/fault_engine.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/reader_program.h"
@@ -76,6 +77,7 @@ class ScenarioRun {
 
   void BuildCast();
   void AddServers();
+  void AddWriters();
   void AddServerGroup(std::string name, size_t count, ServerRole role);
   const ServerPlace& PlaceToRead(NodeId reader);
   bool IsWhole(NodeId server);
@@ -87,6 +89,11 @@ class ScenarioRun {
   bool VerifyUntil(uint64_t rounds, int64_t deadline_ns);
   Holdings HoldingsOf(NodeId node);
   void StopEverything();
+  // Computes: their transactions end; then one that is started last shows the database to the
+  // checkers.
+  bool AuditUntil(uint64_t rounds, int64_t deadline_ns);
+  // `node` runs until `done`, or until something is found or the time is up: false.
+  bool RunUntilDone(NodeId node, const std::function<bool()>& done, int64_t deadline_ns);
   RunReport Report();
   std::string AddressOf(NodeId node) const { return std::string(world_.NameOf(node)) + ":7000"; }
   uint64_t EntityOf(NodeId node) const {
@@ -105,6 +112,7 @@ class ScenarioRun {
   ProgramsGone programs_gone_;
   Cast cast_;
   NodeId verifier_ = 0;
+  NodeId auditor_ = 0;
   FaultEngine faults_;
   bool event_limit_hit_ = false;
 };
@@ -144,17 +152,37 @@ const ServerPlace& ScenarioRun::PlaceToRead(NodeId reader) {
   return places.size() == 1 ? places.front() : places[choice.Below(places.size())];
 }
 
+void ScenarioRun::AddWriters() {
+  CastGroup writers;
+  writers.writes = true;
+  writers.standing = 1;
+  if (!resolved_.run.computes) {
+    writers.name = "tailer";
+    writers.make = [this](NodeId node, Runtime* runtime) {
+      return std::make_unique<TailerProgram>(runtime, &context_, EntityOf(node));
+    };
+    cast_.AddGroup(std::move(writers), scenario_.topology().tailers());
+    return;
+  }
+  writers.name = "compute";
+  writers.make = [this](NodeId node, Runtime* runtime) {
+    return std::make_unique<ComputeProgram>(runtime, &context_, EntityOf(node),
+                                            ComputeProgram::Duty::kServe);
+  };
+  cast_.AddGroup(std::move(writers), scenario_.topology().computes());
+  CastGroup auditor;
+  auditor.name = "auditor";
+  auditor.make = [this](NodeId node, Runtime* runtime) {
+    return std::make_unique<ComputeProgram>(runtime, &context_, EntityOf(node),
+                                            ComputeProgram::Duty::kAudit);
+  };
+  auditor_ = cast_.AddGroup(std::move(auditor), 1, /*alone=*/true).front();
+}
+
 // The order is the nodes' numbers, by which streams of random numbers are named.
 void ScenarioRun::BuildCast() {
   AddServers();
-  CastGroup tailers;
-  tailers.name = "tailer";
-  tailers.writes = true;
-  tailers.standing = 1;
-  tailers.make = [this](NodeId node, Runtime* runtime) {
-    return std::make_unique<TailerProgram>(runtime, &context_, EntityOf(node));
-  };
-  cast_.AddGroup(std::move(tailers), scenario_.topology().tailers());
+  AddWriters();
   CastGroup readers;
   readers.name = "reader";
   readers.reads = true;
@@ -204,7 +232,7 @@ void ScenarioRun::Install(NodeId server) {
 }
 
 void ScenarioRun::Produce() {
-  if (context_.phase != Phase::kChaos) {
+  if (context_.phase != Phase::kChaos || resolved_.run.computes) {
     return;
   }
   const int64_t burst_ns = resolved_.run.burst_ns;
@@ -226,28 +254,50 @@ void ScenarioRun::Chaos() {
                      SimWorld::StopReason::kEventLimit;
 }
 
-bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
-  cast_.Start(verifier_);
-  const auto done = [this, rounds] {
-    return !context_.findings.empty() || context_.verify_rounds_done >= rounds;
-  };
-  const SimWorld::StopReason why = world_.RunUntil(deadline_ns, done, scenario_.limits().events());
+bool ScenarioRun::RunUntilDone(NodeId node, const std::function<bool()>& done,
+                               int64_t deadline_ns) {
+  if (!world_.IsUp(node)) {
+    cast_.Start(node);
+  }
+  const auto over = [this, &done] { return !context_.findings.empty() || done(); };
+  const SimWorld::StopReason why = world_.RunUntil(deadline_ns, over, scenario_.limits().events());
   if (why == SimWorld::StopReason::kDone) {
-    world_.KillNode(verifier_, KillKind::kProcess, CrashPolicy::kAll);
     return context_.findings.empty();
   }
   const bool limit = why == SimWorld::StopReason::kEventLimit;
   if (!limit && context_.findings.loss_allowed()) {
-    // Nothing has to come to an end any more.
-    world_.KillNode(verifier_, KillKind::kProcess, CrashPolicy::kAll);
-    return true;
+    return false;  // nothing has to come to an end any more
   }
   context_.findings.Report(
       "C8", std::string(limit ? "the event limit was hit" : "not caught up in time") +
                 " in the calm phase, while " + context_.verify_stage + "; acknowledged " +
-                std::to_string(context_.redo.acknowledged().value()) + " of " +
-                std::to_string(context_.model.end_lsn().value()));
+                std::to_string(context_.truth->acknowledged().value()) + " of " +
+                std::to_string(context_.truth->end_lsn().value()));
   return false;
+}
+
+bool ScenarioRun::AuditUntil(uint64_t rounds, int64_t deadline_ns) {
+  context_.verify_stage = "waiting for the transactions to end";
+  const NodeId compute = cast_.Writers().front();
+  const bool ended = RunUntilDone(compute, [this] { return context_.drained; }, deadline_ns);
+  if (!ended) {
+    return false;
+  }
+  context_.verify_stage = "recovering in a compute that is started last";
+  const bool audited = RunUntilDone(
+      auditor_, [this, rounds] { return context_.audits_done >= rounds; }, deadline_ns);
+  world_.KillNode(auditor_, KillKind::kProcess, CrashPolicy::kAll);
+  return audited;
+}
+
+bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
+  bool verified = !resolved_.run.computes || AuditUntil(rounds, deadline_ns);
+  if (verified) {
+    verified = RunUntilDone(
+        verifier_, [this, rounds] { return context_.verify_rounds_done >= rounds; }, deadline_ns);
+    world_.KillNode(verifier_, KillKind::kProcess, CrashPolicy::kAll);
+  }
+  return verified || (context_.findings.empty() && context_.findings.loss_allowed());
 }
 
 // Everything is healed: the work must get done. Then, with nothing under way, the power goes once
@@ -314,10 +364,14 @@ RunReport ScenarioRun::Report() {
   report.virtual_ns = world_.now_ns();
   report.work.pages_checked = context_.content.checked_count();
   report.work.faults_fired = faults_.fired_count();
-  const uint64_t acknowledged = context_.redo.acknowledged().value();
+  const uint64_t acknowledged = context_.truth->acknowledged().value();
   report.work.acknowledged_bytes =
-      acknowledged == 0 ? 0 : acknowledged - context_.model.begin_lsn().value();
-  report.mtr_count = context_.model.mtr_count();
+      acknowledged == 0 ? 0 : acknowledged - context_.truth->begin_lsn().value();
+  report.work.commits = context_.ledger.acknowledged_count();
+  const bool computes = resolved_.run.computes;
+  report.mtr_count = computes ? context_.timeline.mtr_count() : context_.model.mtr_count();
+  report.recoveries = context_.recoveries;
+  report.history = computes ? context_.ledger.HistoryJson() : "";
   report.server_starts = context_.server_starts;
   report.writer_count = context_.writer_count;
   report.reads_failed = context_.reads_failed;
@@ -330,7 +384,8 @@ RunReport ScenarioRun::Report() {
   report.faults = trace_.faults();
   report.checkpoints = trace_.checkpoints();
   const proto::Expect& expect = scenario_.expect();
-  const WorkDone floor{expect.acknowledged_bytes_min(), expect.reads_min(), expect.faults_min()};
+  const WorkDone floor{expect.acknowledged_bytes_min(), expect.reads_min(), expect.faults_min(),
+                       expect.commits_min()};
   const std::string missing = MissingWork(report.work, floor);
   if (!report.findings.empty()) {
     const Finding& first = report.findings.front();

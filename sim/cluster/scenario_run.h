@@ -51,6 +51,9 @@ struct RunReport {
   uint64_t server_starts = 0;
   uint64_t writer_count = 0;
   uint64_t reads_failed = 0;
+  // Of computes.
+  uint64_t recoveries = 0;
+  std::string history;         // JSON lines: what every client asked for and was told
   uint64_t plant_reached = 0;  // so often the run came to a place of its planted bug
   std::string settings;
   std::vector<std::string> node_names;

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <set>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "common/innodb/log_block.h"
@@ -76,8 +77,12 @@ Status CheckTarget(const proto::Topology& topology, const std::string& name,
 }
 
 Status CheckTopology(const proto::Topology& topology) {
-  if (topology.tailers() < 1 || topology.tailers() > 8 || topology.readers() > 64) {
-    return InvalidArgument("topology: 1 to 8 tailers, at most 64 readers");
+  const uint32_t writers = topology.tailers() + topology.computes();
+  if (writers < 1 || writers > 8 || topology.readers() > 64) {
+    return InvalidArgument("topology: 1 to 8 tailers or computes, at most 64 readers");
+  }
+  if (topology.tailers() > 0 && topology.computes() > 0) {
+    return InvalidArgument("topology: tailers or computes, not both");
   }
   if (topology.rocksdb_percent() > 100) {
     return InvalidArgument("topology: rocksdb_percent is at most 100");
@@ -101,8 +106,12 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   if (kind == proto::FAULT_UNKNOWN) {
     return InvalidArgument("a fault needs a kind");
   }
-  if (kind == proto::TAKE_OVER && scenario.topology().tailers() < 2) {
-    return InvalidArgument("TAKE_OVER needs a second tailer");
+  const proto::Topology& topology = scenario.topology();
+  if (kind == proto::TAKE_OVER && topology.tailers() + topology.computes() < 2) {
+    return InvalidArgument("TAKE_OVER needs a second tailer or compute");
+  }
+  if (kind == proto::WRITER_KILL_IN_RECOVERY && topology.computes() == 0) {
+    return InvalidArgument(name + " needs a compute");
   }
   if (kind == proto::SERVER_POWER_AT_EVENT && text.empty()) {
     return InvalidArgument(name + " needs a text");
@@ -121,15 +130,24 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
 Status CheckScenario(const proto::Scenario& scenario) {
   const proto::Workload& load = scenario.workload();
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_size_log2(), 12, 16, "page_size_log2"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.pages_per_space(), 2, 10'000, "pages_per_space"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_batch_bytes(), 1, 1 << 30, "page_batch_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
+  if (scenario.topology().computes() > 0) {
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.compute_clients(), 0, 16, "compute_clients"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.pool_pages(), 0, 100'000, "pool_pages"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.rows_per_page(), 0, 64, "rows_per_page"));
+  } else {
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.pages_per_space(), 2, 10'000, "pages_per_space"));
+    REDOUBT_RETURN_IF_ERROR(
+        CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s"));
+  }
   REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
   if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
@@ -218,6 +236,26 @@ int64_t DrawBlockingNs(RandomRoot* root) {
   return kMeansUs[stream.Below(std::size(kMeansUs))] * 1'000;
 }
 
+// What the load says of computes; returns it as text.
+std::string ResolveCompute(const proto::Workload& load, ModelComputeOptions* compute) {
+  std::string description;
+  const auto set = [&description](const char* name, const proto::Range& range, auto* value) {
+    using Value = std::remove_pointer_t<decltype(value)>;
+    *value = range.min() == 0 ? *value : static_cast<Value>(range.min());
+    description += std::string(name) + '=' + std::to_string(*value) + ' ';
+  };
+  uint64_t think_ms = compute->think_ns / kMs;
+  set("compute_clients", load.compute_clients(), &compute->bank.slot_count);
+  set("accounts", load.accounts(), &compute->bank.account_count);
+  set("think_ms", load.think_ms(), &think_ms);
+  set("pool_pages", load.pool_pages(), &compute->pool_page_count);
+  set("rows_per_page", load.rows_per_page(), &compute->bank.rows_per_page);
+  compute->think_ns = think_ms * kMs;
+  compute->pool_page_count =
+      std::max(compute->pool_page_count, ModelCompute::PoolPagesNeeded(compute->bank.slot_count));
+  return description;
+}
+
 bool FiresEarlier(const proto::ScheduledFault& a, const proto::ScheduledFault& b) {
   return FireTimeNs(a) < FireTimeNs(b);
 }
@@ -284,9 +322,18 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
     return range.min();
   };
   run.page_size = 1U << value_of("page_size_log2", load.page_size_log2());
-  run.spaces = static_cast<uint32_t>(value_of("spaces", load.spaces()));
-  run.pages_per_space = static_cast<uint32_t>(value_of("pages_per_space", load.pages_per_space()));
-  run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
+  run.computes = one.topology().computes() > 0;
+  if (run.computes) {
+    resolved.description += ResolveCompute(load, &run.compute);
+    run.compute.bank.page_size = run.page_size;
+    run.compute.chunk_bytes_max = load.chunk_bytes_max().min();
+    run.compute.whole_mtr_chunks = one.topology().log_servers() == 0;
+  } else {
+    run.spaces = static_cast<uint32_t>(value_of("spaces", load.spaces()));
+    run.pages_per_space =
+        static_cast<uint32_t>(value_of("pages_per_space", load.pages_per_space()));
+    run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
+  }
   run.chunk_bytes_max = value_of("chunk_bytes_max", load.chunk_bytes_max());
   run.read_interval_ns =
       static_cast<int64_t>(value_of("read_interval_ms", load.read_interval_ms()) * kMs);

@@ -58,105 +58,10 @@ Task<void> TailerProgram::Run() {
   }
 }
 
-Task<Status> TailerProgram::CreateVolume(NodeId server) {
-  proto::VolumeCreateRequest request;
-  request.set_name(context_->settings.volume);
-  request.set_page_size(context_->settings.page_size);
-  request.set_uid(context_->settings.volume_uid);
-  const bool created_before = context_->volume_created;
-  VolumeClient client = ClientOf(server);
-  const Result<proto::VolumeCreateResponse> answer =
-      co_await client.VolumeCreate(std::move(request), In(kRpcDeadlineNs));
-  if (answer.ok()) {
-    if (created_before && !context_->replicated()) {
-      context_->findings.ReportLoss("C1", "the volume was created before and has vanished");
-    }
-    co_return Status::Ok();
-  }
-  const bool there = answer.status().code() == StatusCode::kAlreadyExists;
-  co_return there ? Status::Ok() : answer.status();
-}
-
-Task<void> TailerProgram::CreateVolumeAt(TailerProgram* self, NodeId server, size_t* there,
-                                         Status* problem) {
-  const Status status = co_await self->CreateVolume(server);
-  if (status.ok()) {
-    ++*there;
-  } else {
-    *problem = status;
-  }
-}
-
-Task<Status> TailerProgram::EnsureVolume() {
-  if (!context_->replicated()) {
-    const Status status = co_await CreateVolume(context_->log_servers.front().node);
-    context_->volume_created = context_->volume_created || status.ok();
-    co_return status;
-  }
-  if (context_->volume_created) {
-    co_return Status::Ok();
-  }
-  size_t there = 0;
-  Status problem;
-  TaskGroup group(runtime_->scheduler);
-  for (const ServerPlace& server : context_->log_servers) {
-    group.Spawn(CreateVolumeAt(this, server.node, &there, &problem));
-  }
-  co_await group.Join();
-  if (there <= context_->log_servers.size() / 2) {
-    co_return problem;
-  }
-  context_->volume_created = true;
-  co_return Status::Ok();
-}
-
-Task<Status> TailerProgram::SetHorizon(NodeId server, VolumeId volume, Epoch epoch) {
-  proto::SetHorizonRequest request;
-  request.set_volume_id(volume.value());
-  request.set_epoch(epoch.value());
-  request.set_horizon_lsn(context_->model.begin_lsn().value());
-  VolumeClient client = ClientOf(server);
-  const Result<proto::SetHorizonResponse> answer =
-      co_await client.SetHorizon(std::move(request), In(kRpcDeadlineNs));
-  if (answer.ok()) {
-    context_->horizon_set.insert(server);
-  }
-  co_return answer.status();
-}
-
-// Every server has a number of its own for the volume.
-Task<Status> TailerProgram::FindAndSetHorizon(NodeId server, Epoch epoch) {
-  proto::VolumeStatusRequest request;
-  request.set_name(context_->settings.volume);
-  VolumeClient client = ClientOf(server);
-  const Result<proto::VolumeStatusResponse> answer =
-      co_await client.VolumeStatus(std::move(request), In(kRpcDeadlineNs));
-  if (!answer.ok()) {
-    co_return answer.status();
-  }
-  const VolumeId volume(answer->volume().volume_id());
-  const Status set = co_await SetHorizon(server, volume, epoch);
-  co_return set;
-}
-
-Task<void> TailerProgram::SetHorizons(Epoch epoch) {
-  while (context_->horizon_set.size() < context_->page_servers.size()) {
-    for (const ServerPlace& server : context_->page_servers) {
-      if (!context_->horizon_set.contains(server.node)) {
-        const Status status = co_await FindAndSetHorizon(server.node, epoch);
-        if (!status.ok()) {
-          runtime_->log->Info("the horizon is not set: " + status.ToString());
-        }
-      }
-    }
-    co_await runtime_->scheduler->Sleep(Duration(kRetryNsMax));
-  }
-}
-
-Task<Status> TailerProgram::BeginLog(LogWriter* writer, LogPosition position) {
+Task<Status> TailerProgram::BeginLog(LogWriter* writer, VolumeSetup* setup, LogPosition position) {
   const Lsn begin = context_->model.begin_lsn();
   if (position.end == Lsn()) {
-    context_->horizon_set.clear();
+    setup->ForgetHorizons();
     std::string reason = "first start";
     const Status started = co_await writer->StartAt(begin, std::move(reason), In(kRpcDeadlineNs));
     if (!started.ok()) {
@@ -166,21 +71,20 @@ Task<Status> TailerProgram::BeginLog(LogWriter* writer, LogPosition position) {
     context_->findings.Report("C1", "the log ends at " + std::to_string(position.end.value()) +
                                         ", where nothing was ever sent");
   }
-  if (!context_->replicated() && context_->horizon_set.empty()) {
-    const NodeId server = context_->page_servers.front().node;
-    const Status set = co_await SetHorizon(server, position.volume, position.epoch);
+  if (!context_->replicated()) {
+    const Status set = co_await setup->SetHorizon(position.volume, position.epoch);
     co_return set;
   }
   co_return Status::Ok();
 }
 
 // A writer may die when it was promised an epoch and before it began it. The promise stands.
-Task<void> TailerProgram::FalseStart() {
+Task<void> TailerProgram::FalseStart(VolumeSetup* setup) {
   const size_t chosen = random_.Below(context_->log_servers.size());
   const NodeId server = context_->log_servers[chosen].node;
   proto::PrepareRequest request;
   request.set_volume(context_->settings.volume);
-  VolumeClient client = ClientOf(server);
+  VolumeClient client = setup->ClientOf(server);
   const Result<proto::PrepareResponse> answer =
       co_await client.Prepare(std::move(request), In(kRpcDeadlineNs));
   if (answer.ok()) {
@@ -191,7 +95,7 @@ Task<void> TailerProgram::FalseStart() {
   }
 }
 
-Task<Status> TailerProgram::Write(LogWriter* writer) {
+Task<Status> TailerProgram::Write(LogWriter* writer, VolumeSetup* setup) {
   const Lsn acknowledged_before = context_->redo.acknowledged();
   const Result<LogPosition> position = co_await writer->Start(Epoch(0), In(kRpcDeadlineNs));
   if (!position.ok()) {
@@ -205,13 +109,13 @@ Task<Status> TailerProgram::Write(LogWriter* writer) {
                       ", log ends at " + std::to_string(position->end.value()));
   context_->redo.ServerEnd(position->end, acknowledged_before, "Prepare");
   context_->fence.Promised(position->epoch, position->end);
-  Status status = co_await BeginLog(writer, *position);
+  Status status = co_await BeginLog(writer, setup, *position);
   if (status.ok()) {
     TaskGroup beside(runtime_->scheduler);
     TaskGroup watch(runtime_->scheduler);
     watch.Spawn(WatchAcknowledged(writer));
     if (context_->replicated()) {
-      beside.Spawn(SetHorizons(position->epoch));
+      beside.Spawn(setup->SetHorizons(position->epoch));
     }
     status = co_await Stream(writer);
     co_await writer->Stop();
@@ -221,15 +125,10 @@ Task<Status> TailerProgram::Write(LogWriter* writer) {
 }
 
 Task<Status> TailerProgram::Serve() {
-  for (const std::vector<ServerPlace>* places : {&context_->log_servers, &context_->page_servers}) {
-    for (const ServerPlace& place : *places) {
-      channels_.try_emplace(place.node, std::make_unique<ReconnectingChannel>(
-                                            runtime_, place.address, ReconnectingChannelOptions()));
-    }
-  }
-  Status status = co_await EnsureVolume();
+  VolumeSetup setup(runtime_, context_);
+  Status status = co_await setup.EnsureVolume();
   if (status.ok() && random_.Below(kFalseStartOneIn) == 0) {
-    co_await FalseStart();
+    co_await FalseStart(&setup);
   }
   if (status.ok()) {
     LogWriterOptions options;
@@ -241,13 +140,10 @@ Task<Status> TailerProgram::Serve() {
       addresses.push_back(place.address);
     }
     LogWriter writer(runtime_, std::move(addresses), std::move(options));
-    status = co_await Write(&writer);
+    status = co_await Write(&writer, &setup);
     co_await writer.Stop();
   }
-  for (const auto& [node, channel] : channels_) {
-    co_await channel->Close();
-  }
-  channels_.clear();
+  co_await setup.Close();
   co_return status;
 }
 

@@ -24,7 +24,8 @@ struct RunCommand {
   std::vector<std::string> set;  // "workload.spaces=3", a scenario's only
   std::string trace_file;        // "-": standard output
   bool trace_full = false;
-  std::string plant;  // a scenario's only
+  std::string history_file;  // of a scenario with computes
+  std::string plant;         // a scenario's only
   std::string capsule_directory = kDefaultCapsuleDirectory;
   uint32_t seconds_max = 600;
   bool in_process = false;  // no child: for debuggers

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 
 #include "sim/cluster/plants.h"
@@ -55,6 +56,16 @@ std::string SaveFailure(const RunCommand& command, const proto::Capsule& capsule
   return *path;
 }
 
+void WriteHistory(const RunCommand& command, const RunReport& report) {
+  if (command.history_file.empty()) {
+    return;
+  }
+  std::ofstream file(command.history_file, std::ios::binary | std::ios::trunc);
+  file << report.history;
+  file.close();
+  std::cout << (file.good() ? "history: " : "cannot write ") << command.history_file << '\n';
+}
+
 void ShowEvents(const RunCommand& command, const proto::Capsule& capsule, const RunReport& report) {
   if (command.trace_file == "-") {
     WriteTrace(report, &std::cout, SIZE_MAX);
@@ -97,6 +108,7 @@ int RunHere(const RunCommand& command, proto::Capsule capsule) {
     return 0;
   }
   ShowEvents(command, capsule, report);
+  WriteHistory(command, report);
   std::cout << Summary(report, CpuMs()) << '\n';
   const Outcome outcome = CompareWithStored(capsule.verdict(), capsule.build(), report);
   AddReport(report, &capsule);

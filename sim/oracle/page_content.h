@@ -27,6 +27,7 @@ class PageContent {
 
   // Any status but OK and kNotFound is the caller's business.
   void Check(const PageAnswer& answer);
+  const PageTruth& truth() const { return *truth_; }
   uint64_t checked_count() const { return checked_count_; }
 
  private:

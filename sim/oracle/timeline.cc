@@ -2,7 +2,6 @@
 #include "sim/oracle/timeline.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "common/base/check.h"
@@ -164,8 +163,11 @@ void Timeline::EpochBegun(std::vector<EpochMark> history) {
   for (const auto& [epoch, other] : branches_) {
     if (epoch < own.epoch) {
       CheckHeld(*other, *added);
+    } else if (epoch > own.epoch) {
+      CheckHeld(*added, *other);  // late news: what it began with is durable
     }
   }
+  acknowledged_ = std::max(acknowledged_, added->start);
 }
 
 void Timeline::Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const ChangedPage> pages) {
@@ -176,6 +178,9 @@ void Timeline::Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const Cha
   branch.redo.insert(branch.redo.end(), redo.begin(), redo.end());
   for (const ChangedPage& changed : pages) {
     branch.pages.Record(changed.page, end, changed.image);
+    if (known_pages_.insert(changed.page).second) {
+      pages_.push_back(changed.page);
+    }
   }
   ++mtr_count_;
 }
@@ -242,16 +247,6 @@ Lsn Timeline::end() const { return branches_.empty() ? begin_ : newest()->end();
 
 Lsn Timeline::LastEndAtOrBelow(Lsn lsn) const {
   return branches_.empty() ? begin_ : LastEnd(newest()->lineage, lsn, begin_);
-}
-
-std::vector<PageId> Timeline::Pages() const {
-  std::set<PageId> ids;
-  for (const auto& [epoch, branch] : branches_) {
-    for (const PageId id : branch->pages.Pages()) {
-      ids.insert(id);
-    }
-  }
-  return {ids.begin(), ids.end()};
 }
 
 Bytes Timeline::Redo(Epoch epoch, LsnRange range) const {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,8 +44,8 @@ class Timeline : public PageTruth {
   Timeline& operator=(const Timeline&) = delete;
   ~Timeline() override;
 
-  // A writer was told that `history`'s last epoch stands, the log ending where it starts. Starts
-  // below the log's begin mean its begin. Called before the writer appends.
+  // A writer was told that `history`'s last epoch stands: the log ends, and is durable, where it
+  // starts. Starts below the log's begin mean its begin. Called before the writer appends.
   void EpochBegun(std::vector<EpochMark> history);
   struct ChangedPage {
     PageId page;
@@ -70,8 +71,8 @@ class Timeline : public PageTruth {
   Lsn acknowledged() const { return acknowledged_; }
   // End of the last mtr of the newest lineage at or below `lsn`.
   Lsn LastEndAtOrBelow(Lsn lsn) const;
-  // Every page that any writer ever changed; ascending.
-  std::vector<PageId> Pages() const;
+  // Every page that any writer ever changed, in the order in which they came.
+  const std::vector<PageId>& Pages() const { return pages_; }
   // Payload of [range.start, range.end) in the lineage of a begun epoch.
   Bytes Redo(Epoch epoch, LsnRange range) const;
   // Up to here the two begun epochs have the same history.
@@ -104,6 +105,8 @@ class Timeline : public PageTruth {
   std::map<Epoch, std::unique_ptr<Branch>> branches_;
   Lsn acknowledged_;
   uint64_t mtr_count_ = 0;
+  std::vector<PageId> pages_;
+  std::set<PageId> known_pages_;
 };
 
 }  // namespace redoubt::sim

@@ -12,6 +12,7 @@ struct WorkDone {
   uint64_t acknowledged_bytes = 0;
   uint64_t pages_checked = 0;
   uint64_t faults_fired = 0;
+  uint64_t commits = 0;
 };
 
 // What is below its floor, or "" when nothing is.
@@ -23,7 +24,8 @@ inline std::string MissingWork(const WorkDone& done, const WorkDone& floor) {
   };
   return below("acknowledged bytes", done.acknowledged_bytes, floor.acknowledged_bytes) +
          below("pages checked", done.pages_checked, floor.pages_checked) +
-         below("faults fired", done.faults_fired, floor.faults_fired);
+         below("faults fired", done.faults_fired, floor.faults_fired) +
+         below("commits", done.commits, floor.commits);
 }
 
 }  // namespace redoubt::sim

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sim/workload/bank_database.h"
 
+#include <numeric>
+
 #include "common/base/check.h"
 
 namespace redoubt::sim {
@@ -84,7 +86,11 @@ Access BankDatabase::SetUp(uint32_t stage, MiniTransaction* mtr) {
     MakeFillerSpace(mtr);
   } else {
     // In an order that splits leaves in the middle, too.
-    const uint32_t account = (stage - kSpaceStages) * 7 % options_.account_count;
+    uint32_t step = 7;
+    while (std::gcd(step, options_.account_count) != 1) {
+      ++step;
+    }
+    const uint32_t account = (stage - kSpaceStages) * step % options_.account_count;
     const Access inserted = accounts_.Insert(account, options_.opening_balance, &random_, mtr);
     if (inserted != Access::kDone) {
       return inserted == Access::kNoRow ? Access::kBroken : inserted;

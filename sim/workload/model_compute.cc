@@ -27,11 +27,14 @@ ModelCompute::ModelCompute(ComputeSurroundings around, const ModelComputeOptions
       log_(boot_lsn),
       changed_(around.runtime->scheduler),
       tasks_(around.runtime->scheduler) {
-  // Else all of them may wait for each other's pages.
-  REDOUBT_CHECK(options.pool_page_count >= kPinnedMax * (options.bank.slot_count + 1));
+  REDOUBT_CHECK(options.pool_page_count >= PoolPagesNeeded(options.bank.slot_count));
   for (uint32_t slot = 0; slot < options.bank.slot_count; ++slot) {
     client_random_.emplace_back(random, "compute client", entity << 8 | slot);
   }
+}
+
+size_t ModelCompute::PoolPagesNeeded(uint32_t client_count) {
+  return kPinnedMax * (client_count + size_t{1});
 }
 
 void ModelCompute::Fail(Status why) {
@@ -107,8 +110,13 @@ Task<Status> ModelCompute::Fetch(PageId page) {
     }
     co_await changed_.Wait();
   }
-  fetching_.insert(page);
   const Lsn read_lsn = std::max(boot_lsn_, flushed_);
+  if (read_lsn == around_.timeline->begin()) {
+    // A new database: there is nothing to ask for, and page servers have nothing to answer with.
+    pool_.AddRead(page, Bytes(options_.bank.page_size));
+    co_return Status::Ok();
+  }
+  fetching_.insert(page);
   const Result<SourcePage> fetched =
       co_await around_.pages->Fetch(page, read_lsn, pool_.LastWritten(page));
   fetching_.erase(page);
@@ -154,7 +162,8 @@ Task<void> ModelCompute::WriteLog() {
       co_await changed_.Wait();
       continue;
     }
-    LogChunk chunk = log_.Take(write_random_.Between(1, options_.chunk_bytes_max));
+    const uint64_t bytes = write_random_.Between(1, options_.chunk_bytes_max);
+    LogChunk chunk = log_.Take(bytes, options_.whole_mtr_chunks);
     const Status status = co_await around_.log->Append(std::move(chunk));
     if (!status.ok()) {
       Fail(status);
