@@ -219,7 +219,7 @@ bool ScenarioRun::IsWhole(NodeId server) {
   }
   const std::optional<LogVolumeStatus> log = program->LogOf(context_.settings.volume);
   return log.has_value() && log->stopped.ok() && log->epoch >= context_.fence.newest() &&
-         log->end >= context_.redo.acknowledged();
+         log->end >= context_.truth->acknowledged();
 }
 
 void ScenarioRun::Install(NodeId server) {
