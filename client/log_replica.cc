@@ -15,6 +15,8 @@ namespace {
 
 // A member that is sent much more than the others have acknowledged only costs memory.
 constexpr size_t kInFlightBytesMin = 1 << 20;
+// How far the lowest end of the members is told without an append to tell it with.
+constexpr uint64_t kKeepStepBytes = 256 << 10;
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 std::string Text(Epoch epoch) { return std::to_string(epoch.value()); }
@@ -94,6 +96,7 @@ Task<void> LogReplica::Disconnect() {
   in_flight_.clear();
   in_flight_bytes_ = 0;
   commit_told_ = Lsn{};
+  keep_told_ = Lsn{};
   if (channel_ != nullptr) {
     co_await channel_->Close();
     channel_ = nullptr;
@@ -250,6 +253,7 @@ Task<Status> LogReplica::MakeSureOfPromise() {
   VolumeClient client(channel_.get());
   proto::LogStatusRequest request;
   request.set_volume_id(volume_.value());
+  request.set_volume_uid(plan_->volume_uid);  // it may have another server's disk by now
   const Result<proto::LogStatusResponse> answer =
       co_await client.LogStatus(std::move(request), CallDeadline());
   if (!answer.ok()) {
@@ -377,31 +381,57 @@ Task<Status> LogReplica::FillUp(Lsn* end) {
   co_return Status::Ok();
 }
 
+// What lies below the source's begin is in every page role, and committed: nobody will ask for it,
+// so a log that ends below loses nothing that counts when it lets go of what it has.
+Task<Status> LogReplica::BeginWhere(LogReplica* source, Lsn* end) {
+  const std::shared_ptr<RpcChannel> channel = source->channel_;
+  if (channel == nullptr) {
+    co_return Unavailable("not connected to log server " + source->address_);
+  }
+  VolumeClient client(channel.get());
+  proto::LogStatusRequest request;
+  request.set_volume_id(source->volume_.value());
+  const Result<proto::LogStatusResponse> answer =
+      co_await client.LogStatus(std::move(request), CallDeadline());
+  if (!answer.ok()) {
+    co_return Unavailable("redo from log server " + source->address_ + ": " +
+                          answer.status().ToString());
+  }
+  const Lsn begin(answer->begin_lsn());
+  if (begin <= *end) {
+    co_return Unavailable("log server " + source->address_ + " begins at LSN " + Text(begin) +
+                          ", nothing can begin there");
+  }
+  if (*end != Lsn{}) {
+    runtime_->log->Warning("log server " + address_ + " ends at LSN " + Text(*end) +
+                           ", the others keep redo from LSN " + Text(begin) +
+                           " on only; it begins anew there");
+  }
+  std::string reason = "filled up from another log server";
+  const Status begun =
+      co_await SendStartAt(begin, std::move(reason), /*trimmed=*/true, CallDeadline());
+  if (begun.ok()) {
+    *end = begin;
+    Acknowledge(begin);
+  }
+  co_return begun;
+}
+
 Task<Status> LogReplica::CopyFrom(LogReplica* source, Lsn* end) {
   constexpr size_t kReadBytes = 1 << 20;
   const std::string from_whom = "redo from log server " + source->address_;
   if (*end == Lsn{}) {
-    const std::shared_ptr<RpcChannel> channel = source->channel_;
-    VolumeClient client(channel.get());
-    proto::LogStatusRequest request;
-    request.set_volume_id(source->volume_.value());
-    const Result<proto::LogStatusResponse> answer =
-        co_await client.LogStatus(std::move(request), CallDeadline());
-    if (!answer.ok()) {
-      co_return Unavailable(from_whom + ": " + answer.status().ToString());
-    }
-    const Lsn begin(answer->begin_lsn());
-    std::string reason = "filled up from another log server";
-    const Status begun =
-        co_await SendStartAt(begin, std::move(reason), /*trimmed=*/true, CallDeadline());
-    if (begun.ok()) {
-      *end = begin;
-    }
+    const Status begun = co_await BeginWhere(source, end);
     co_return begun;
   }
   const Lsn known_end = window_->member_end(source->member_);
   const Result<std::vector<LogPiece>> pieces =
       co_await source->ReadLog(plan_->epoch, *end, kReadBytes, CallDeadline());
+  if (pieces.status().code() == StatusCode::kBelowHorizon) {
+    // It was away for so long that the others did not keep what it lacks.
+    const Status begun = co_await BeginWhere(source, end);
+    co_return begun;
+  }
   if (!pieces.ok()) {
     co_return Unavailable(from_whom + ": " + pieces.status().ToString());
   }
@@ -453,6 +483,7 @@ Task<Status> LogReplica::AppendPiece(const LogPiece* piece, Lsn* end) {
   request.set_source_time_unix_ns(piece->source_time_unix_ns);
   request.set_payload_crc32c(Crc32c(payload));
   request.set_commit_lsn(window_->commit().value());
+  request.set_keep_from_lsn(window_->keep_from().value());
   VolumeClient client(channel_.get());
   SharedPayload bytes = std::make_shared<const Bytes>(payload.begin(), payload.end());
   const Result<proto::AppendResponse> answer =
@@ -562,9 +593,12 @@ Task<Status> LogReplica::Session() {
 }
 
 void LogReplica::Acknowledge(Lsn end) {
-  const Lsn commit = window_->commit();
   window_->Acknowledge(member_, end);
-  if (window_->commit() > commit) {
+  bool due = false;
+  for (const std::unique_ptr<LogReplica>& member : *members_) {
+    due = due || (member->streaming_ && member->CommitDue());
+  }
+  if (due) {
     for (const std::unique_ptr<LogReplica>& member : *members_) {
       member->Pump();
     }
@@ -580,10 +614,15 @@ void LogReplica::Pump() {
     sent_ = chunk->append.range.end;
     chunk = window_->Find(sent_);
   }
-  if (!alone() && commit_told_ < window_->commit()) {
+  if (CommitDue()) {
     SendCommit();
   }
   changed_.NotifyAll();
+}
+
+bool LogReplica::CommitDue() const {
+  return !alone() && (commit_told_ < window_->commit() ||
+                      window_->keep_from().value() >= keep_told_.value() + kKeepStepBytes);
 }
 
 bool LogReplica::SendChunk(const WindowChunk& chunk) {
@@ -601,6 +640,7 @@ bool LogReplica::SendChunk(const WindowChunk& chunk) {
   request.set_payload_crc32c(chunk.payload_crc32c);
   request.set_source_time_unix_ns(chunk.append.source_time_unix_ns);
   request.set_commit_lsn(window_->commit().value());
+  request.set_keep_from_lsn(window_->keep_from().value());
   RpcRequest rpc{proto::LOG_APPEND, Serialise(request), chunk.append.payload};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
   if (!id.ok()) {
@@ -608,6 +648,7 @@ bool LogReplica::SendChunk(const WindowChunk& chunk) {
     return false;
   }
   commit_told_ = window_->commit();
+  keep_told_ = window_->keep_from();
   in_flight_.push_back({*id, chunk.append.range.end, bytes});
   in_flight_bytes_ += bytes;
   return true;
@@ -618,11 +659,13 @@ void LogReplica::SendCommit() {
   request.set_volume_id(volume_.value());
   request.set_epoch(plan_->epoch.value());
   request.set_commit_lsn(window_->commit().value());
+  request.set_keep_from_lsn(window_->keep_from().value());
   RpcRequest rpc{proto::LOG_COMMIT, Serialise(request), nullptr};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
   if (id.ok()) {
     channel_->Abandon(*id);  // told again with whatever comes next
     commit_told_ = window_->commit();
+    keep_told_ = window_->keep_from();
   }
 }
 

@@ -103,12 +103,16 @@ class LogReplica {
   Task<Status> FillUp(Lsn* end);
   LogReplica* SourceFor(Lsn end) const;
   Task<Status> CopyFrom(LogReplica* source, Lsn* end);
+  // The log here begins, or begins anew, where the source's log begins.
+  Task<Status> BeginWhere(LogReplica* source, Lsn* end);
   Task<Status> AppendPiece(const LogPiece* piece, Lsn* end);
   Task<Status> SendStartAt(Lsn start, std::string reason, bool trimmed, TimePoint deadline);
   bool InWindow(Lsn end) const;
   Task<Status> ReceiveLoop();
   Task<Status> ProbeIdle();
   bool SendChunk(const WindowChunk& chunk);
+  // What this server was told is behind what it should know.
+  bool CommitDue() const;
   void SendCommit();
 
   Runtime* runtime_;
@@ -126,6 +130,7 @@ class LogReplica {
   bool streaming_ = false;
   Lsn sent_;  // end of the last chunk given to channel_
   Lsn commit_told_;
+  Lsn keep_told_;
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   Condition changed_;

@@ -13,6 +13,7 @@ namespace redoubt {
 LogWindow::LogWindow(Scheduler* scheduler, size_t member_count)
     : assembler_(innodb::kFirstDataLsn),
       member_ends_(member_count),
+      heard_(member_count),
       begun_(member_count),
       acknowledged_(scheduler),
       changed_(scheduler) {
@@ -65,6 +66,7 @@ Lsn LogWindow::MajorityEnd() const {
 
 void LogWindow::Acknowledge(size_t member, Lsn end) {
   REDOUBT_CHECK(end <= next_lsn_);
+  heard_.at(member) = true;
   if (end <= member_ends_.at(member)) {
     return;
   }
@@ -84,10 +86,27 @@ void LogWindow::Acknowledge(size_t member, Lsn end) {
 
 void LogWindow::Forget(size_t member) {
   member_ends_.at(member) = Lsn{};
+  heard_.at(member) = true;
   if (begun_.at(member)) {
     begun_.at(member) = false;
     --begun_count_;
   }
+}
+
+Lsn LogWindow::keep_from() const {
+  if (member_count() == 1) {
+    return Lsn{};
+  }
+  Lsn lowest = next_lsn_;
+  for (size_t member = 0; member < member_ends_.size(); ++member) {
+    if (!heard_[member]) {
+      return Lsn(1);
+    }
+    if (member_ends_[member] != Lsn{}) {
+      lowest = std::min(lowest, member_ends_[member]);
+    }
+  }
+  return std::max(lowest, Lsn(1));
 }
 
 bool LogWindow::StandsWithout(size_t member) const {

@@ -53,6 +53,10 @@ class LogWindow {
   // everything from before it and everything acknowledged since. Then `member` may come back with
   // nothing, for every majority has one that knows.
   bool StandsWithout(size_t member) const;
+  // From where on some member still wants redo that another one must keep: the lowest end of all.
+  // What a member that was not heard yet has is not known, so it may want everything; one without
+  // a log takes what there is. Never Lsn{0} with several members.
+  Lsn keep_from() const;
   bool begun_by_majority() const { return MajorityCount() <= begun_count_; }
   // Stops the writer for good; the first failure counts.
   void Fail(Status status);
@@ -89,6 +93,7 @@ class LogWindow {
   Lsn next_lsn_;
   Lsn starting_at_;
   std::vector<Lsn> member_ends_;
+  std::vector<bool> heard_;  // the member's end is known, or that it has none
   std::vector<bool> begun_;
   size_t begun_count_ = 0;
   LsnWatermark acknowledged_;

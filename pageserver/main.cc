@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/runtime/asio/asio_world.h"
 #include "pageserver/data_dir_lock.h"
@@ -29,6 +30,7 @@ struct Flags {
   std::string data_dir;
   std::string listen;
   std::string role = "all";
+  std::vector<std::string> log_servers;
   uint64_t cache_bytes = uint64_t{512} << 20;
   std::string log_level = "info";
 };
@@ -59,9 +61,33 @@ void PrintError(const Status& status) {
   std::fprintf(stderr, "pageserver: %s\n", status.ToString().c_str());
 }
 
+ServerRole RoleOf(const std::string& name) {
+  if (name == "log") {
+    return ServerRole::kLog;
+  }
+  return name == "page" ? ServerRole::kPage : ServerRole::kAll;
+}
+
+// The roles are known, and each has what it needs.
+Status CheckRole(const Flags& flags) {
+  if (flags.role != "all" && flags.role != "log" && flags.role != "page") {
+    return InvalidArgument("unknown role \"" + flags.role +
+                           "\", use --role all, --role log or --role page");
+  }
+  if (flags.role == "page" && flags.log_servers.empty()) {
+    return InvalidArgument("--role page needs --log-servers HOST:PORT,... to get redo from");
+  }
+  if (flags.role != "page" && !flags.log_servers.empty()) {
+    return InvalidArgument("--log-servers goes with --role page: role " + flags.role +
+                           " has a log of its own");
+  }
+  return Status::Ok();
+}
+
 Task<int> Serve(Runtime* runtime, Event* stop_requested, Flags flags) {
   PageServerOptions options;
-  options.role = flags.role == "log" ? ServerRole::kLog : ServerRole::kAll;
+  options.role = RoleOf(flags.role);
+  options.volumes.log_servers = flags.log_servers;
   options.data_dir = flags.data_dir;
   options.listen = flags.listen;
   const size_t block_cache_bytes =
@@ -121,8 +147,12 @@ int Main(int argc, char** argv) {
   app.add_option("--data-dir", flags.data_dir, "Directory for all that is kept")->required();
   app.add_option("--listen", flags.listen, "HOST:PORT to serve on; port 0 takes any free one")
       ->required();
-  app.add_option("--role", flags.role, "all, or log: redo only (page is not available yet)")
+  app.add_option("--role", flags.role,
+                 "all; log: redo only; page: pages only, redo comes from --log-servers")
       ->capture_default_str();
+  app.add_option("--log-servers", flags.log_servers,
+                 "HOST:PORT,... of all log servers of the volumes, with --role page")
+      ->delimiter(',');
   app.add_option("--cache-bytes", flags.cache_bytes,
                  "Memory for page images and blocks; accepts suffixes such as 512MiB")
       ->transform(CLI::AsSizeValue(false))
@@ -135,13 +165,9 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (flags.role == "page") {
-    PrintError(Unsupported("--role page is not available yet, use --role all"));
-    return kExitUsage;
-  }
-  if (flags.role != "all" && flags.role != "log") {
-    PrintError(
-        InvalidArgument("unknown role \"" + flags.role + "\", use --role all or --role log"));
+  const Status role = CheckRole(flags);
+  if (!role.ok()) {
+    PrintError(role);
     return kExitUsage;
   }
   const Result<LogLevel> log_level = ParseLogLevel(flags.log_level);

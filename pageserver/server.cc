@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "pageserver/log/durable_files.h"
+#include "pageserver/log/reader_name.h"
 
 namespace redoubt {
 namespace {
@@ -40,6 +41,7 @@ Status CheckFormatText(std::string_view text, const std::string& path) {
 PageServer::PageServer(Runtime* runtime, PageServerOptions options)
     : runtime_(runtime), options_(std::move(options)) {
   REDOUBT_CHECK(options_.role == ServerRole::kLog || options_.open_store != nullptr);
+  REDOUBT_CHECK((options_.role == ServerRole::kPage) == !options_.volumes.log_servers.empty());
   options_.volumes.data_dir = options_.data_dir;
   options_.rpc.listen = options_.listen;
 }
@@ -96,7 +98,7 @@ Task<Status> PageServer::Start() {
   if (!status.ok()) {
     co_return status;
   }
-  if (options_.role == ServerRole::kAll) {
+  if (options_.role != ServerRole::kLog) {
     status = co_await OpenStore();
     if (!status.ok()) {
       co_return status;
@@ -110,15 +112,24 @@ Task<Status> PageServer::Start() {
 }
 
 Task<Status> PageServer::StartParts() {
+  if (options_.role == ServerRole::kPage) {
+    Result<std::string> name = co_await ReaderNameOf(runtime_, options_.data_dir);
+    if (!name.ok()) {
+      co_return name.status();
+    }
+    options_.volumes.reader_name = std::move(*name);
+  }
   registry_ =
       std::make_unique<VolumeRegistry>(runtime_, store_.get(), cache_.get(), options_.volumes);
   const Status started = co_await registry_->Start();
   if (!started.ok()) {
     co_return started;
   }
-  dispatcher_ =
-      std::make_unique<Dispatcher>(runtime_, registry_.get(), options_.role == ServerRole::kAll);
+  dispatcher_ = std::make_unique<Dispatcher>(
+      runtime_, registry_.get(),
+      DispatcherRoles{options_.role != ServerRole::kPage, options_.role != ServerRole::kLog});
   rpc_ = std::make_unique<RpcServer>(runtime_, dispatcher_.get(), options_.rpc);
+  dispatcher_->ShowCounters(&rpc_->counters());
   const Status serving = co_await rpc_->Start();
   co_return serving;
 }

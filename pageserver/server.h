@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A page server: log and, with every role in one process, pages of all its volumes behind one
-// address. Runs in production and in the simulator alike; what differs is in Runtime and in the
-// store factory.
+// A page server: log, pages, or both, of all its volumes behind one address. Runs in production and
+// in the simulator alike; what differs is in Runtime and in the store factory.
 //
 //   <data dir>/FORMAT    "redoubt-pageserver <version>"
 //   <data dir>/volumes, log/   see volume_registry.h
 //   <data dir>/pages/    the ordered store
+//   <data dir>/reader    only without a log role: see log/reader_name.h
 //
 // Crash: as the registry, the logs and the store promise. Suspends: Start, Stop.
 #pragma once
@@ -32,8 +32,9 @@ using KvStoreFactory =
     std::function<Task<Result<std::unique_ptr<KvStore>>>(Runtime* runtime, std::string path)>;
 
 enum class ServerRole : uint8_t {
-  kAll,  // log and pages
-  kLog,  // redo only: there is no ordered store, and page requests are refused
+  kAll,   // log and pages
+  kLog,   // redo only: there is no ordered store, and page requests are refused
+  kPage,  // pages only: redo comes from the log servers of `volumes`, and log requests are refused
 };
 
 struct PageServerOptions {

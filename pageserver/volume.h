@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One volume of this server: its settings, its log role and its page role.
+// One volume of this server: its settings, its log role or the log servers that it follows, and its
+// page role.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "common/base/types.h"
 #include "common/runtime/sync.h"
 #include "pageserver/log/log_volume.h"
+#include "pageserver/log/remote_feed.h"
 #include "pageserver/page/page_volume.h"
 
 namespace redoubt {
@@ -31,7 +33,8 @@ struct Volume {
       : settings(std::move(volume_settings)), unused(scheduler) {}
 
   const VolumeSettings settings;
-  std::unique_ptr<LogVolume> log;
+  std::unique_ptr<LogVolume> log;     // null on a server without a log role
+  std::unique_ptr<RemoteFeed> feed;   // instead of it: redo comes from log servers elsewhere
   std::unique_ptr<PageVolume> pages;  // null on a server without a page role
   size_t use_count = 0;
   Condition unused;  // notified when use_count falls to 0
@@ -56,6 +59,7 @@ class VolumeRef {
 
   explicit operator bool() const { return volume_ != nullptr; }
   Volume* operator->() const { return volume_; }
+  Volume* get() const { return volume_; }
 
  private:
   void Release() {

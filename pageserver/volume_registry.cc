@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "pageserver/log/durable_files.h"
+#include "pageserver/log/remote_volume.h"
 #include "pageserver/storage/keys.h"
 
 namespace redoubt {
@@ -14,6 +15,7 @@ namespace {
 constexpr char kCatalogName[] = "volumes";
 constexpr size_t kCatalogBytesMax = 16 << 20;
 constexpr size_t kSourceIdCharsMax = 256;
+constexpr Duration kLookUpTimeout = std::chrono::seconds(5);
 
 std::string Label(const VolumeSettings& settings) { return "volume " + settings.name; }
 
@@ -72,14 +74,7 @@ Task<void> VolumeRegistry::Stop() {
   stopping_ = true;
   co_await changing_.Acquire(1);
   for (auto& [id, slot] : slots_) {
-    Volume& volume = *slot.volume;
-    // Pages first: they pull from the log.
-    if (volume.pages != nullptr) {
-      co_await volume.pages->Stop();
-    }
-    if (volume.log != nullptr) {
-      co_await volume.log->Stop();
-    }
+    co_await StopVolume(slot.volume.get());
   }
   changing_.Release(1);
 }
@@ -121,6 +116,16 @@ Task<Status> VolumeRegistry::WriteCatalog() {
 
 Task<Status> VolumeRegistry::StartVolume(Slot* slot) {
   Volume* volume = slot->volume.get();
+  Status started;
+  if (has_log_role()) {
+    started = co_await StartLog(volume);
+  } else {
+    started = co_await StartFeed(volume);
+  }
+  co_return started.WithContext(Label(volume->settings));
+}
+
+Task<Status> VolumeRegistry::StartLog(Volume* volume) {
   LogVolumeOptions log_options;
   log_options.store.directory = LogDirectory(volume->settings.id);
   log_options.store.volume = volume->settings.id;
@@ -131,41 +136,72 @@ Task<Status> VolumeRegistry::StartVolume(Slot* slot) {
   auto log = std::make_unique<LogVolume>(runtime_, std::move(log_options));
   const Status log_started = co_await log->Start();
   if (!log_started.ok()) {
-    co_return log_started.WithContext(Label(volume->settings));
+    co_return log_started;
   }
   if (store_ != nullptr) {
-    const Status pages_started = co_await StartPages(volume, log.get());
+    Status pages_started = co_await StartPages(volume, log.get());
+    const Lsn persisted = pages_started.ok() ? volume->pages->status().persisted : Lsn{};
+    const Lsn log_end = log->status().end;
+    if (persisted > log_end) {
+      co_await volume->pages->Stop();
+      pages_started =
+          Corruption("the pages hold redo up to LSN " + std::to_string(persisted.value()) +
+                     ", yet the log ends at LSN " + std::to_string(log_end.value()) +
+                     ": acknowledged redo was lost from " + LogDirectory(volume->settings.id));
+    }
     if (!pages_started.ok()) {
+      volume->pages = nullptr;
       co_await log->Stop();
       co_return pages_started;
     }
+    log->NoteCommitted(persisted);
   }
   volume->log = std::move(log);
   co_return Status::Ok();
 }
 
-Task<Status> VolumeRegistry::StartPages(Volume* volume, LogVolume* log) {
+Task<Status> VolumeRegistry::StartFeed(Volume* volume) {
+  RemoteFeedOptions feed_options;
+  feed_options.log_servers = options_.log_servers;
+  feed_options.volume = {volume->settings.name, volume->settings.uid, options_.reader_name};
+  auto feed = std::make_unique<RemoteFeed>(runtime_, std::move(feed_options));
+  const Status pages_started = co_await StartPages(volume, feed.get());
+  if (!pages_started.ok()) {
+    co_await feed->Stop();
+    co_return pages_started;
+  }
+  volume->feed = std::move(feed);
+  co_return Status::Ok();
+}
+
+Task<Status> VolumeRegistry::StartPages(Volume* volume, RedoFeed* feed) {
   PageVolumeOptions page_options;
   page_options.volume = volume->settings.id;
   page_options.page_size = volume->settings.page_size;
   page_options.batch_bytes = options_.page_batch_bytes;
-  auto pages = std::make_unique<PageVolume>(runtime_, store_, cache_, log, std::move(page_options));
+  auto pages =
+      std::make_unique<PageVolume>(runtime_, store_, cache_, feed, std::move(page_options));
   const Status pages_started = co_await pages->Start();
-  if (!pages_started.ok()) {
-    co_return pages_started.WithContext(Label(volume->settings));
+  if (pages_started.ok()) {
+    volume->pages = std::move(pages);
   }
-  const Lsn persisted = pages->status().persisted;
-  const Lsn log_end = log->status().end;
-  if (persisted > log_end) {
-    co_await pages->Stop();
-    co_return Corruption("the pages of " + Label(volume->settings) + " hold redo up to LSN " +
-                         std::to_string(persisted.value()) + ", yet its log ends at LSN " +
-                         std::to_string(log_end.value()) + ": acknowledged redo was lost from " +
-                         LogDirectory(volume->settings.id));
+  co_return pages_started;
+}
+
+// Pages first: they pull from the log, and what they still hold in memory is written.
+Task<void> VolumeRegistry::StopVolume(Volume* volume) {
+  if (volume->feed != nullptr) {
+    volume->feed->Shutdown();
   }
-  log->NoteCommitted(persisted);
-  volume->pages = std::move(pages);
-  co_return Status::Ok();
+  if (volume->pages != nullptr) {
+    co_await volume->pages->Stop();
+  }
+  if (volume->feed != nullptr) {
+    co_await volume->feed->Stop();
+  }
+  if (volume->log != nullptr) {
+    co_await volume->log->Stop();
+  }
 }
 
 Status VolumeRegistry::CheckNew(const NewVolume& wanted) const {
@@ -200,7 +236,34 @@ Status VolumeRegistry::CheckNew(const NewVolume& wanted) const {
   return Status::Ok();
 }
 
+Task<Status> VolumeRegistry::AskLogServers(NewVolume* wanted) {
+  REDOUBT_CO_RETURN_IF_ERROR(CheckVolumeName(wanted->name));
+  std::vector<std::string> log_servers = options_.log_servers;
+  std::string name = wanted->name;
+  Result<RemoteVolumeInfo> info =
+      co_await LookUpVolume(runtime_, std::move(log_servers), std::move(name),
+                            runtime_->scheduler->Now() + kLookUpTimeout);
+  if (!info.ok()) {
+    co_return info.status();
+  }
+  if ((wanted->uid != 0 && wanted->uid != info->uid) ||
+      (wanted->page_size != 0 && wanted->page_size != info->page_size)) {
+    co_return InvalidArgument("the log servers hold volume " + wanted->name +
+                              " with another uid or page size than the one that is wanted");
+  }
+  wanted->uid = info->uid;
+  wanted->page_size = info->page_size;
+  wanted->source_id = std::move(info->source_id);
+  co_return Status::Ok();
+}
+
 Task<Result<VolumeId>> VolumeRegistry::Create(NewVolume wanted) {
+  if (!has_log_role()) {
+    const Status asked = co_await AskLogServers(&wanted);
+    if (!asked.ok()) {
+      co_return asked;
+    }
+  }
   co_await changing_.Acquire(1);
   const VolumeId id(next_id_);
   Status status = stopping_ ? Unavailable("the server is stopping") : CheckNew(wanted);
@@ -249,16 +312,15 @@ Task<Status> VolumeRegistry::Delete(std::string name) {
     status = co_await WriteCatalog();
     if (status.ok()) {
       Volume& volume = *slot.volume;
-      if (volume.pages != nullptr) {
-        co_await volume.pages->Stop();
+      if (volume.feed != nullptr) {
+        co_await volume.feed->Leave();
       }
-      if (volume.log != nullptr) {
-        co_await volume.log->Stop();
-      }
+      co_await StopVolume(&volume);
       while (volume.use_count > 0) {
         co_await volume.unused.Wait();
       }
       volume.pages = nullptr;
+      volume.feed = nullptr;
       volume.log = nullptr;
       status = co_await RemoveData(id);
     }
@@ -337,6 +399,7 @@ Result<VolumeRef> VolumeRegistry::Use(Slot* slot) {
 Result<VolumeRef> VolumeRegistry::Find(VolumeId id) {
   const auto found = slots_.find(id);
   if (found == slots_.end()) {
+    ++unknown_count_;
     return NotFound("no volume with number " + std::to_string(id.value()));
   }
   return Use(&found->second);
@@ -348,6 +411,7 @@ Result<VolumeRef> VolumeRegistry::FindByName(const std::string& name) {
       return Use(&slot);
     }
   }
+  ++unknown_count_;
   return NotFound("no volume " + name);
 }
 

@@ -31,20 +31,25 @@ struct VolumeRegistryOptions {
   uint64_t log_segment_bytes = 64 << 20;
   size_t log_tail_bytes = 32 << 20;
   size_t page_batch_bytes = 8 << 20;
+  // Not empty: this server has no log role. All log servers of its volumes, "host:port", and the
+  // name under which it reads from them.
+  std::vector<std::string> log_servers;
+  std::string reader_name;
 };
 
 struct NewVolume {
   std::string name;
-  uint32_t page_size = 16384;
+  uint32_t page_size = 16384;  // 0, without a log role: as the log servers have it
   std::string source_id;
-  // 0: drawn here. The volume's replicas on several servers have the same one.
+  // 0: drawn here, or without a log role asked of the log servers. The volume's replicas on several
+  // servers have the same one.
   uint64_t uid = 0;
 };
 
 class VolumeRegistry {
  public:
   // `store` and `cache` outlive the registry. Both null: this server has no page role, its volumes
-  // have a log and no pages.
+  // have a log and no pages. With log servers in `options` they have pages and no log.
   VolumeRegistry(Runtime* runtime, KvStore* store, PageCache* cache, VolumeRegistryOptions options);
   VolumeRegistry(const VolumeRegistry&) = delete;
   VolumeRegistry& operator=(const VolumeRegistry&) = delete;
@@ -58,7 +63,8 @@ class VolumeRegistry {
 
   // kAlreadyExists (also when it is the very same, uid and all), kInvalidArgument (name, page size,
   // a uid that is not the one of the volume that exists), kResourceExhausted (too many), disk
-  // errors.
+  // errors. Without a log role also those of LookUpVolume, and kInvalidArgument when uid or page
+  // size are not what the log servers have.
   Task<Result<VolumeId>> Create(NewVolume wanted);
   // kNotFound; kUnavailable while another change is under way. Returns when everything is removed.
   Task<Status> Delete(std::string name);
@@ -67,6 +73,8 @@ class VolumeRegistry {
   Result<VolumeRef> Find(VolumeId id);
   Result<VolumeRef> FindByName(const std::string& name);
   // Every volume, ascending by id; those that failed to start have no log and no pages.
+  // How often Find or FindByName found none.
+  uint64_t unknown_count() const { return unknown_count_; }
   struct Listed {
     const VolumeSettings* settings;
     Status failure;
@@ -83,19 +91,26 @@ class VolumeRegistry {
   Task<Status> ReadCatalog();
   Task<Status> WriteCatalog();
   Task<Status> StartVolume(Slot* slot);
-  Task<Status> StartPages(Volume* volume, LogVolume* log);
+  Task<Status> StartLog(Volume* volume);
+  Task<Status> StartFeed(Volume* volume);
+  Task<Status> StartPages(Volume* volume, RedoFeed* feed);
+  static Task<void> StopVolume(Volume* volume);
+  // Fills in what the log servers know of the volume.
+  Task<Status> AskLogServers(NewVolume* wanted);
   Status CheckNew(const NewVolume& wanted) const;
   Task<Status> RemovePages(VolumeId id);
   Task<Status> RemoveData(VolumeId id);
   Task<Status> RemoveLogDirectory(VolumeId id);
   Result<VolumeRef> Use(Slot* slot);
   std::string LogDirectory(VolumeId id) const;
+  bool has_log_role() const { return options_.log_servers.empty(); }
 
   Runtime* runtime_;
   KvStore* store_;
   PageCache* cache_;
   VolumeRegistryOptions options_;
   uint32_t next_id_ = 1;
+  uint64_t unknown_count_ = 0;
   std::map<VolumeId, Slot> slots_;
   // One change of the catalog at a time.
   Semaphore changing_;

@@ -47,6 +47,16 @@ Epoch LogEpochOf(const EpochHistory& history, Lsn end) {
   return epoch;
 }
 
+std::optional<EpochBegin> WrittenUnder(const EpochHistory& history, Lsn lsn) {
+  std::optional<EpochBegin> found;
+  for (const EpochBegin& begin : history) {
+    if (begin.start < lsn) {
+      found = begin;
+    }
+  }
+  return found;
+}
+
 Result<std::optional<Lsn>> AgreedEnd(const EpochHistory& own, Lsn own_end,
                                      const EpochHistory& other) {
   REDOUBT_CHECK(!other.empty());

@@ -39,6 +39,10 @@ Status CheckHistory(const EpochHistory& history);
 // The epoch of the last entry that starts at or below `end`; 0: none.
 Epoch LogEpochOf(const EpochHistory& history, Lsn end);
 
+// The entry under which the byte just below `lsn` was written: the last one that starts below it.
+// Of what is committed it is the same on every replica. nullopt: forgotten, or there is none.
+std::optional<EpochBegin> WrittenUnder(const EpochHistory& history, Lsn lsn);
+
 // Up to where a log that ends at `own_end` with history `own` holds the same bytes as the log that
 // `other` describes, whose last entry's start is its end. nullopt: the histories have no entry in
 // common, so nothing is known. Either side may have forgotten its oldest entries. kCorruption: the

@@ -223,9 +223,11 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
   if (!agreed.ok()) {
     co_return agreed.status();
   }
+  // A log that could not begin anew (StartAt) may have let go of what was committed here.
+  const Lsn committed = std::min(commit_.value(), store_.end());
   // What is committed belongs to every later log, also when both sides have forgotten why.
-  const Lsn keep = std::min(agreed->value_or(commit_.value()), begin->start);
-  if (keep < commit_.value()) {
+  const Lsn keep = std::min(agreed->value_or(committed), begin->start);
+  if (keep < committed) {
     co_return Corruption("epoch " + Text(begin->epoch) + " starts at LSN " + Text(begin->start) +
                          " and shares this log only up to LSN " + Text(keep) +
                          ", yet everything up to LSN " + Text(commit_.value()) +
@@ -239,6 +241,7 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
   if (begun.ok()) {
     // The former writer may have told of bytes that never came here.
     told_commit_ = commit_.value();
+    keep_from_.reset();  // the new writer will say
     AdvanceCommit();
   }
   co_return begun;
@@ -258,7 +261,7 @@ Task<Status> LogVolume::CutBackTo(Lsn keep) {
   tail_.Reset(store_.end());
   accepted_end_ = store_.end();
   REDOUBT_CHECK(!cut.ok() || store_.end() <= keep);
-  REDOUBT_CHECK(store_.end() >= commit_.value());
+  REDOUBT_CHECK(store_.end() >= std::min(commit_.value(), keep));
   co_return cut;
 }
 
@@ -271,10 +274,18 @@ void LogVolume::AdvanceCommit() {
   }
 }
 
-Status LogVolume::Commit(Epoch epoch, Lsn commit) {
-  REDOUBT_RETURN_IF_ERROR(CheckEpoch(epoch));
-  told_commit_ = std::max(told_commit_, commit);
+void LogVolume::Take(const WriterTold& told) {
+  told_commit_ = std::max(told_commit_, told.commit);
+  if (keep_from_ != told.keep_from) {
+    keep_from_ = told.keep_from;
+    work_.NotifyAll();
+  }
   AdvanceCommit();
+}
+
+Status LogVolume::Commit(Epoch epoch, WriterTold told) {
+  REDOUBT_RETURN_IF_ERROR(CheckEpoch(epoch));
+  Take(told);
   return Status::Ok();
 }
 
@@ -312,7 +323,7 @@ Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
   return Status::Ok();
 }
 
-std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Lsn commit) {
+std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, WriterTold told) {
   REDOUBT_CHECK(chunk.payload != nullptr);
   auto ticket = std::make_shared<Ticket>(runtime_->scheduler);
   ++append_count_;
@@ -322,8 +333,7 @@ std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Lsn c
   if (ticket->done) {
     return ticket;
   }
-  told_commit_ = std::max(told_commit_, commit);
-  AdvanceCommit();
+  Take(told);
   if (ticket->chunk.range.start < accepted_end_) {
     ticket->is_retry = true;
     return ticket;
@@ -470,19 +480,29 @@ Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason, bool
     status = InvalidArgument("the log cannot start at " + Text(start) + ", it ends at " +
                              Text(store_.end()));
   }
-  if (status.ok() && trimmed && !store_.empty()) {
-    status = InvalidArgument("redo below LSN " + Text(start) +
-                             " cannot count as trimmed: the log has begun at LSN " +
-                             Text(store_.begin()));
-  }
   if (status.ok()) {
     starting_ = true;
     const bool had_begun = !store_.empty();
+    const bool anew = had_begun && trimmed && start > store_.end();
+    if (anew) {
+      runtime_->log->Warning("redo log in " + options_.store.directory + " ends at LSN " +
+                             Text(store_.end()) +
+                             ", and the other log servers have trimmed up to "
+                             "LSN " +
+                             Text(start) + ": it begins anew there");
+    }
+    co_await layout_.Acquire(1);
+    cut_count_ += anew ? 1 : 0;
     status = co_await store_.StartAt(start, std::move(reason), trimmed);
+    layout_.Release(1);
     starting_ = false;
+    if (!status.ok()) {
+      accepted_end_ = store_.end();
+      tail_.Reset(store_.end());
+    }
     if (status.ok()) {
-      if (!had_begun) {
-        tail_.Reset(Lsn{});
+      if (!had_begun || anew) {
+        tail_.Reset(anew ? start : Lsn{});
       }
       REDOUBT_CHECK(accepted_end_ <= store_.end());
       accepted_end_ = store_.end();
@@ -499,6 +519,8 @@ Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason, bool
 LogVolumeStatus LogVolume::status() const {
   LogVolumeStatus status;
   status.begin = store_.begin();
+  status.keep_from = keep_from_.value_or(Lsn{});
+  status.readable_from = store_.readable_from();
   status.end = store_.end();
   status.commit = commit_.value();
   status.epoch = fence_.promised();

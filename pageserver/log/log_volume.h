@@ -11,17 +11,21 @@
 //   - commit <= synced end <= accepted end. As the only log server of the volume, commit is the
 //     synced end; with others it is what the writer told, since only the writer hears them all
 //   - nothing below the commit LSN is ever cut off again, and readers see nothing above it
-//   - redo is trimmed only below what every page role that reads here has persisted
+//   - redo is trimmed only below what every page role that reads here has persisted, and, up to a
+//     number of bytes, below what every other log server of the volume has: only the writer knows
+//     how far they are, and says so
 //   - no append of an epoch below the promise is accepted (Rule 3), nor of one that was not begun
 // Crash: as RedoStore, EpochFence and ReaderTable; of the commit LSN a lower bound is known again.
 // Suspends: everything that returns a Task.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +50,9 @@ struct LogVolumeOptions {
   size_t batch_bytes_max = 4 << 20;
   // A log that was not appended to for so long marks its end (RedoStore::Seal).
   Duration seal_after = std::chrono::seconds(1);
+  // Redo that only a log server that lags behind or is away still wants is kept up to about so
+  // much.
+  uint64_t lag_bytes_max = uint64_t{16} << 30;
   // A page role of this process reads here; nothing is trimmed before it said what it persisted.
   bool has_page_role = true;
 };
@@ -68,6 +75,15 @@ struct EpochStartIn {
   uint32_t member_count = 1;
 };
 
+// What only the writer knows, who hears all log servers of the volume.
+struct WriterTold {
+  // A majority holds everything below it, and a whole mtr ends there. A value below a former one
+  // changes nothing.
+  Lsn commit;
+  // A log server that lags behind, or is away, still wants redo from here on; Lsn{0}: none does.
+  Lsn keep_from = {};
+};
+
 struct AppendOutcome {
   Status status;
   Lsn end;  // synced end
@@ -76,7 +92,9 @@ struct AppendOutcome {
 
 struct LogVolumeStatus {
   Lsn begin;
-  Lsn end;  // synced
+  Lsn keep_from;      // what the writer asked to keep; Lsn{0}: nothing
+  Lsn readable_from;  // Lsn{0}: nothing was trimmed
+  Lsn end;            // synced
   Lsn commit;
   Epoch epoch;     // promised
   Status stopped;  // OK: appends are accepted
@@ -117,20 +135,19 @@ class LogVolume final : public RedoFeed {
   //   kStaleEpoch: not the promised epoch      kInvalidArgument: LSNs, length
   //   kCorruption: the payload's checksum      kGap: does not start at the end of the log
   // A chunk below the end becomes a comparison with what is stored, done by FinishAppend.
-  // `commit`: as for Commit; not looked at when the chunk is refused.
-  std::shared_ptr<Ticket> BeginAppend(RedoChunk chunk, Lsn commit);
+  // `told`: as for Commit; not looked at when the chunk is refused.
+  std::shared_ptr<Ticket> BeginAppend(RedoChunk chunk, WriterTold told);
   // Waits until the append is durable or refused. kNoSpace, kIoError: the disk; kCorruption: a
   // retry with other bytes than the first time; otherwise as BeginAppend.
   Task<AppendOutcome> FinishAppend(std::shared_ptr<Ticket> ticket);
 
   // Begins the log at `start` or declares the hole [end, start). Durable on OK.
-  // `trimmed`, only while the log has not begun: below `start` there is no hole, other log servers
-  // have trimmed it. kStaleEpoch; kInvalidArgument: below the end, no data LSN, or trimmed in a log
-  // that has begun.
+  // `trimmed`: below `start` there is no hole, other log servers have trimmed it since every page
+  // role has it; so what this log holds, all of it below `start`, is of no use either and removed.
+  // kStaleEpoch; kInvalidArgument: below the end, or no data LSN.
   Task<Status> StartAt(Epoch epoch, Lsn start, std::string reason, bool trimmed);
-  // The writer of `epoch` says that a majority holds everything below `commit`, the end of a whole
-  // mtr. A value below a former one changes nothing. As CheckEpoch.
-  Status Commit(Epoch epoch, Lsn commit);
+  // What the writer of `epoch` says. As CheckEpoch.
+  Status Commit(Epoch epoch, WriterTold told);
   // The page role of this process, which gets its redo from this log alone, holds everything below
   // `lsn`: so it was committed.
   void NoteCommitted(Lsn lsn);
@@ -142,6 +159,10 @@ class LogVolume final : public RedoFeed {
   // A page role elsewhere, about to read, holds everything below `persisted`. Errors:
   // ReaderTable::Note.
   Task<Status> NoteReader(std::string name, Lsn persisted);
+  // That page role will not come back: redo is no longer kept for it. Errors: ReaderTable::Forget.
+  Task<Status> ForgetReader(std::string name);
+  // The epoch under which the byte just below `lsn` was written (epoch_history.h).
+  std::optional<EpochBegin> WrittenUnder(Lsn lsn) const;
   // For the writer of a promised epoch, who fills up other log servers: what is synced, committed
   // or not. Never waits: no chunk when there is none. kStaleEpoch, kInvalidArgument: not the
   // promised epoch. kBelowHorizon: trimmed. kUnavailable: the log is being cut, try again.
@@ -152,6 +173,9 @@ class LogVolume final : public RedoFeed {
   Status CheckEpoch(Epoch epoch) const;
 
   LogVolumeStatus status() const;
+  // Requests that were refused, by why, for people.
+  void NoteRefused(StatusCode code) { ++refused_[code]; }
+  const std::map<StatusCode, uint64_t>& refused() const { return refused_; }
   const std::map<std::string, Lsn>& readers() const { return readers_.readers(); }
 
  private:
@@ -160,10 +184,15 @@ class LogVolume final : public RedoFeed {
   Status CheckBegin(const EpochStartIn& begin) const;
   Task<Status> DoBeginEpoch(EpochStartIn* begin);
   Task<Status> CutBackTo(Lsn keep);
+  void Take(const WriterTold& told);
   void AdvanceCommit();
   Task<Result<std::vector<RedoChunk>>> ReadUpTo(Lsn from, size_t bytes_max, Lsn up_to);
-  // Below this nobody needs redo any more.
-  Lsn TrimTarget() const;
+  // Below this no page role needs redo any more.
+  Lsn PagesTarget() const;
+  // Below this no log server does, as far as it may ask for it.
+  Lsn LaggingTarget() const;
+  Lsn TrimTarget() const { return std::min(PagesTarget(), LaggingTarget()); }
+  void WarnOfLag();
   Status CheckAppend(const RedoChunk& chunk) const;
   Task<void> FlushLoop();
   Task<void> FlushBatch();
@@ -182,6 +211,9 @@ class LogVolume final : public RedoFeed {
   LsnWatermark commit_;
   // What the writer of the begun epoch told; may lie above the end.
   Lsn told_commit_;
+  // What the writer said last; nullopt: nothing yet in this epoch or since the start.
+  std::optional<Lsn> keep_from_;
+  bool lag_warned_ = false;
   std::deque<std::shared_ptr<Ticket>> pending_;
   bool flushing_ = false;
   // A StartAt or BeginEpoch is under way; no append is taken meanwhile.
@@ -192,6 +224,7 @@ class LogVolume final : public RedoFeed {
   uint64_t append_count_ = 0;
   // Counts the times that the log was cut back: what was read meanwhile may be void.
   uint64_t cut_count_ = 0;
+  std::map<StatusCode, uint64_t> refused_;
   Lsn local_persisted_;  // of the page role of this process
   Condition work_;       // pending_, commit_, TrimTarget() or stopping_ changed
   Condition idle_;       // the flusher has nothing left

@@ -90,6 +90,18 @@ Task<Status> LogVolume::NoteReader(std::string name, Lsn persisted) {
   co_return noted;
 }
 
+Task<Status> LogVolume::ForgetReader(std::string name) {
+  co_await reading_.Acquire(1);
+  const Status forgotten = co_await readers_.Forget(std::move(name));
+  reading_.Release(1);
+  work_.NotifyAll();
+  co_return forgotten;
+}
+
+std::optional<EpochBegin> LogVolume::WrittenUnder(Lsn lsn) const {
+  return redoubt::WrittenUnder(fence_.history(), lsn);
+}
+
 void LogVolume::Persisted(Lsn lsn) {
   local_persisted_ = std::max(local_persisted_, lsn);
   tail_.DropBelow(lsn);
@@ -97,7 +109,7 @@ void LogVolume::Persisted(Lsn lsn) {
   work_.NotifyAll();
 }
 
-Lsn LogVolume::TrimTarget() const {
+Lsn LogVolume::PagesTarget() const {
   Lsn target = commit_.value();
   if (options_.has_page_role) {
     target = std::min(target, local_persisted_);
@@ -105,6 +117,31 @@ Lsn LogVolume::TrimTarget() const {
     return Lsn{};
   }
   return readers_.readers().empty() ? target : std::min(target, readers_.lowest());
+}
+
+Lsn LogVolume::LaggingTarget() const {
+  if (fence_.member_count() <= 1 || keep_from_ == Lsn{}) {
+    return kMaxLsn;
+  }
+  const Lsn wanted = keep_from_.value_or(Lsn{});
+  const uint64_t commit = commit_.value().value();
+  const uint64_t bound = commit > options_.lag_bytes_max ? commit - options_.lag_bytes_max : 0;
+  return std::max(wanted, Lsn(bound));
+}
+
+// A log server that is away for good must not fill the disks of the others.
+void LogVolume::WarnOfLag() {
+  const bool beyond = keep_from_.has_value() && keep_from_ != Lsn{} &&
+                      *keep_from_ < std::min(PagesTarget(), LaggingTarget());
+  if (beyond && !lag_warned_) {
+    runtime_->log->Warning("redo log in " + options_.store.directory +
+                           ": a log server of the volume wants redo from " + "LSN " +
+                           std::to_string(keep_from_->value()) + " on, more than " +
+                           std::to_string(options_.lag_bytes_max) +
+                           " bytes behind; it is not kept any longer, and " +
+                           "that log server will begin anew at what is kept. Is it gone for good?");
+  }
+  lag_warned_ = beyond;
 }
 
 Task<void> LogVolume::TrimLoop() {
@@ -115,6 +152,7 @@ Task<void> LogVolume::TrimLoop() {
       co_await work_.Wait();
       continue;
     }
+    WarnOfLag();
     co_await reading_.Acquire(1);
     const Status saved = co_await readers_.Save();
     reading_.Release(1);

@@ -72,6 +72,20 @@ Task<Status> ReaderTable::Note(std::string name, Lsn persisted) {
   co_return written;
 }
 
+Task<Status> ReaderTable::Forget(std::string name) {
+  const auto found = readers_.find(name);
+  if (found == readers_.end()) {
+    co_return Status::Ok();
+  }
+  const Lsn persisted = found->second;
+  readers_.erase(found);
+  const Status written = co_await Write();
+  if (!written.ok()) {
+    readers_.insert({std::move(name), persisted});
+  }
+  co_return written;
+}
+
 Task<Status> ReaderTable::Save() {
   if (!changed_) {
     co_return Status::Ok();

@@ -2,13 +2,14 @@
 //
 // The page roles that read a log from outside, by name, and how far each has persisted what it
 // read. Redo is trimmed only below the lowest of them, so a name that was once heard must not be
-// forgotten: it is on disk before it is answered, in a small file that is replaced as a whole:
+// forgotten until it leaves: it is on disk before it is answered, in a small file that is replaced
+// as a whole:
 //   u64 magic 'RDBTREAD', u32 version, u64 volume uid, u32 count,
 //   count x {u16 + name, u64 persisted LSN}, u32 crc32c of everything before; big-endian.
 //
 // Progress is written down only when redo is about to be trimmed: an older LSN after a crash keeps
 // more than necessary. Invariant: what is on disk is at or below what is in memory, name by name.
-// Crash: the old or the new content. Suspends: Open, Note, Save (one at a time).
+// Crash: the old or the new content. Suspends: Open, Note, Forget, Save (one at a time).
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,8 @@ class ReaderTable {
   // gone back (it lost its disk). kInvalidArgument: not 1 to 64 of A-Za-z0-9_.:-
   // kResourceExhausted: too many readers. kIoError, kNoSpace: not known to be written down.
   Task<Status> Note(std::string name, Lsn persisted);
+  // Reader `name` will not come back; durable on OK. An unknown one is OK. As Note.
+  Task<Status> Forget(std::string name);
   // Writes progress down if there is any.
   Task<Status> Save();
 

@@ -204,12 +204,18 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit)
 Task<Status> RedoStore::StartAt(Lsn start, std::string reason, bool trimmed) {
   REDOUBT_CHECK(start >= end());
   REDOUBT_CHECK(innodb::IsDataLsn(start));
-  REDOUBT_CHECK(!trimmed || empty());
   if (!stopped_.ok()) {
     co_return stopped_;
   }
   if (!empty() && start == end()) {
     co_return Status::Ok();
+  }
+  active_ = trimmed ? nullptr : std::move(active_);
+  while (trimmed && !empty()) {
+    const Status removed = co_await RemoveLastSegment();
+    if (!removed.ok()) {
+      co_return removed;
+    }
   }
   buffer_.clear();
   SegmentHeader header = NextHeader(trimmed ? start : end(), start, std::move(reason));

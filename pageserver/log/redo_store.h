@@ -73,8 +73,9 @@ class RedoStore {
   // `chunks` is borrowed until the task ends. `commit`: the commit LSN as far as it is known.
   Task<Status> Append(const std::vector<RedoChunk>* chunks, Lsn commit);
   // Begins the log, or a new part of it behind a hole, at `start` >= end(). Durable on OK. As
-  // Append. `trimmed`, only for an empty log: what lies below `start` is no hole but was trimmed
-  // elsewhere, so that readers from below are told so.
+  // Append. `trimmed`: what lies below `start` is no hole but was trimmed elsewhere, so that
+  // readers from below are told so; all that is here, which ends below `start`, is removed first. A
+  // crash in between leaves the log with a shorter end, or empty.
   Task<Status> StartAt(Lsn start, std::string reason, bool trimmed);
   // Writes down that everything up to end() is durable, so that damage before it is told from a
   // torn tail for certain, and the commit LSN. Nothing happens when both are known on disk.

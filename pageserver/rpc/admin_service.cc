@@ -36,6 +36,7 @@ Task<RpcReply> AdminService::List(Frame frame) {
     for (const VolumeRegistry::Listed& listed : registry_->List()) {
       FillState(listed, response.add_volumes());
     }
+    FillCounters(response.mutable_server());
   }
   co_return MakeReply(response);
 }
@@ -71,6 +72,19 @@ Task<RpcReply> AdminService::Delete(Frame frame) {
   co_return MakeErrorReply<proto::VolumeDeleteResponse>(status);
 }
 
+void AdminService::FillCounters(proto::ServerCounters* out) const {
+  out->set_unknown_volume(registry_->unknown_count());
+  if (counters_ == nullptr) {
+    return;
+  }
+  out->set_connections(counters_->accepted);
+  out->set_connections_refused(counters_->refused);
+  out->set_connections_evicted(counters_->evicted);
+  out->set_requests(counters_->requests);
+  out->set_bad_frames(counters_->bad_frames);
+  out->set_oversized_frames(counters_->oversized_frames);
+}
+
 VolumeId AdminService::IdOf(const std::string& name) {
   for (const VolumeRegistry::Listed& listed : registry_->List()) {
     if (listed.settings->name == name) {
@@ -92,11 +106,20 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
     state->set_ingest_error(volume.status().ToString());
     return;
   }
-  const LogVolumeStatus log = (*volume)->log->status();
-  state->set_commit_lsn(log.commit.value());
-  state->set_epoch(log.epoch.value());
-  state->set_log_begin_lsn(log.begin.value());
-  state->set_ingest_error(log.stopped.message());
+  if ((*volume)->log != nullptr) {
+    const LogVolumeStatus log = (*volume)->log->status();
+    state->set_commit_lsn(log.commit.value());
+    state->set_epoch(log.epoch.value());
+    state->set_log_begin_lsn(log.begin.value());
+    state->set_ingest_error(log.stopped.message());
+  } else {
+    const RemoteFeedStatus feed = (*volume)->feed->status();
+    state->set_commit_lsn(feed.commit.value());
+    state->set_epoch(feed.epoch.value());
+    state->set_log_begin_lsn(feed.readable_from.value());
+    state->set_feed_server(feed.source);
+    state->set_feed_problem(feed.problem);
+  }
   if ((*volume)->pages != nullptr) {
     FillPages((*volume)->pages->status(), state);
   }

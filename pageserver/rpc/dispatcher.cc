@@ -8,6 +8,29 @@ namespace redoubt {
 
 Task<RpcReply> Dispatcher::Handle(Frame request) {
   switch (request.type) {
+    case proto::VOLUME_CREATE:
+      return admin_.Create(std::move(request));
+    case proto::VOLUME_LIST:
+      return admin_.List(std::move(request));
+    case proto::VOLUME_STATUS:
+      return admin_.Status(std::move(request));
+    case proto::VOLUME_DELETE:
+      return admin_.Delete(std::move(request));
+    default:
+      break;
+  }
+  return request.type < proto::PAGE_GET ? HandleLog(std::move(request))
+                                        : HandlePage(std::move(request));
+}
+
+// Not a coroutine: appends take their order here.
+Task<RpcReply> Dispatcher::HandleLog(Frame request) {
+  if (!roles_.log && request.type != proto::MESSAGE_UNKNOWN) {
+    return Refuse(
+        "this server has no log role, it reads redo from log servers (--role page): ask one of "
+        "those");
+  }
+  switch (request.type) {
     case proto::LOG_PREPARE:
       return log_.Prepare(std::move(request));
     case proto::LOG_EPOCH_START:
@@ -22,22 +45,14 @@ Task<RpcReply> Dispatcher::Handle(Frame request) {
       return log_.Read(std::move(request));
     case proto::LOG_STATUS:
       return log_.Status(std::move(request));
-    case proto::VOLUME_CREATE:
-      return admin_.Create(std::move(request));
-    case proto::VOLUME_LIST:
-      return admin_.List(std::move(request));
-    case proto::VOLUME_STATUS:
-      return admin_.Status(std::move(request));
-    case proto::VOLUME_DELETE:
-      return admin_.Delete(std::move(request));
     default:
-      return HandlePage(std::move(request));
+      return RefuseUnknown(request.type);
   }
 }
 
 Task<RpcReply> Dispatcher::HandlePage(Frame request) {
   const bool is_page = proto::PAGE_GET <= request.type && request.type < proto::VOLUME_CREATE;
-  if (is_page && !has_page_role_) {
+  if (is_page && !roles_.page) {
     return Refuse(
         "this server has no page role, it only keeps redo (--role log): ask a server that has one");
   }
@@ -69,9 +84,12 @@ Task<RpcReply> Dispatcher::HandlePage(Frame request) {
     case proto::SPACE_VERIFY:
       return page_.SpaceVerify(std::move(request));
     default:
-      return Refuse("message type " + std::to_string(request.type) +
-                    " is not known to this server");
+      return RefuseUnknown(request.type);
   }
+}
+
+Task<RpcReply> Dispatcher::RefuseUnknown(uint16_t type) {
+  return Refuse("message type " + std::to_string(type) + " is not known to this server");
 }
 
 // Every response has its status in field 1, so this one can be read as any of them.

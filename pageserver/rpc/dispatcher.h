@@ -12,22 +12,29 @@
 
 namespace redoubt {
 
+struct DispatcherRoles {
+  bool log = true;
+  bool page = true;
+};
+
 class Dispatcher final : public RpcHandler {
  public:
-  // Without a page role every message of page_service.proto is refused.
-  Dispatcher(Runtime* runtime, VolumeRegistry* registry, bool has_page_role)
-      : has_page_role_(has_page_role),
-        log_(runtime, registry),
-        page_(runtime, registry),
-        admin_(registry) {}
+  // The messages of a role that is not there are refused.
+  Dispatcher(Runtime* runtime, VolumeRegistry* registry, DispatcherRoles roles)
+      : roles_(roles), log_(runtime, registry), page_(runtime, registry), admin_(registry) {}
+
+  // Counters that VOLUME_LIST shows; outlive the dispatcher.
+  void ShowCounters(const RpcServerCounters* counters) { admin_.ShowCounters(counters); }
 
   Task<RpcReply> Handle(Frame request) override;
 
  private:
+  Task<RpcReply> HandleLog(Frame request);
   Task<RpcReply> HandlePage(Frame request);
   Task<RpcReply> Refuse(std::string why);
+  Task<RpcReply> RefuseUnknown(uint16_t type);
 
-  bool has_page_role_;
+  DispatcherRoles roles_;
   LogService log_;
   PageService page_;
   AdminService admin_;

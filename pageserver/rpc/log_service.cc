@@ -6,6 +6,23 @@
 
 namespace redoubt {
 
+redoubt::Status LogService::Counted(Volume* volume, redoubt::Status status) {
+  switch (status.code()) {
+    case StatusCode::kStaleEpoch:
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kCorruption:
+    case StatusCode::kGap:
+    case StatusCode::kNotFound:
+    case StatusCode::kBelowHorizon:
+    case StatusCode::kResourceExhausted:
+      volume->log->NoteRefused(status.code());
+      break;
+    default:
+      break;
+  }
+  return status;
+}
+
 Task<RpcReply> LogService::Prepare(Frame frame) {
   proto::PrepareRequest request;
   proto::PrepareResponse response;
@@ -16,7 +33,7 @@ Task<RpcReply> LogService::Prepare(Frame frame) {
     if (status.ok()) {
       const Result<PreparedEpoch> prepared =
           co_await (*volume)->log->Prepare(Epoch(request.epoch()));
-      status = prepared.status();
+      status = Counted(volume->get(), prepared.status());
       response.set_volume_uid((*volume)->settings.uid);
       if (status.code() == StatusCode::kStaleEpoch) {
         response.set_epoch((*volume)->log->status().epoch.value());
@@ -54,7 +71,7 @@ Task<redoubt::Status> LogService::DoEpochStart(EpochStartCall* call) {
   }
   const Result<Lsn> end = co_await call->volume->log->BeginEpoch(std::move(begin));
   call->response.set_end_lsn(call->volume->log->status().end.value());
-  co_return end.status();
+  co_return Counted(call->volume.get(), end.status());
 }
 
 // Not a coroutine: the chunk is in the order of appends when this returns.
@@ -75,8 +92,8 @@ Task<RpcReply> LogService::Append(Frame frame) {
   chunk.payload_crc32c = request.payload_crc32c();
   chunk.source_time_unix_ns = request.source_time_unix_ns();
   chunk.payload = std::make_shared<const Bytes>(std::move(frame.payload));
-  std::shared_ptr<LogVolume::Ticket> ticket =
-      (*volume)->log->BeginAppend(std::move(chunk), Lsn(request.commit_lsn()));
+  std::shared_ptr<LogVolume::Ticket> ticket = (*volume)->log->BeginAppend(
+      std::move(chunk), WriterTold{Lsn(request.commit_lsn()), Lsn(request.keep_from_lsn())});
   return FinishAppend(std::move(*volume), std::move(ticket));
 }
 
@@ -88,7 +105,7 @@ Task<RpcReply> LogService::FinishAppend(VolumeRef volume,
                                         std::shared_ptr<LogVolume::Ticket> ticket) {
   const AppendOutcome outcome = co_await volume->log->FinishAppend(std::move(ticket));
   proto::AppendResponse response;
-  ToProto(outcome.status, response.mutable_status());
+  ToProto(Counted(volume.get(), outcome.status), response.mutable_status());
   response.set_end_lsn(outcome.end.value());
   response.set_commit_lsn(outcome.commit.value());
   co_return MakeReply(response);
@@ -104,7 +121,7 @@ Task<redoubt::Status> LogService::DoStartAt(StartAtCall* call) {
   const redoubt::Status status = co_await call->volume->log->StartAt(
       Epoch(request.epoch()), Lsn(request.start_lsn()), std::move(reason), request.trimmed());
   call->response.set_end_lsn(call->volume->log->status().end.value());
-  co_return status;
+  co_return Counted(call->volume.get(), status);
 }
 
 Task<RpcReply> LogService::Commit(Frame frame) {
@@ -112,8 +129,9 @@ Task<RpcReply> LogService::Commit(Frame frame) {
 }
 
 Task<redoubt::Status> LogService::DoCommit(CommitCall* call) {
-  co_return call->volume->log->Commit(Epoch(call->request.epoch()),
-                                      Lsn(call->request.commit_lsn()));
+  const WriterTold told{Lsn(call->request.commit_lsn()), Lsn(call->request.keep_from_lsn())};
+  const redoubt::Status taken = call->volume->log->Commit(Epoch(call->request.epoch()), told);
+  co_return Counted(call->volume.get(), taken);
 }
 
 Task<RpcReply> LogService::Read(Frame frame) {
@@ -131,25 +149,68 @@ Task<Result<FeedBatch>> LogService::ReadBatch(ReadCall* call) {
   return log->Read(start, bytes_max, DeadlineOf(runtime_->scheduler, request.deadline_ms()));
 }
 
+Task<redoubt::Status> LogService::NoteReader(Volume* volume, uint64_t volume_uid,
+                                             std::string reader, Lsn persisted) {
+  if (volume_uid != 0 && volume_uid != volume->settings.uid) {
+    co_return NotFound("volume number " + std::to_string(volume->settings.id.value()) +
+                       " is here another volume (" + volume->settings.name +
+                       ") than the one that is meant");
+  }
+  if (reader.empty()) {
+    co_return redoubt::Status::Ok();
+  }
+  const redoubt::Status noted = co_await volume->log->NoteReader(std::move(reader), persisted);
+  co_return noted;
+}
+
+// What the reader has and what it is given now must be of one log.
+redoubt::Status LogService::CheckHistory(const ReadCall& call, const FeedBatch& batch) {
+  if (batch.chunks.empty() || !call.request.has_written_under()) {
+    return redoubt::Status::Ok();
+  }
+  const Lsn from(call.request.start_lsn());
+  const std::optional<EpochBegin> here = call.volume->log->WrittenUnder(from);
+  const EpochBegin there{Epoch(call.request.written_under().epoch()),
+                         Lsn(call.request.written_under().start_lsn())};
+  if (!here.has_value() || *here == there) {
+    return redoubt::Status::Ok();
+  }
+  return Corruption(
+      "redo below LSN " + std::to_string(from.value()) + " was written here under epoch " +
+      std::to_string(here->epoch.value()) + " (from LSN " + std::to_string(here->start.value()) +
+      "), the reader has it from epoch " + std::to_string(there.epoch.value()) + " (from LSN " +
+      std::to_string(there.start.value()) + "): this is no replica of the log that it has read");
+}
+
 Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
-  if (!call->request.reader().empty()) {
-    std::string reader = call->request.reader();
-    const redoubt::Status noted = co_await call->volume->log->NoteReader(
-        std::move(reader), Lsn(call->request.persisted_lsn()));
-    if (!noted.ok()) {
-      co_return noted;
-    }
+  const redoubt::Status status = co_await ReadChunks(call);
+  co_return Counted(call->volume.get(), status);
+}
+
+Task<redoubt::Status> LogService::ReadChunks(ReadCall* call) {
+  std::string reader = call->request.reader();
+  const redoubt::Status noted =
+      co_await NoteReader(call->volume.get(), call->request.volume_uid(), std::move(reader),
+                          Lsn(call->request.persisted_lsn()));
+  if (!noted.ok()) {
+    co_return noted;
   }
   Result<FeedBatch> batch = co_await ReadBatch(call);
   if (!batch.ok()) {
     co_return batch.status();
   }
+  const redoubt::Status same_log = CheckHistory(*call, *batch);
+  if (!same_log.ok()) {
+    co_return same_log;
+  }
+  Lsn last;
   size_t bytes = 0;
   for (RedoChunk& chunk : batch->chunks) {
     if (bytes > 0 && bytes + chunk.payload->size() > kAnswerBytesMax) {
       break;
     }
     bytes += chunk.payload->size();
+    last = chunk.range.end;
     proto::ChunkHeader* header = call->response.add_chunks();
     header->set_epoch(chunk.epoch.value());
     header->set_start_lsn(chunk.range.start.value());
@@ -160,6 +221,11 @@ Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
     call->payload_out.push_back(std::move(chunk.payload));
   }
   call->response.set_commit_lsn(batch->commit_lsn.value());
+  const std::optional<EpochBegin> under = call->volume->log->WrittenUnder(last);
+  if (under.has_value()) {
+    call->response.mutable_written_under()->set_epoch(under->epoch.value());
+    call->response.mutable_written_under()->set_start_lsn(under->start.value());
+  }
   co_return redoubt::Status::Ok();
 }
 
@@ -168,8 +234,22 @@ Task<RpcReply> LogService::Status(Frame frame) {
 }
 
 Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
+  const bool leaves = call->request.reader_leaves();
+  std::string leaving = call->request.reader();
+  std::string present = leaves ? std::string() : leaving;
+  redoubt::Status noted =
+      co_await NoteReader(call->volume.get(), call->request.volume_uid(), std::move(present),
+                          Lsn(call->request.persisted_lsn()));
+  if (noted.ok() && leaves) {
+    noted = co_await call->volume->log->ForgetReader(std::move(leaving));
+  }
+  if (!noted.ok()) {
+    co_return Counted(call->volume.get(), noted);
+  }
   const LogVolumeStatus status = call->volume->log->status();
   call->response.set_begin_lsn(status.begin.value());
+  call->response.set_readable_from_lsn(status.readable_from.value());
+  call->response.set_keep_from_lsn(status.keep_from.value());
   call->response.set_end_lsn(status.end.value());
   call->response.set_commit_lsn(status.commit.value());
   call->response.set_epoch(status.epoch.value());
@@ -178,6 +258,11 @@ Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
     proto::LogReader* reader = call->response.add_readers();
     reader->set_name(name);
     reader->set_persisted_lsn(persisted.value());
+  }
+  for (const auto& [code, count] : call->volume->log->refused()) {
+    proto::RefusedCount* refused = call->response.add_refused();
+    refused->set_reason(std::string(StatusCodeName(code)));
+    refused->set_count(count);
   }
   co_return status.stopped;
 }

@@ -54,6 +54,15 @@ Status CheckSideFilePath(const std::string& path) {
 
 PageId ToPageId(const proto::PageRef& ref) { return {SpaceId(ref.space()), PageNo(ref.page_no())}; }
 
+// What only the writer of a volume may do: is `epoch` still the one that the volume's log obeys?
+Task<Status> CheckWriter(Volume* volume, Epoch epoch) {
+  if (volume->log != nullptr) {
+    co_return volume->log->CheckEpoch(epoch);
+  }
+  const Status status = co_await volume->feed->CheckWriter(epoch);
+  co_return status;
+}
+
 }  // namespace
 
 std::shared_ptr<const Bytes> PageService::ImageOf(const PageRead& read, uint32_t page_size) {
@@ -184,7 +193,7 @@ Task<Status> PageService::DoPutImages(PutImagesCall* call) {
   const proto::PutImagesRequest& request = call->request;
   const size_t page_size = call->volume->settings.page_size;
   const size_t count = static_cast<size_t>(request.images_size());
-  const Status writer = call->volume->log->CheckEpoch(Epoch(request.epoch()));
+  const Status writer = co_await CheckWriter(call->volume.get(), Epoch(request.epoch()));
   if (!writer.ok()) {
     co_return writer;
   }
@@ -237,7 +246,7 @@ Task<RpcReply> PageService::SpacePut(Frame frame) {
 
 Task<Status> PageService::DoSpacePut(SpacePutCall* call) {
   const proto::SpacePutRequest& request = call->request;
-  const Status writer = call->volume->log->CheckEpoch(Epoch(request.epoch()));
+  const Status writer = co_await CheckWriter(call->volume.get(), Epoch(request.epoch()));
   if (!writer.ok()) {
     co_return writer;
   }
@@ -276,7 +285,7 @@ Task<RpcReply> PageService::SideFilePut(Frame frame) {
 
 Task<Status> PageService::DoSideFilePut(SideFilePutCall* call) {
   const proto::SideFilePutRequest& request = call->request;
-  Status status = call->volume->log->CheckEpoch(Epoch(request.epoch()));
+  Status status = co_await CheckWriter(call->volume.get(), Epoch(request.epoch()));
   if (status.ok()) {
     status = CheckSideFilePath(request.path());
   }
@@ -370,7 +379,7 @@ Task<RpcReply> PageService::SetHorizon(Frame frame) {
 }
 
 Task<Status> PageService::DoSetHorizon(SetHorizonCall* call) {
-  const Status writer = call->volume->log->CheckEpoch(Epoch(call->request.epoch()));
+  const Status writer = co_await CheckWriter(call->volume.get(), Epoch(call->request.epoch()));
   if (!writer.ok()) {
     co_return writer;
   }

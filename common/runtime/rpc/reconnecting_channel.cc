@@ -83,6 +83,12 @@ Task<Status> ReconnectingChannel::Connect(TimePoint deadline) {
   co_return Status::Ok();
 }
 
+void ReconnectingChannel::Drop() {
+  if (channel_ != nullptr) {
+    channel_->Shutdown();
+  }
+}
+
 Task<void> ReconnectingChannel::Close() {
   closing_.Set();
   // Whoever is connecting ends first; nobody begins again.

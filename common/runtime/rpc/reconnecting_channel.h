@@ -39,6 +39,9 @@ class ReconnectingChannel final : public Channel {
   const std::string& address() const { return address_; }
   // How often a connection was made; a caller sees from it that there was a loss in between.
   uint64_t connection_count() const { return connection_count_; }
+  // Gives the connection up, if there is one: a peer that does not answer in time may be gone
+  // without a word. Running calls end with kUnavailable, later ones connect again. Never suspends.
+  void Drop();
   // Ends running calls with kUnavailable and refuses later ones.
   Task<void> Close();
 

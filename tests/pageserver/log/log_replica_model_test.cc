@@ -202,7 +202,7 @@ class ReplicaModel {
     Bytes payload(first, first + static_cast<ptrdiff_t>(bytes));
     chunk.payload_crc32c = Crc32c(payload);
     chunk.payload = std::make_shared<const Bytes>(std::move(payload));
-    auto ticket = member->BeginAppend(std::move(chunk), writer->told());
+    auto ticket = member->BeginAppend(std::move(chunk), {writer->told()});
     const AppendOutcome outcome = node_.Await(member->FinishAppend(std::move(ticket)));
     if (stale) {
       ASSERT_EQ(outcome.status.code(), StatusCode::kStaleEpoch) << outcome.status.ToString();
@@ -211,7 +211,7 @@ class ReplicaModel {
     ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
     Acknowledge(writer, m, from + bytes);
     if (Below(3) == 0) {
-      ASSERT_TRUE(member->Commit(writer->epoch, writer->told()).ok());
+      ASSERT_TRUE(member->Commit(writer->epoch, {writer->told()}).ok());
     }
   }
 

@@ -70,21 +70,21 @@ TEST(LogReplica, ShowsReadersOnlyWhatTheWriterCallsCommitted) {
   ASSERT_TRUE(batch.ok());
   EXPECT_EQ(batch->chunks.size(), 2U) << "the writer reads what is synced";
 
-  ASSERT_TRUE(world.log->Commit(world.epoch, first).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {first}).ok());
   batch = world.ReadNow(kStart);
   ASSERT_TRUE(batch.ok());
   ASSERT_EQ(batch->chunks.size(), 1U);
   EXPECT_EQ(batch->commit_lsn, first);
   // A chunk is shown when all of it is committed.
-  ASSERT_TRUE(world.log->Commit(world.epoch, Lsn(world.next.value() - 1)).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {Lsn(world.next.value() - 1)}).ok());
   batch = world.ReadNow(first);
   ASSERT_TRUE(batch.ok());
   EXPECT_TRUE(batch->chunks.empty());
   // Never back, and never beyond what is here until it is here.
-  ASSERT_TRUE(world.log->Commit(world.epoch, first).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {first}).ok());
   EXPECT_EQ(world.log->status().commit, Lsn(world.next.value() - 1));
   const RedoChunk third = world.MakeChunk(200, 3);
-  ASSERT_TRUE(world.log->Commit(world.epoch, third.range.end).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {third.range.end}).ok());
   EXPECT_EQ(world.log->status().commit, world.next);
   ASSERT_TRUE(world.AppendChunk(third).status.ok());
   EXPECT_EQ(world.log->status().commit, third.range.end);
@@ -101,7 +101,7 @@ TEST(LogReplica, AWaitingReaderIsWokenByTheCommit) {
   ASSERT_TRUE(world.Append(300, 1).status.ok());
   const auto commit_later = [](ReplicaWorld* w, Lsn lsn) -> Task<void> {
     co_await w->node.runtime()->scheduler->Sleep(std::chrono::milliseconds(20));
-    EXPECT_TRUE(w->log->Commit(w->epoch, lsn).ok());
+    EXPECT_TRUE(w->log->Commit(w->epoch, {lsn}).ok());
   };
   world.node.Spawn(commit_later(&world, world.next));
   const Result<FeedBatch> batch = world.node.Await(world.log->Read(kStart, 1 << 20, kNever));
@@ -114,17 +114,17 @@ TEST(LogReplica, KnowsALowerBoundOfTheCommitAfterARestart) {
   world.BeginFresh();
   ASSERT_TRUE(world.Append(300, 1).status.ok());
   const Lsn first = world.next;
-  ASSERT_TRUE(world.log->Commit(world.epoch, first).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {first}).ok());
   ASSERT_TRUE(world.Append(300, 2).status.ok());
   const Lsn second = world.next;
   ASSERT_TRUE(world.Reopen(sim::CrashPolicy::kClean).ok());
   EXPECT_EQ(world.log->status().end, second);
   EXPECT_EQ(world.log->status().commit, first) << "the second record says so";
   // Without another record the mark of an idle log keeps it.
-  ASSERT_TRUE(world.log->Commit(world.epoch, second).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {second}).ok());
   ASSERT_TRUE(world.Append(300, 3).status.ok());
   world.node.RunFor(std::chrono::seconds(2));
-  ASSERT_TRUE(world.log->Commit(world.epoch, world.next).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {world.next}).ok());
   world.node.RunFor(std::chrono::seconds(2));
   ASSERT_TRUE(world.Reopen(sim::CrashPolicy::kClean).ok());
   EXPECT_EQ(world.log->status().commit, world.next);
@@ -180,7 +180,7 @@ TEST(LogReplica, IsCutBackToWhatItSharesWithTheNewHistory) {
     ASSERT_TRUE(world.AppendChunk(last, last.range.end).status.ok());
     ASSERT_TRUE(world.Reopen(policy).ok());
     EXPECT_EQ(world.log->status().end, last.range.end);
-    ASSERT_TRUE(world.log->Commit(world.epoch, last.range.end).ok());
+    ASSERT_TRUE(world.log->Commit(world.epoch, {last.range.end}).ok());
     const Result<Bytes> read = world.ReadAll(kStart);
     ASSERT_TRUE(read.ok()) << read.status().ToString();
     EXPECT_EQ(read->size(), 400U * 20 + 123 + 4000 + 10);
@@ -195,7 +195,7 @@ TEST(LogReplica, WhatIsCommittedIsNeverCutOff) {
   const Lsn first = world.next;
   ASSERT_TRUE(world.Append(300, 2).status.ok());
   const Lsn end = world.next;
-  ASSERT_TRUE(world.log->Commit(world.epoch, first).ok());
+  ASSERT_TRUE(world.log->Commit(world.epoch, {first}).ok());
   world.epoch = world.Promise(Epoch(2)).epoch;
   const Lsn below = innodb::AdvanceLsn(kStart, 100);
   const Result<Lsn> refused = world.BeginAt(below, {{Epoch(1), Lsn{}}});
@@ -229,13 +229,86 @@ TEST(LogReplica, ALogThatSharesNothingBeginsAnew) {
   ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, trimmed, "joins", true)).ok());
   EXPECT_EQ(world.log->status().commit, trimmed);
   EXPECT_EQ(world.ReadNow(kStart).status().code(), StatusCode::kBelowHorizon);
-  const Status again = world.node.Await(world.log->StartAt(world.epoch, start, "joins", true));
-  EXPECT_EQ(again.code(), StatusCode::kInvalidArgument) << again.ToString();
+  const Status below = world.node.Await(world.log->StartAt(world.epoch, kStart, "joins", true));
+  EXPECT_EQ(below.code(), StatusCode::kInvalidArgument) << below.ToString();
   ASSERT_TRUE(world.Reopen(sim::CrashPolicy::kClean).ok());
   EXPECT_EQ(world.ReadNow(kStart).status().code(), StatusCode::kBelowHorizon);
   EXPECT_EQ(world.log->status().commit, trimmed);
   world.next = trimmed;
   EXPECT_TRUE(world.Append(100).status.ok());
+}
+
+// A member that was away for so long that the others have trimmed what it lacks begins anew: what
+// it had is gone for good, and readers from below are told so, not given a hole.
+TEST(LogReplica, BeginsAnewWhereTheOthersBegin) {
+  for (const sim::CrashPolicy policy : {sim::CrashPolicy::kClean, sim::CrashPolicy::kSeeded}) {
+    ReplicaWorld world;
+    world.BeginFresh();
+    for (uint64_t i = 0; i < 60; ++i) {
+      ASSERT_TRUE(world.Append(400, i).status.ok());
+    }
+    EXPECT_GT(world.Files().size(), 3U) << "several segments";
+    const Lsn end = world.next;
+    ASSERT_TRUE(world.log->Commit(world.epoch, {end, Lsn(1)}).ok());
+    const Lsn begin(99852);
+    ASSERT_GT(begin, end);
+    ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, begin, "anew", true)).ok());
+    for (int life = 0; life < 2; ++life) {
+      EXPECT_EQ(world.log->status().begin, begin);
+      EXPECT_EQ(world.log->status().end, begin);
+      EXPECT_EQ(world.log->status().commit, begin);
+      EXPECT_EQ(world.log->status().readable_from, begin);
+      EXPECT_EQ(world.ReadNow(kStart).status().code(), StatusCode::kBelowHorizon);
+      EXPECT_EQ(world.ReadNow(end).status().code(), StatusCode::kBelowHorizon);
+      ASSERT_TRUE(world.Reopen(policy).ok());
+    }
+    world.next = begin;
+    ASSERT_TRUE(world.Append(100, 7).status.ok());
+    ASSERT_TRUE(world.log->Commit(world.epoch, {world.next}).ok());
+    const Result<Bytes> read = world.ReadAll(begin);
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(read->size(), 100U);
+  }
+}
+
+// Page roles have all of it, yet a member that is behind wants it: kept, up to a number of bytes.
+TEST(LogReplica, KeepsRedoForALogServerThatLagsBehind) {
+  ReplicaWorld world;
+  LogVolumeOptions options = SmallOptions();
+  options.has_page_role = false;
+  options.lag_bytes_max = 20'000;
+  ASSERT_TRUE(world.Open(options).ok());
+  world.epoch = world.Promise(Epoch(1)).epoch;
+  ASSERT_TRUE(world.BeginAt(Lsn{}, {}).ok());
+  ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, kStart, "test", false)).ok());
+  world.next = kStart;
+  const auto append = [&world](int count, Lsn keep_from) {
+    for (int i = 0; i < count; ++i) {
+      const RedoChunk chunk = world.MakeChunk(400, 1);
+      auto ticket = world.log->BeginAppend(chunk, {chunk.range.end, keep_from});
+      ASSERT_TRUE(world.node.Await(world.log->FinishAppend(ticket)).status.ok());
+      world.next = chunk.range.end;
+      ASSERT_TRUE(world.node.Await(world.log->NoteReader("page-1", world.next)).ok());
+    }
+    world.node.RunFor(std::chrono::milliseconds(100));
+  };
+  append(30, kStart);
+  EXPECT_EQ(world.log->status().readable_from, Lsn{}) << "12 KB behind";
+  EXPECT_EQ(world.log->status().keep_from, kStart);
+  append(60, kStart);
+  const Lsn bounded = world.log->status().readable_from;
+  EXPECT_GT(bounded, kStart) << "36 KB behind is too much";
+  EXPECT_LE(bounded.value(), world.next.value() - 20'000);
+  // Nobody has said anything since the restart.
+  world.Crash(sim::CrashPolicy::kClean);
+  options.lag_bytes_max = 1 << 30;
+  ASSERT_TRUE(world.Open(options).ok());
+  ASSERT_TRUE(world.node.Await(world.log->NoteReader("page-1", world.next)).ok());
+  world.node.RunFor(std::chrono::milliseconds(100));
+  EXPECT_EQ(world.log->status().readable_from, bounded);
+  const Lsn caught_up = world.next;
+  append(5, caught_up);
+  EXPECT_GT(world.log->status().readable_from, bounded) << "the member has caught up";
 }
 
 TEST(LogReplica, TellsAWriterWhereTheLastMtrBegins) {
@@ -274,8 +347,8 @@ TEST(LogReplica, OnlyTheWriterOfThePromisedEpochReadsWhatIsNotCommitted) {
   const Result<FeedBatch> batch = world.WriterReads(Epoch(5), kStart);
   ASSERT_TRUE(batch.ok()) << "promised is enough, the writer looks for the last mtr";
   EXPECT_EQ(batch->chunks.size(), 1U);
-  EXPECT_EQ(world.log->Commit(Epoch(1), world.next).code(), StatusCode::kStaleEpoch);
-  EXPECT_EQ(world.log->Commit(Epoch(5), world.next).code(), StatusCode::kInvalidArgument)
+  EXPECT_EQ(world.log->Commit(Epoch(1), {world.next}).code(), StatusCode::kStaleEpoch);
+  EXPECT_EQ(world.log->Commit(Epoch(5), {world.next}).code(), StatusCode::kInvalidArgument)
       << "not begun";
 }
 

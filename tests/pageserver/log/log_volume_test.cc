@@ -45,7 +45,7 @@ struct Sender {
       sent.resize(innodb::ToSn(chunk.range.start).value() - base);
       sent.insert(sent.end(), chunk.payload->begin(), chunk.payload->end());
       world->next = chunk.range.end;
-      auto ticket = world->log->BeginAppend(chunk, Lsn{});
+      auto ticket = world->log->BeginAppend(chunk, {});
       world->node.Spawn(AwaitOne(this, world->log.get(), chunk.range.end, std::move(ticket)));
     }
   }

@@ -104,7 +104,7 @@ class LogWorld {
     return outcome;
   }
   AppendOutcome AppendChunk(RedoChunk chunk, Lsn commit = Lsn{}) {
-    return node.Await(log->FinishAppend(log->BeginAppend(std::move(chunk), commit)));
+    return node.Await(log->FinishAppend(log->BeginAppend(std::move(chunk), {commit})));
   }
   // Everything from `from` to the end, through the feed.
   Result<Bytes> ReadAll(Lsn from) {

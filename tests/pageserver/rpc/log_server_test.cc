@@ -6,6 +6,8 @@
 // without a page role; the test is the writer.
 #include <filesystem>
 
+#include "common/base/crc32c.h"
+#include "common/runtime/rpc/typed_call.h"
 #include "pageserver/log/epoch_history.h"
 #include "tests/pageserver/rpc/server_fixture.h"
 
@@ -185,6 +187,119 @@ Task<void> MemberBody(ServerWorld* world) {
 }
 TEST_F(ServerTest, IsAMemberOfSeveralLogServers) { RunWith(&MemberBody); }
 TEST_F(ServerTest, ALogServerIsAMemberOfSeveral) { RunWith(LogRoleOptions(), &MemberBody); }
+
+Task<void> WantCount(ServerWorld* world, uint32_t id, std::string reason, uint64_t wanted) {
+  proto::LogStatusRequest ask;
+  ask.set_volume_id(id);
+  const auto status = co_await world->client->LogStatus(std::move(ask), world->In(10));
+  EXPECT_TRUE(status.ok());
+  uint64_t count = 0;
+  for (const proto::RefusedCount& refused : status->refused()) {
+    count += refused.reason() == reason ? refused.count() : 0;
+  }
+  EXPECT_EQ(count, wanted) << reason << ": " << status->ShortDebugString();
+}
+
+// Whatever a writer or reader does wrong is refused with its reason, counted, and changes nothing.
+Task<void> RefusedBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const uint32_t other = co_await world->CreateVolume("w");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn first = redo.end();
+  Bytes init = redo.InitPage(7);
+  const Lsn end = redo.end();
+  Status status = co_await Append(world, AppendOf(id, epoch, first, end), init);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+
+  status = co_await Append(world, AppendOf(id, Epoch(epoch.value() - 1), first, end), init);
+  EXPECT_EQ(status.code(), StatusCode::kStaleEpoch) << status.ToString();
+  co_await WantCount(world, id, "stale epoch", 1);
+  Bytes changed = init;
+  changed.back() ^= 1;
+  status = co_await Append(world, AppendOf(id, epoch, first, end), changed);
+  EXPECT_EQ(status.code(), StatusCode::kCorruption) << "overlaps with other bytes";
+  co_await WantCount(world, id, "corruption", 1);
+  proto::AppendRequest damaged = AppendOf(id, epoch, end, innodb::AdvanceLsn(end, init.size()));
+  damaged.set_payload_crc32c(Crc32c(init) ^ 1);
+  const auto payload = std::make_shared<const Bytes>(init);
+  RpcRequest raw{proto::LOG_APPEND, Serialise(damaged), payload};
+  const Result<Frame> answer = co_await world->channel->Call(std::move(raw), world->In(10));
+  EXPECT_TRUE(answer.ok());
+  const auto refused = DecodeAnswer<proto::AppendResponse>("Append", answer->header);
+  EXPECT_EQ(refused.status().code(), StatusCode::kCorruption) << "wrong checksum";
+  co_await WantCount(world, id, "corruption", 2);
+  const Lsn beyond = innodb::AdvanceLsn(end, 1000);
+  status = co_await Append(
+      world, AppendOf(id, epoch, beyond, innodb::AdvanceLsn(beyond, init.size())), init);
+  EXPECT_EQ(status.code(), StatusCode::kGap) << status.ToString();
+  co_await WantCount(world, id, "gap", 1);
+
+  // Another volume than the one that is meant: the number alone does not do.
+  proto::LogReadRequest read;
+  read.set_volume_id(other);
+  read.set_volume_uid(12345);
+  read.set_reader("page-x");
+  const auto foreign = co_await world->client->LogRead(std::move(read), world->In(10));
+  EXPECT_EQ(foreign.status().code(), StatusCode::kNotFound) << foreign.status().ToString();
+  proto::LogStatusRequest ask;
+  ask.set_volume_id(other);
+  ask.set_volume_uid(12345);
+  ask.set_reader("page-x");
+  const auto asked = co_await world->client->LogStatus(std::move(ask), world->In(10));
+  EXPECT_EQ(asked.status().code(), StatusCode::kNotFound) << asked.status().ToString();
+  co_await WantCount(world, other, "not found", 2);
+  co_await WantCount(world, id, "not found", 0);
+  // A reader that has this redo from a log with another history.
+  proto::LogReadRequest parted;
+  parted.set_volume_id(id);
+  parted.set_start_lsn(innodb::AdvanceLsn(first, 1).value());
+  parted.mutable_written_under()->set_epoch(epoch.value() + 7);
+  const auto no_replica = co_await world->client->LogRead(std::move(parted), world->In(10));
+  EXPECT_EQ(no_replica.status().code(), StatusCode::kCorruption) << no_replica.status().ToString();
+
+  const auto listed = co_await world->client->VolumeList(world->In(10));
+  EXPECT_TRUE(listed.ok());
+  EXPECT_EQ(listed->server().unknown_volume(), 0U);
+  EXPECT_GT(listed->server().requests(), 10U);
+  proto::LogStatusRequest nowhere;
+  nowhere.set_volume_id(99);
+  const auto unknown = co_await world->client->LogStatus(std::move(nowhere), world->In(10));
+  EXPECT_EQ(unknown.status().code(), StatusCode::kNotFound);
+  const auto after = co_await world->client->VolumeList(world->In(10));
+  EXPECT_TRUE(after.ok());
+  EXPECT_EQ(after->server().unknown_volume(), 1U);
+  proto::LogStatusRequest last;
+  last.set_volume_id(id);
+  const auto state = co_await world->client->LogStatus(std::move(last), world->In(10));
+  EXPECT_TRUE(state.ok());
+  EXPECT_EQ(state->end_lsn(), end.value()) << "nothing changed";
+  EXPECT_EQ(state->readers_size(), 0);
+}
+TEST_F(ServerTest, WhatIsRefusedIsCountedAndChangesNothing) { RunWith(&RefusedBody); }
+
+// A page role that says that it will not come back no longer holds redo up.
+Task<void> LeavesBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  for (const bool leaves : {false, true}) {
+    for (const std::string name : {"page-a", "page-b"}) {
+      proto::LogStatusRequest ask;
+      ask.set_volume_id(id);
+      ask.set_reader(name);
+      ask.set_persisted_lsn(9000);
+      ask.set_reader_leaves(leaves && name == "page-a");
+      const auto asked = co_await world->client->LogStatus(std::move(ask), world->In(10));
+      EXPECT_TRUE(asked.ok()) << asked.status().ToString();
+    }
+    co_await world->Restart();
+    proto::LogStatusRequest ask;
+    ask.set_volume_id(id);
+    const auto state = co_await world->client->LogStatus(std::move(ask), world->In(10));
+    EXPECT_TRUE(state.ok());
+    EXPECT_EQ(state->readers_size(), leaves ? 1 : 2);
+  }
+}
+TEST_F(ServerTest, ForgetsAReaderThatLeaves) { RunWith(LogRoleOptions(), &LeavesBody); }
 
 Task<void> NoPagesBody(ServerWorld* world) {
   const uint32_t id = co_await world->CreateVolume("v");

@@ -95,12 +95,16 @@ TEST_F(PageserverProgram, RefusesAnAddressInUse) {
 }
 
 TEST_F(PageserverProgram, RefusesRolesThatAreNotThere) {
-  for (const std::string role : {"page", "cook"}) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
+      {{"--role", "cook"}, "--role all"},
+      {{"--role", "page"}, "needs --log-servers"},
+      {{"--role", "log", "--log-servers", "127.0.0.1:1"}, "goes with --role page"}};
+  for (const auto& [options, why] : wrong) {
     std::vector<std::string> arguments = Arguments(root_ / "data");
-    arguments.insert(arguments.end(), {"--role", role});
+    arguments.insert(arguments.end(), options.begin(), options.end());
     Program program(arguments);
     EXPECT_EQ(program.ExitCode(), 2);
-    EXPECT_NE(program.text().find("--role all"), std::string::npos) << program.text();
+    EXPECT_NE(program.text().find(why), std::string::npos) << program.text();
   }
   Program none({"--data-dir", (root_ / "data").string()});
   EXPECT_EQ(none.ExitCode(), 2) << none.text();
@@ -117,6 +121,27 @@ TEST_F(PageserverProgram, KeepsRedoAloneWithRoleLog) {
   EXPECT_FALSE(fs::exists(root_ / "data" / "pages"));
 }
 
+// It serves, whether its log servers are there or not.
+TEST_F(PageserverProgram, KeepsPagesAloneWithRolePage) {
+  std::vector<std::string> arguments = Arguments(root_ / "data");
+  arguments.insert(arguments.end(),
+                   {"--role", "page", "--log-servers", "127.0.0.1:1,127.0.0.1:2,127.0.0.1:3"});
+  std::string name;
+  for (int life = 0; life < 2; ++life) {
+    Program program(arguments);
+    ASSERT_NE(program.Address(), "") << program.text();
+    program.Signal(SIGTERM);
+    EXPECT_EQ(program.ExitCode(), 0) << program.text();
+    EXPECT_TRUE(fs::exists(root_ / "data" / "pages"));
+    EXPECT_FALSE(fs::exists(root_ / "data" / "log"));
+    std::ifstream file(root_ / "data" / "reader");
+    std::string line;
+    std::getline(file, line);
+    EXPECT_EQ(line.size(), 21U) << line;
+    EXPECT_TRUE(life == 0 || line == name) << "drawn once";
+    name = line;
+  }
+}
 TEST_F(PageserverProgram, ReadsOptionsFromAFile) {
   std::ofstream(root_ / "config.toml") << "data-dir=\"" << (root_ / "data").string()
                                        << "\"\nlisten=\"127.0.0.1:0\"\ncache-bytes=\"64MiB\"\n";

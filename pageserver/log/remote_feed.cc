@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+#include "pageserver/log/remote_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace redoubt {
+namespace {
+
+std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
+
+// Waiting helps nobody who holds another volume, or bytes that contradict themselves.
+bool IsDamage(StatusCode code) {
+  return code == StatusCode::kCorruption || code == StatusCode::kInvalidArgument;
+}
+
+}  // namespace
+
+// One round of asking all log servers for their epochs.
+struct RemoteFeed::Poll {
+  explicit Poll(Scheduler* scheduler) : changed(scheduler) {}
+  std::vector<Epoch> epochs;  // of those that answered
+  size_t failed_count = 0;
+  Status failure;
+  Condition changed;
+};
+
+RemoteFeed::RemoteFeed(Runtime* runtime, RemoteFeedOptions options)
+    : runtime_(runtime),
+      options_(std::move(options)),
+      changed_(runtime->scheduler),
+      tasks_(runtime->scheduler) {
+  REDOUBT_CHECK(!options_.log_servers.empty());
+  ReconnectingChannelOptions channel;
+  channel.connect_timeout = options_.answer_timeout;
+  for (const std::string& address : options_.log_servers) {
+    sources_.push_back(std::make_unique<Source>(runtime, address, options_.volume, channel));
+  }
+  // Several page servers spread over the log servers.
+  preferred_ = runtime->random->Below(sources_.size());
+}
+
+RemoteFeed::~RemoteFeed() = default;
+
+TimePoint RemoteFeed::AnswerDeadline() const {
+  return runtime_->scheduler->Now() + options_.answer_timeout;
+}
+
+void RemoteFeed::Begin(Lsn persisted) {
+  begun_ = true;
+  persisted_ = std::max(persisted_, persisted);
+  for (size_t index = 0; index < sources_.size(); ++index) {
+    tasks_.Spawn(AskLoop(index));
+  }
+}
+
+Task<void> RemoteFeed::AskLoop(size_t index) {
+  while (!tasks_.stopping()) {
+    LogServerLink& link = sources_[index]->link;
+    const Result<Epoch> asked = co_await link.Ask(persisted_, AnswerDeadline());
+    commit_ = std::max(commit_, asked.ok() ? link.state().commit : Lsn{});
+    changed_.NotifyAll();
+    co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() + options_.ask_interval);
+  }
+}
+
+bool RemoteFeed::Usable(const Source& source, Lsn from) const {
+  const LogServerState& state = source.link.state();
+  return state.problem.ok() && runtime_->scheduler->Now() >= source.retry_at &&
+         state.end != Lsn{} && from >= state.readable_from;
+}
+
+std::optional<size_t> RemoteFeed::Choose(Lsn from) const {
+  if (current_.has_value() && !dry_ && Usable(*sources_[*current_], from)) {
+    return current_;
+  }
+  std::optional<size_t> best;
+  Lsn best_commit;
+  const size_t first = current_.value_or(preferred_);
+  for (size_t step = 0; step < sources_.size(); ++step) {
+    const size_t index = (first + step) % sources_.size();
+    if (!Usable(*sources_[index], from)) {
+      continue;
+    }
+    // Everybody who has some of it is as good; of those who have none of it, the first.
+    const Lsn commit = std::max(from, sources_[index]->link.state().commit);
+    const bool has_some = commit > from;
+    if (!best.has_value() || (has_some && best_commit <= from)) {
+      best = index;
+      best_commit = commit;
+    }
+  }
+  return best;
+}
+
+void RemoteFeed::Use(size_t index, Lsn from) {
+  if (current_ == index && problem_.empty()) {
+    return;
+  }
+  runtime_->log->Info("volume " + options_.volume.name + ": redo from LSN " + Text(from) +
+                      " on comes from log server " + sources_[index]->link.address());
+  current_ = index;
+  dry_ = false;
+  problem_.clear();
+}
+
+Task<Result<FeedBatch>> RemoteFeed::Read(Lsn from, size_t bytes_max, TimePoint deadline) {
+  if (!begun_ && !tasks_.stopping()) {
+    Begin(from);
+  }
+  while (!tasks_.stopping()) {
+    const std::optional<size_t> index = Choose(from);
+    if (index.has_value()) {
+      Use(*index, from);
+      Result<FeedBatch> batch = co_await ReadFrom(*index, from, bytes_max, deadline);
+      if (batch.ok() && !batch->chunks.empty()) {
+        co_return batch;
+      }
+    } else {
+      const Status gone = GoneEverywhere(from);
+      if (!gone.ok()) {
+        co_return gone;
+      }
+      Complain(from);
+      co_await changed_.Wait(NextTry(deadline));
+    }
+    if (runtime_->scheduler->Now() >= deadline) {
+      FeedBatch none;
+      none.commit_lsn = commit_;
+      co_return none;
+    }
+  }
+  co_return Cancelled("the server is stopping");
+}
+
+// An error was blamed on the log server already.
+Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t bytes_max,
+                                             TimePoint deadline) {
+  Source& source = *sources_[index];
+  const TimePoint now = runtime_->scheduler->Now();
+  const TimePoint wait_until = std::min(deadline, now + options_.read_wait);
+  std::optional<EpochBegin> under;
+  if (from == known_end_) {
+    under = written_under_;
+  }
+  Result<ReadAnswer> answer =
+      co_await source.link.Read(from, bytes_max, persisted_, under, wait_until, AnswerDeadline());
+  if (tasks_.stopping()) {
+    co_return Cancelled("the server is stopping");
+  }
+  if (!answer.ok()) {
+    Blame(index, answer.status());
+    co_return answer.status();
+  }
+  const FeedBatch& batch = answer->batch;
+  commit_ = std::max(commit_, batch.commit_lsn);
+  dry_ = batch.chunks.empty();
+  if (dry_) {
+    if (source.link.state().commit > from) {
+      // It holds the rest in a chunk of which the end is not committed yet: others may have cut
+      // it otherwise.
+      source.retry_at = runtime_->scheduler->Now() + options_.read_wait;
+    }
+    co_return std::move(answer->batch);
+  }
+  source.failure = Status::Ok();
+  source.retry_delay = Duration{};
+  known_end_ = batch.chunks.back().range.end;
+  written_under_ = answer->written_under;
+  co_return std::move(answer->batch);
+}
+
+void RemoteFeed::Blame(size_t index, Status status) {
+  Source& source = *sources_[index];
+  const bool is_new = source.failure.code() != status.code();
+  source.failure = std::move(status);
+  const Duration least =
+      IsDamage(source.failure.code()) ? std::chrono::seconds(1) : options_.retry_delay_min;
+  source.retry_delay = std::min(std::max(source.retry_delay * 2, least), options_.retry_delay_max);
+  const auto jitter = static_cast<int64_t>(
+      runtime_->random->Below(static_cast<uint64_t>(source.retry_delay.count()) / 2 + 1));
+  source.retry_at = runtime_->scheduler->Now() + source.retry_delay - Duration(jitter);
+  if (is_new) {
+    runtime_->log->Warning("volume " + options_.volume.name + ": no redo from log server " +
+                           source.link.address() + ": " + source.failure.ToString());
+  }
+  preferred_ = (index + 1) % sources_.size();
+  if (current_ == index) {
+    current_.reset();
+  }
+}
+
+Status RemoteFeed::GoneEverywhere(Lsn from) const {
+  std::string where;
+  for (const std::unique_ptr<Source>& source : sources_) {
+    const LogServerState& state = source->link.state();
+    const bool trimmed = state.end != Lsn{} && from < state.readable_from;
+    if (!state.problem.ok() || !trimmed) {
+      return Status::Ok();
+    }
+    where += (where.empty() ? "" : ", ") + source->link.address() + " begins at LSN " +
+             Text(state.readable_from);
+  }
+  return {StatusCode::kBelowHorizon, "redo from LSN " + Text(from) +
+                                         " on was trimmed by all log servers: " + where +
+                                         ". These pages cannot catch up from the log any more"};
+}
+
+std::string RemoteFeed::WhyNot(const Source& source, Lsn from) const {
+  const LogServerState& state = source.link.state();
+  if (!state.problem.ok()) {
+    return state.problem.ToString();
+  }
+  if (state.end == Lsn{}) {
+    return "its log has not begun";
+  }
+  if (from < state.readable_from) {
+    return "trimmed, it begins at LSN " + Text(state.readable_from);
+  }
+  return source.failure.ok() ? "nothing beyond LSN " + Text(state.commit)
+                             : source.failure.ToString();
+}
+
+void RemoteFeed::Complain(Lsn from) {
+  std::string why = "redo from LSN " + Text(from) + " on comes from no log server";
+  bool asked_all = true;
+  for (const std::unique_ptr<Source>& source : sources_) {
+    asked_all = asked_all && source->link.state().asked;
+    why += "; " + source->link.address() + ": " + WhyNot(*source, from);
+  }
+  if (!asked_all) {
+    return;
+  }
+  if (problem_.empty()) {
+    runtime_->log->Warning("volume " + options_.volume.name + ": " + why);
+  }
+  problem_ = std::move(why);
+  current_.reset();
+}
+
+TimePoint RemoteFeed::NextTry(TimePoint deadline) const {
+  TimePoint next = deadline;
+  for (const std::unique_ptr<Source>& source : sources_) {
+    if (source->retry_at > runtime_->scheduler->Now()) {
+      next = std::min(next, source->retry_at);
+    }
+  }
+  return next;
+}
+
+void RemoteFeed::Persisted(Lsn lsn) { persisted_ = std::max(persisted_, lsn); }
+
+Task<void> RemoteFeed::AskOnce(RemoteFeed* feed, size_t index, std::shared_ptr<Poll> poll) {
+  const Result<Epoch> epoch =
+      co_await feed->sources_[index]->link.Ask(feed->persisted_, feed->AnswerDeadline());
+  if (epoch.ok()) {
+    poll->epochs.push_back(*epoch);
+  } else {
+    ++poll->failed_count;
+    poll->failure = epoch.status();
+  }
+  poll->changed.NotifyAll();
+}
+
+Task<Status> RemoteFeed::CheckWriter(Epoch epoch) {
+  if (tasks_.stopping()) {
+    co_return Unavailable("the server is stopping");
+  }
+  const auto poll = std::make_shared<Poll>(runtime_->scheduler);
+  for (size_t index = 0; index < sources_.size(); ++index) {
+    tasks_.Spawn(AskOnce(this, index, poll));
+  }
+  const size_t majority = sources_.size() / 2 + 1;
+  while (true) {
+    for (const Epoch promised : poll->epochs) {
+      if (promised > epoch) {
+        co_return Status(StatusCode::kStaleEpoch, "epoch " + std::to_string(epoch.value()) +
+                                                      " is over, a log server has promised epoch " +
+                                                      std::to_string(promised.value()));
+      }
+    }
+    const auto same = std::count(poll->epochs.begin(), poll->epochs.end(), epoch);
+    if (static_cast<size_t>(same) >= majority) {
+      co_return Status::Ok();
+    }
+    if (poll->epochs.size() + poll->failed_count == sources_.size()) {
+      break;
+    }
+    co_await poll->changed.Wait();
+  }
+  if (poll->epochs.size() < majority) {
+    co_return Unavailable("whether epoch " + std::to_string(epoch.value()) +
+                          " still writes is not known, no majority of the log servers answers: " +
+                          poll->failure.ToString());
+  }
+  co_return InvalidArgument("epoch " + std::to_string(epoch.value()) +
+                            " was not prepared at a majority of the log servers");
+}
+
+Task<void> RemoteFeed::Leave() {
+  for (const std::unique_ptr<Source>& source : sources_) {
+    const Status told = co_await source->link.Leave(AnswerDeadline());
+    if (!told.ok()) {
+      runtime_->log->Warning("log server " + source->link.address() + " keeps redo of volume " +
+                             options_.volume.name + " for reader " + options_.volume.reader +
+                             ", which is gone: " + told.ToString());
+    }
+  }
+}
+
+RemoteFeedStatus RemoteFeed::status() const {
+  RemoteFeedStatus status;
+  status.commit = commit_;
+  status.source = current_.has_value() ? sources_[*current_]->link.address() : "";
+  status.problem = problem_;
+  std::optional<Lsn> readable_from;
+  for (const std::unique_ptr<Source>& source : sources_) {
+    const LogServerState& state = source->link.state();
+    status.epoch = std::max(status.epoch, state.epoch);
+    if (state.problem.ok() && state.end != Lsn{}) {
+      readable_from = std::min(readable_from.value_or(state.readable_from), state.readable_from);
+    }
+  }
+  status.readable_from = readable_from.value_or(Lsn{});
+  return status;
+}
+
+void RemoteFeed::Shutdown() {
+  tasks_.Stop();
+  changed_.NotifyAll();
+}
+
+Task<void> RemoteFeed::Stop() {
+  Shutdown();
+  for (const std::unique_ptr<Source>& source : sources_) {
+    co_await source->link.Close();
+  }
+  co_await tasks_.Join();
+}
+
+}  // namespace redoubt
