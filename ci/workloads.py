@@ -81,6 +81,7 @@ ALL: dict[str, Workload] = {
         _sql("import_tablespace", unlogged=True),
         _sql("contention", unlogged=True, quick=True),
         _sql("types"),
+        _sql("recorded_redo", alone=True),
         _sql("unfollowed", unlogged=True),
         _sql("outside_files", options={"directories": ("../outside",)}, unlogged=True),
     )
