@@ -175,6 +175,10 @@ Task<Result<std::vector<PageRead>>> PageVolume::GetPages(std::vector<PageId> pag
   co_return co_await impl_->reader.Read(std::move(pages), *at);
 }
 
+Task<Result<Lsn>> PageVolume::NewestLsn(TimePoint deadline) {
+  co_return co_await impl_->WaitReadable(Lsn{}, Lsn{}, deadline);
+}
+
 Task<Result<ScanOutcome>> PageVolume::Scan(SpaceId space, Lsn read_lsn, PageNo first,
                                            uint32_t pages_max) {
   const Result<Lsn> at = impl_->Readable(read_lsn);

@@ -155,6 +155,9 @@ class PageVolume {
   // inside lost redo).
   Task<Result<std::vector<PageRead>>> GetPages(std::vector<PageId> pages, Lsn read_lsn,
                                                Lsn not_modified_since, TimePoint deadline);
+  // The LSN of a read of the newest: waits until redo up to the horizon is applied (again, after a
+  // start), and gives the applied LSN. Errors as those of the whole above.
+  Task<Result<Lsn>> NewestLsn(TimePoint deadline);
   Task<Result<ScanOutcome>> Scan(SpaceId space, Lsn read_lsn, PageNo first, uint32_t pages_max);
   Task<Result<std::vector<PageVersion>>> History(PageId page, LsnRange range, uint32_t entries_max);
   // Durable on OK.

@@ -93,14 +93,21 @@ Task<Status> PageService::DoGetPages(GetPagesCall* call) {
     co_return Unsupported("this server has one shard, numbered 0");
   }
   PageVolume* pages = call->volume->pages.get();
-  // Resolved here so that the answer can name it.
-  const Lsn read_lsn = request.read_lsn() != 0 ? Lsn(request.read_lsn()) : pages->applied();
+  const TimePoint deadline = DeadlineOf(runtime_->scheduler, request.deadline_ms());
+  Lsn read_lsn(request.read_lsn());
+  if (read_lsn == Lsn{}) {
+    // Resolved here so that the answer can name it; right after a start nothing may be applied yet.
+    const Result<Lsn> newest = co_await pages->NewestLsn(deadline);
+    if (!newest.ok()) {
+      co_return newest.status();
+    }
+    read_lsn = *newest;
+  }
   std::vector<PageId> wanted;
   wanted.reserve(count);
   for (const proto::PageRef& ref : request.pages()) {
     wanted.push_back(ToPageId(ref));
   }
-  const TimePoint deadline = DeadlineOf(runtime_->scheduler, request.deadline_ms());
   const Result<std::vector<PageRead>> reads = co_await pages->GetPages(
       std::move(wanted), read_lsn, Lsn(request.not_modified_since()), deadline);
   if (!reads.ok()) {

@@ -8,6 +8,7 @@
 
 #include "client/log_writer.h"
 #include "common/base/crc32c.h"
+#include "common/runtime/task_group.h"
 #include "pageserver/log/redo_segment.h"
 #include "tests/pageserver/rpc/server_fixture.h"
 
@@ -309,6 +310,40 @@ Task<void> BadReadsBody(ServerWorld* world) {
   EXPECT_EQ(value, 0U) << "what was accepted before is served";
 }
 TEST_F(ServerTest, ReadsThatCannotBeAnsweredSayWhy) { RunWith(&BadReadsBody); }
+
+Task<void> ReadNewest(ServerWorld* world, uint32_t volume_id, Lsn* read_lsn) {
+  proto::GetPagesRequest request;
+  request.set_volume_id(volume_id);
+  request.set_deadline_ms(5000);
+  proto::PageRef* ref = request.add_pages();
+  ref->set_space(5);
+  ref->set_page_no(7);
+  const auto answer = co_await world->client->GetPages(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  *read_lsn = answer.ok() ? Lsn(answer->message.read_lsn()) : Lsn();
+}
+
+// While nothing is applied yet, as right after a start, "the newest" is not LSN 0: the read waits
+// and names the LSN at which it was answered.
+Task<void> NewestBeforeAnythingIsAppliedBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  Lsn read_lsn;
+  TaskGroup reading(world->runtime->scheduler);
+  reading.Spawn(ReadNewest(world, id, &read_lsn));
+  co_await world->runtime->scheduler->Sleep(std::chrono::milliseconds(50));
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(7);
+  const Status status =
+      co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  co_await reading.Join();
+  EXPECT_GE(read_lsn, start);
+}
+TEST_F(ServerTest, NewestWaitsUntilSomethingIsApplied) {
+  RunWith(&NewestBeforeAnythingIsAppliedBody);
+}
 
 Task<void> DamagedVolumeBody(ServerWorld* world) {
   RedoMaker redo;
