@@ -11,7 +11,7 @@
 #include "common/base/types.h"
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/timeline.h"
-#include "sim/workload/model_server.h"
+#include "sim/workload/followed_server.h"
 
 namespace redoubt::sim {
 
@@ -32,7 +32,7 @@ class LogTruth {
 class FollowedLog : public LogTruth {
  public:
   // Both outlive it.
-  FollowedLog(const ModelServer* model, AcknowledgedRedo* redo) : model_(model), redo_(redo) {}
+  FollowedLog(const FollowedServer* model, AcknowledgedRedo* redo) : model_(model), redo_(redo) {}
   Lsn begin_lsn() const override { return model_->begin_lsn(); }
   Lsn end_lsn() const override { return model_->end_lsn(); }
   Lsn acknowledged() const override { return redo_->acknowledged(); }
@@ -43,7 +43,7 @@ class FollowedLog : public LogTruth {
   }
 
  private:
-  const ModelServer* model_;
+  const FollowedServer* model_;
   AcknowledgedRedo* redo_;
 };
 

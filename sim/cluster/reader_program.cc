@@ -106,6 +106,9 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
                                           std::to_string(answer.read_lsn.value()));
     }
     context_->content.Check(answer);
+    if (status.ok()) {
+      context_->final_pages.Check(page, answer.read_lsn, answer.image);
+    }
   } else if (!IsTrouble(status)) {
     context_->findings.ReportLoss("C2", "page " + ToString(page) + " at LSN " +
                                             std::to_string(read_lsn.value()) +
@@ -317,6 +320,7 @@ Task<void> VerifierProgram::VerifyServer(ServerPlace server, bool pages, bool lo
   if (pages) {
     Stage("reading pages" + at);
     co_await ReadEverything(&client);
+    context_->final_pages.EndRound();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@
 #include "sim/cluster/log_truth.h"
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/epoch_fence.h"
+#include "sim/oracle/final_pages.h"
 #include "sim/oracle/findings.h"
 #include "sim/oracle/leak_check.h"
 #include "sim/oracle/ledger.h"
@@ -25,8 +27,8 @@
 #include "sim/oracle/stored_content.h"
 #include "sim/oracle/timeline.h"
 #include "sim/runtime/sim_world.h"
+#include "sim/workload/followed_server.h"
 #include "sim/workload/model_compute.h"
-#include "sim/workload/model_server.h"
 
 namespace redoubt::sim {
 
@@ -54,6 +56,8 @@ struct RunSettings {
   // Computes in the place of a followed server.
   bool computes = false;
   ModelComputeOptions compute;
+  // A recording that is played instead of the model server's redo; empty: none.
+  std::string recorded_redo;
 };
 
 // A server as clients know it.
@@ -63,15 +67,19 @@ struct ServerPlace {
   bool serves_pages = false;
 };
 
+// The database server that the settings ask for, writing to `history`.
+std::unique_ptr<FollowedServer> MakeFollowedServer(const RunSettings& settings, RandomRoot* random,
+                                                   PageHistory* history);
+
 enum class Phase : uint8_t { kChaos, kCalm };
 
 struct RunContext {
   RunContext(const RunSettings& run_settings, RandomRoot* random)
       : settings(run_settings),
         history(run_settings.page_size),
-        model(ModelServerOptions{run_settings.page_size, run_settings.spaces,
-                                 run_settings.pages_per_space, run_settings.begin_lsn},
-              random, &history),
+        server_model(MakeFollowedServer(run_settings, random, &history)),
+        model(*server_model),
+        final_pages(&findings),
         redo(&findings),
         fence(&findings),
         timeline(&findings, run_settings.page_size, run_settings.begin_lsn),
@@ -82,14 +90,18 @@ struct RunContext {
         lineage_log(&timeline),
         truth(run_settings.computes ? static_cast<LogTruth*>(&lineage_log) : &followed_log),
         content(&findings,
-                run_settings.computes ? static_cast<const PageTruth*>(&timeline) : &history) {}
+                run_settings.computes ? static_cast<const PageTruth*>(&timeline) : &history) {
+    model.TellFinalPages(&final_pages);
+  }
   RunContext(const RunContext&) = delete;
   RunContext& operator=(const RunContext&) = delete;
 
   RunSettings settings;
   Findings findings;
   PageHistory history;
-  ModelServer model;
+  std::unique_ptr<FollowedServer> server_model;
+  FollowedServer& model;
+  FinalPages final_pages;
   AcknowledgedRedo redo;
   EpochFence fence;
   LeakCheck leaks{&findings};

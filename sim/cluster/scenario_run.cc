@@ -305,6 +305,7 @@ bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
 void ScenarioRun::Calm() {
   Phase("calm");
   context_.phase = Phase::kCalm;
+  context_.model.Finish();
   faults_.CalmDown();
   const auto budget = static_cast<int64_t>(scenario_.phases().calm_ms_max()) * kMs;
   if (!VerifyUntil(1, world_.now_ns() + budget)) {

@@ -6,12 +6,16 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "common/innodb/log_block.h"
+#include "sim/workload/model_server.h"
+#include "sim/workload/recorded_server.h"
+#include "sim/workload/recording.h"
 
 namespace redoubt::sim {
 namespace {
@@ -127,27 +131,54 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   return Status::Ok();
 }
 
+// What is played must be there, and be what an explicit scenario was made with.
+Status CheckRecording(const proto::Workload& load) {
+  const Result<std::unique_ptr<const LoadedRecording>> recording =
+      LoadRecording(load.recorded_redo());
+  if (!recording.ok()) {
+    return recording.status();
+  }
+  const uint32_t expected = load.recorded_redo_crc32c();
+  if (expected != 0 && expected != (*recording)->file_crc32c) {
+    return InvalidArgument("recording " + load.recorded_redo() +
+                           " is not the file that this run was made with");
+  }
+  return Status::Ok();
+}
+
+// Where the redo comes from.
+Status CheckSource(const proto::Scenario& scenario) {
+  const proto::Workload& load = scenario.workload();
+  if (!load.recorded_redo().empty()) {
+    if (scenario.topology().computes() > 0) {
+      return InvalidArgument("recorded_redo has a server of its own: no computes");
+    }
+    REDOUBT_RETURN_IF_ERROR(
+        CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s"));
+    return CheckRecording(load);
+  }
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_size_log2(), 12, 16, "page_size_log2"));
+  if (scenario.topology().computes() > 0) {
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.compute_clients(), 0, 16, "compute_clients"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.pool_pages(), 0, 100'000, "pool_pages"));
+    return CheckRange(load.rows_per_page(), 0, 64, "rows_per_page");
+  }
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.pages_per_space(), 2, 10'000, "pages_per_space"));
+  return CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s");
+}
+
 Status CheckScenario(const proto::Scenario& scenario) {
   const proto::Workload& load = scenario.workload();
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_size_log2(), 12, 16, "page_size_log2"));
+  REDOUBT_RETURN_IF_ERROR(CheckSource(scenario));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_batch_bytes(), 1, 1 << 30, "page_batch_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
-  if (scenario.topology().computes() > 0) {
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.compute_clients(), 0, 16, "compute_clients"));
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.pool_pages(), 0, 100'000, "pool_pages"));
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.rows_per_page(), 0, 64, "rows_per_page"));
-  } else {
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));
-    REDOUBT_RETURN_IF_ERROR(CheckRange(load.pages_per_space(), 2, 10'000, "pages_per_space"));
-    REDOUBT_RETURN_IF_ERROR(
-        CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s"));
-  }
   REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
   if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
@@ -256,11 +287,28 @@ std::string ResolveCompute(const proto::Workload& load, ModelComputeOptions* com
   return description;
 }
 
+// The scenario was parsed, so it is there.
+std::unique_ptr<const LoadedRecording> MustLoad(const std::string& name) {
+  Result<std::unique_ptr<const LoadedRecording>> recording = LoadRecording(name);
+  REDOUBT_CHECK(recording.ok());
+  return std::move(*recording);
+}
+
 bool FiresEarlier(const proto::ScheduledFault& a, const proto::ScheduledFault& b) {
   return FireTimeNs(a) < FireTimeNs(b);
 }
 
 }  // namespace
+
+std::unique_ptr<FollowedServer> MakeFollowedServer(const RunSettings& settings, RandomRoot* random,
+                                                   PageHistory* history) {
+  if (!settings.recorded_redo.empty()) {
+    return std::make_unique<RecordedServer>(MustLoad(settings.recorded_redo), history);
+  }
+  const ModelServerOptions options{settings.page_size, settings.spaces, settings.pages_per_space,
+                                   settings.begin_lsn};
+  return std::make_unique<ModelServer>(options, random, history);
+}
 
 Result<proto::Scenario> ParseScenario(const std::string& text) {
   proto::Scenario scenario;
@@ -290,6 +338,10 @@ proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   SeededStream store(&root, "store", 0);
   const bool rocksdb = store.Chance(scenario.topology().rocksdb_percent() * 10'000);
   one.mutable_topology()->set_rocksdb_percent(rocksdb ? 100 : 0);
+  if (!one.workload().recorded_redo().empty()) {
+    one.mutable_workload()->set_recorded_redo_crc32c(
+        MustLoad(one.workload().recorded_redo())->file_crc32c);
+  }
   std::vector<proto::ScheduledFault> drawn;
   for (const proto::SwarmFault& swarm : scenario.swarm()) {
     const uint64_t end_ns = scenario.phases().chaos_ms() * kMs;
@@ -321,18 +373,31 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
     resolved.description += std::string(name) + '=' + std::to_string(range.min()) + ' ';
     return range.min();
   };
-  run.page_size = 1U << value_of("page_size_log2", load.page_size_log2());
+  run.recorded_redo = load.recorded_redo();
   run.computes = one.topology().computes() > 0;
+  if (!run.recorded_redo.empty()) {
+    const std::unique_ptr<const LoadedRecording> recording = MustLoad(run.recorded_redo);
+    run.page_size = recording->content.page_size();
+    run.begin_lsn = Lsn(recording->content.begin_lsn());
+    resolved.description += "recorded_redo=" + run.recorded_redo + ' ';
+  } else {
+    run.page_size = 1U << value_of("page_size_log2", load.page_size_log2());
+    SeededStream begin(&root, "begin-lsn", 0);
+    run.begin_lsn = innodb::ToLsn(
+        Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
+  }
   if (run.computes) {
     resolved.description += ResolveCompute(load, &run.compute);
     run.compute.bank.page_size = run.page_size;
     run.compute.chunk_bytes_max = load.chunk_bytes_max().min();
     run.compute.whole_mtr_chunks = one.topology().log_servers() == 0;
   } else {
+    run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
+  }
+  if (!run.computes && run.recorded_redo.empty()) {
     run.spaces = static_cast<uint32_t>(value_of("spaces", load.spaces()));
     run.pages_per_space =
         static_cast<uint32_t>(value_of("pages_per_space", load.pages_per_space()));
-    run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
   }
   run.chunk_bytes_max = value_of("chunk_bytes_max", load.chunk_bytes_max());
   run.read_interval_ns =
@@ -343,9 +408,6 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   run.page_cache_bytes = value_of("page_cache_bytes", load.page_cache_bytes());
   run.burst_ns = DrawBurstNs(&root);
   resolved.description += "burst_ms=" + std::to_string(run.burst_ns / 1'000'000) + ' ';
-  SeededStream begin(&root, "begin-lsn", 0);
-  run.begin_lsn = innodb::ToLsn(
-      Sn(begin.Between(innodb::ToSn(innodb::kFirstDataLsn).value(), uint64_t{1} << 34)));
   run.log_servers = one.topology().log_servers();
   run.page_servers = one.topology().page_servers();
   if (run.log_servers > 0) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/runtime/task_group.h"
+#include "sim/cluster/base_import.h"
 
 namespace redoubt::sim {
 namespace {
@@ -87,11 +88,19 @@ Task<Status> VolumeSetup::EnsureVolume() {
 }
 
 Task<Status> VolumeSetup::SetHorizonAt(NodeId server, VolumeId volume, Epoch epoch) {
+  VolumeClient client = ClientOf(server);
+  if (!context_->settings.computes) {
+    const WriterOf writer{volume, epoch};
+    const Status imported =
+        co_await ImportBase(runtime_, &client, &context_->model, writer, kRpcDeadline);
+    if (!imported.ok()) {
+      co_return imported;
+    }
+  }
   proto::SetHorizonRequest request;
   request.set_volume_id(volume.value());
   request.set_epoch(epoch.value());
   request.set_horizon_lsn(context_->truth->begin_lsn().value());
-  VolumeClient client = ClientOf(server);
   const Result<proto::SetHorizonResponse> answer =
       co_await client.SetHorizon(std::move(request), Deadline());
   if (answer.ok()) {

@@ -64,6 +64,16 @@ void PageHistory::Record(PageId id, Lsn mtr_end, ByteView image) {
   ++version_count_;
 }
 
+void PageHistory::DropSpace(SpaceId space, Lsn mtr_end) {
+  const bool added = dropped_.emplace(space, mtr_end).second;
+  REDOUBT_CHECK(added);
+}
+
+bool PageHistory::IsDropped(SpaceId space, Lsn lsn) const {
+  const auto dropped = dropped_.find(space);
+  return dropped != dropped_.end() && dropped->second <= lsn;
+}
+
 ptrdiff_t PageHistory::IndexAt(const Page& page, Lsn lsn) {
   const auto after = std::upper_bound(page.changes.begin(), page.changes.end(), lsn,
                                       [](Lsn at, const Change& change) { return at < change.lsn; });
@@ -72,13 +82,15 @@ ptrdiff_t PageHistory::IndexAt(const Page& page, Lsn lsn) {
 
 Lsn PageHistory::VersionAt(PageId id, Lsn lsn) const {
   const auto it = pages_.find(id);
-  const ptrdiff_t index = it == pages_.end() ? -1 : IndexAt(it->second, lsn);
+  const ptrdiff_t index =
+      it == pages_.end() || IsDropped(id.space, lsn) ? -1 : IndexAt(it->second, lsn);
   return index < 0 ? Lsn() : it->second.changes[static_cast<size_t>(index)].lsn;
 }
 
 PageHistory::Version PageHistory::At(PageId id, Lsn lsn) const {
   const auto it = pages_.find(id);
-  const ptrdiff_t found = it == pages_.end() ? -1 : IndexAt(it->second, lsn);
+  const ptrdiff_t found =
+      it == pages_.end() || IsDropped(id.space, lsn) ? -1 : IndexAt(it->second, lsn);
   if (found < 0) {
     return {Lsn(), Bytes(page_size_)};
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Every version of every page, as the model of the database server had it in its buffer pool: the
-// truth that answers of the page server are compared with. Not derived from redo.
+// Every version of every page, as the database server had it in its buffer pool: the truth that
+// answers of the page server are compared with. A model server records what it did, not what its
+// redo says; of a recorded one there is only the redo, which is applied independently of the page
+// server (workload/recorded_server.h).
 //
 // A version is kept as the bytes that changed, with a full image every few versions. The changed
 // bytes of all versions of a page lie in one buffer.
@@ -23,6 +25,8 @@ class PageHistory : public PageTruth {
 
   // `image`: the page after the mtr that ends at `mtr_end`. LSN and checksum fields do not count.
   void Record(PageId page, Lsn mtr_end, ByteView image);
+  // The tablespace is gone from here on; its number never comes back.
+  void DropSpace(SpaceId space, Lsn mtr_end);
 
   using Version = PageVersion;
   Version At(PageId page, Lsn lsn) const override;
@@ -55,6 +59,7 @@ class PageHistory : public PageTruth {
   };
   // Adds to the newest change what makes page->newest `after`.
   static void AddDifference(ByteView after, Page* page);
+  bool IsDropped(SpaceId space, Lsn lsn) const;
   // The change that is in force at `lsn`; -1: none.
   static ptrdiff_t IndexAt(const Page& page, Lsn lsn);
   // Changes [first, last] in order.
@@ -63,6 +68,7 @@ class PageHistory : public PageTruth {
   uint32_t page_size_;
   uint64_t version_count_ = 0;
   std::map<PageId, Page> pages_;
+  std::map<SpaceId, Lsn> dropped_;
 };
 
 }  // namespace redoubt::sim

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "common/base/check.h"
-#include "common/innodb/log_block.h"
 #include "common/innodb/page_format.h"
 
 namespace redoubt::sim {
@@ -28,8 +27,10 @@ uint32_t FlagsFor(uint32_t page_size) {
 
 ModelServer::ModelServer(const ModelServerOptions& options, RandomRoot* random,
                          PageHistory* history)
-    : options_(options), random_(random, "workload", 0), history_(history) {
-  REDOUBT_CHECK(innodb::IsDataLsn(options.begin_lsn));
+    : FollowedServer(options.begin_lsn),
+      options_(options),
+      random_(random, "workload", 0),
+      history_(history) {
   REDOUBT_CHECK(options.space_count > 0);
   REDOUBT_CHECK(options.pages_per_space > 1);
 }
@@ -38,10 +39,7 @@ void ModelServer::Commit(std::vector<const ModelPage*> changed) {
   if (log_.empty()) {
     return;
   }
-  const Bytes group = log_.Finish();
-  payload_.insert(payload_.end(), group.begin(), group.end());
-  const Lsn end = innodb::AdvanceLsn(options_.begin_lsn, payload_.size());
-  mtr_ends_.push_back(end);
+  const Lsn end = AddMtr(log_.Finish());
   std::sort(changed.begin(), changed.end(),
             [](const ModelPage* a, const ModelPage* b) { return a->id() < b->id(); });
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
@@ -108,43 +106,11 @@ void ModelServer::RunMtr() {
   Commit(std::move(changed));
 }
 
-void ModelServer::Produce(size_t payload_bytes) {
-  const size_t target = payload_.size() + payload_bytes;
-  while (payload_.size() < target) {
+void ModelServer::Produce(size_t bytes) {
+  const size_t target = payload_bytes() + bytes;
+  while (payload_bytes() < target) {
     RunMtr();
   }
-}
-
-Lsn ModelServer::end_lsn() const {
-  return mtr_ends_.empty() ? options_.begin_lsn : mtr_ends_.back();
-}
-
-ByteView ModelServer::Payload(LsnRange range) const {
-  const uint64_t base = innodb::ToSn(options_.begin_lsn).value();
-  const uint64_t from = innodb::ToSn(range.start).value() - base;
-  const uint64_t to = innodb::ToSn(range.end).value() - base;
-  REDOUBT_CHECK(from <= to);
-  REDOUBT_CHECK(to <= payload_.size());
-  return ByteView(payload_).subspan(from, to - from);
-}
-
-Lsn ModelServer::FirstMtrIn(LsnRange range) const {
-  // An mtr begins where the one before it ends; the first at begin_lsn.
-  if (range.Contains(options_.begin_lsn) && !mtr_ends_.empty()) {
-    return options_.begin_lsn;
-  }
-  const auto it = std::lower_bound(mtr_ends_.begin(), mtr_ends_.end(), range.start);
-  const bool begins = it != mtr_ends_.end() && *it < range.end && *it != mtr_ends_.back();
-  return begins ? *it : Lsn();
-}
-
-Lsn ModelServer::LastEndAtOrBelow(Lsn lsn) const {
-  const auto it = std::upper_bound(mtr_ends_.begin(), mtr_ends_.end(), lsn);
-  return it == mtr_ends_.begin() ? options_.begin_lsn : *(it - 1);
-}
-
-Lsn ModelServer::Advance(Lsn lsn, size_t payload_bytes) const {
-  return std::min(end_lsn(), innodb::AdvanceLsn(lsn, payload_bytes));
 }
 
 std::vector<PageId> ModelServer::KnownPages() const {
