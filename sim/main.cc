@@ -38,13 +38,55 @@ constexpr char kFooter[] =
     "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
     "harness, 124 time limit, 125 skip (--bisect).";
 
+// Shown by --help of one subcommand.
+struct Examples {
+  const char* subcommand;
+  const char* lines;
+};
+constexpr Examples kExamples[] = {
+    {"run",
+     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7\n"
+     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --set workload.spaces=1\n"
+     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace full\n"
+     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace 7.trace\n"
+     "  git bisect run simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --bisect"},
+    {"replay",
+     "  simulate replay build/capsules/protect_smoke-7.capsule\n"
+     "  simulate replay build/capsules/protect_smoke-7.capsule --trace 7.trace --trace-full"},
+    {"shrink",
+     "  simulate shrink build/capsules/protect_smoke-7.capsule --budget 2m\n"
+     "  simulate shrink build/capsules/protect_smoke-7.capsule --output small.capsule"},
+    {"swarm",
+     "  simulate swarm --scenario scenarios/smoke/protect_smoke.textproto --seeds 200 -j 2\n"
+     "  simulate swarm --scenarios scenarios --budget 5m -j 2 --seed-base COMMIT --json out.jsonl"},
+    {"check-determinism",
+     "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7 --seeds 3"},
+    {"trace",
+     "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
+     "  simulate trace 7.trace --format html -o 7.html"},
+    {"diff", "  simulate diff 7.trace other.trace"},
+    {"probes", "  simulate probes\n  simulate probes --history out.jsonl"},
+    {"corpus",
+     "  simulate corpus run\n"
+     "  simulate corpus add build/capsules/protect_smoke-7-small.capsule\n"
+     "  simulate corpus add scenarios/smoke/protect_smoke.textproto --seed 7"},
+    {"list", "  simulate list\n  simulate list scenarios/smoke"},
+};
+
+void AddExamples(CLI::App* app) {
+  for (const Examples& examples : kExamples) {
+    app->get_subcommand(examples.subcommand)->footer(std::string("Examples:\n") + examples.lines);
+  }
+}
+
 void AddRun(CLI::App* app, RunCommand* command) {
   app->add_option("file", command->file, "scenario (*.textproto) or capsule (*.capsule)")
       ->required();
   app->add_option("--seed", command->seed, "seed of a scenario")->capture_default_str();
   app->add_option("--set", command->set,
                   "FIELD.FIELD=VALUE of the scenario, e.g. workload.spaces=3");
-  app->add_option("--trace", command->trace_file, "write the trace file here; - shows it");
+  app->add_option("--trace", command->trace_file,
+                  "write the trace file here; - shows the last events, full shows all");
   app->add_flag("--trace-full", command->trace_full, "keep every event, resumes included");
   app->add_option("--history", command->history_file,
                   "write what every client of a compute asked for and was told, as JSON lines");
@@ -152,6 +194,8 @@ int main(int argc, char** argv) {
   corpus_add_app->add_option("--seed", corpus.seed, "of the scenario")->capture_default_str();
   CLI::App* list_app = app.add_subcommand("list", "scenarios and planted bugs");
   list_app->add_option("directory", directory, "where to look")->capture_default_str();
+
+  AddExamples(&app);
 
   try {
     app.parse(argc, argv);

@@ -9,6 +9,7 @@
 #include "sim/cluster/cast.h"
 #include "sim/cluster/compute_program.h"
 #include "sim/cluster/fault_engine.h"
+#include "sim/cluster/local_twins.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/reader_program.h"
 #include "sim/cluster/run_context.h"
@@ -34,11 +35,17 @@ class ScenarioRun {
         trace_(options.keep),
         world_(resolved_.sim, &trace_),
         context_(resolved_.run, &world_.random()),
+        twins_(&world_, &context_),
         programs_gone_(this),
         cast_(&world_),
         faults_(&world_, &cast_, &resolved_) {
     context_.world = &world_;
-    trace_.SetObserver(options.observe);
+    trace_.SetObserver([this, observe = options.observe](const TraceEvent& event) {
+      twins_.Observe(event);
+      if (observe) {
+        observe(event);
+      }
+    });
     context_.findings.SetObserver([this](const Finding& finding) {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
@@ -109,6 +116,7 @@ class ScenarioRun {
   Trace trace_;
   SimWorld world_;
   RunContext context_;
+  LocalTwins twins_;
   ProgramsGone programs_gone_;
   Cast cast_;
   NodeId verifier_ = 0;
@@ -197,6 +205,9 @@ void ScenarioRun::BuildCast() {
     return std::make_unique<VerifierProgram>(runtime, &context_, EntityOf(node));
   };
   verifier_ = cast_.AddGroup(std::move(verifier), 1, /*alone=*/true).front();
+  if (scenario_.topology().local_storage()) {
+    twins_.Build(cast_.PageServers().front());
+  }
   cast_.install = [this](NodeId server) { Install(server); };
   cast_.damaged = [this](NodeId server, bool within_budget) {
     context_.StoreOf(server).Forget();
@@ -378,6 +389,7 @@ RunReport ScenarioRun::Report() {
   report.reads_failed = context_.reads_failed;
   report.plant_reached = plants_.reached_count();
   report.settings = resolved_.description;
+  report.local_storage = twins_.Summary();
   for (NodeId node = 0; node < world_.node_count(); ++node) {
     report.node_names.emplace_back(world_.NameOf(node));
   }

@@ -56,6 +56,7 @@ struct RunReport {
   std::string history;         // JSON lines: what every client asked for and was told
   uint64_t plant_reached = 0;  // so often the run came to a place of its planted bug
   std::string settings;
+  std::string local_storage;  // what servers with pages in place lost meanwhile; often empty
   std::vector<std::string> node_names;
   std::deque<TraceEvent> events;
   std::deque<TraceEvent> faults;  // the last ones, always kept

@@ -427,6 +427,7 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
       static_cast<int64_t>(value_of("latency_us_mean", one.network().latency_us_mean()) * 1000);
   sim.disk.sync_ns_mean =
       static_cast<int64_t>(value_of("sync_us_mean", one.disk().sync_us_mean()) * 1000);
+  sim.disk.torn_crashes_only = one.disk().torn_crashes_only();
   resolved.description += "faults=";
   std::set<proto::FaultKind> kinds;
   for (const proto::ScheduledFault& fault : one.schedule()) {

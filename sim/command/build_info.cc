@@ -2,6 +2,7 @@
 #include "sim/command/build_info.h"
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 
 #include "common/base/bytes.h"
@@ -12,6 +13,14 @@
 namespace redoubt::sim {
 
 std::string BuildCommit() { return REDOUBT_COMMIT; }
+
+std::string ProgramPath() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path here = std::filesystem::current_path(error);
+  const std::filesystem::path relative = program.lexically_relative(here);
+  return (relative.empty() || *relative.begin() == ".." ? program : relative).string();
+}
 
 std::string BuildId() {
   std::ifstream file("/proc/self/exe", std::ios::binary);

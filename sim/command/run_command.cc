@@ -71,7 +71,8 @@ void ShowEvents(const RunCommand& command, const proto::Capsule& capsule, const 
     WriteTrace(report, &std::cout, SIZE_MAX);
   } else if (!command.trace_file.empty()) {
     const Status written = WriteTraceFile(command.trace_file, MakeTraceFile(capsule, report));
-    std::cout << (written.ok() ? "trace: simulate trace " + command.trace_file + " --format html"
+    std::cout << (written.ok() ? "trace: " + ProgramPath() + " trace " + command.trace_file +
+                                     " --format html"
                                : written.message())
               << '\n';
   } else if (report.outcome != Outcome::kPass) {
@@ -110,6 +111,9 @@ int RunHere(const RunCommand& command, proto::Capsule capsule) {
   ShowEvents(command, capsule, report);
   WriteHistory(command, report);
   std::cout << Summary(report, CpuMs()) << '\n';
+  if (!report.local_storage.empty()) {
+    std::cout << report.local_storage << '\n';
+  }
   const Outcome outcome = CompareWithStored(capsule.verdict(), capsule.build(), report);
   AddReport(report, &capsule);
   capsule.mutable_verdict()->set_outcome(std::string(OutcomeName(outcome)));
@@ -196,8 +200,9 @@ std::string FailureText(const proto::Capsule& capsule, const std::string& capsul
   if (capsule_path.empty()) {
     return text + '\n';
   }
-  return text + "\nsmaller: simulate shrink " + capsule_path + "\nreplay: simulate replay " +
-         capsule_path + " --trace -\n";
+  const std::string program = ProgramPath();
+  return text + "\nsmaller: " + program + " shrink " + capsule_path + "\nreplay: " + program +
+         " replay " + capsule_path + " --trace -\n";
 }
 
 Result<uint64_t> ParseDurationMs(std::string_view text) {
@@ -225,7 +230,12 @@ Result<uint64_t> ParseDurationMs(std::string_view text) {
   return total == 0 ? Result<uint64_t>(InvalidArgument("a duration of nothing")) : total;
 }
 
-int RunOnce(const RunCommand& command) {
+int RunOnce(const RunCommand& asked) {
+  RunCommand command = asked;
+  if (command.trace_file == "full") {
+    command.trace_file = "-";
+    command.trace_full = true;
+  }
   const Result<proto::Capsule> capsule = LoadRun(command);
   if (!capsule.ok()) {
     std::cerr << capsule.status().message() << '\n';

@@ -11,6 +11,7 @@
 #include "sim/cluster/plants.h"
 #include "sim/cluster/settings.h"
 #include "sim/command/capsule.h"
+#include "sim/trace/probes.h"
 
 namespace redoubt::sim {
 
@@ -32,6 +33,13 @@ Result<proto::Scenario> LoadScenario(const std::string& path) {
   if (!IsKnownPlant(scenario->plant()) ||
       (!outcome.empty() && OutcomeNamed(outcome) == Outcome::kHarnessError)) {
     return InvalidArgument(path + ": no such planted bug, or no such outcome");
+  }
+  for (const proto::ProbeShare& share : scenario->expect().shares()) {
+    const auto known = ProbeCatalogue();
+    if (std::none_of(known.begin(), known.end(),
+                     [&](const Probe& probe) { return probe.name == share.probe(); })) {
+      return InvalidArgument(path + ": no probe is called " + share.probe());
+    }
   }
   return scenario;
 }

@@ -169,6 +169,28 @@ void SwarmStop::Ignore() {
   signal(SIGTERM, SIG_DFL);
 }
 
+std::string MissedShare(const proto::Scenario& scenario,
+                        const std::map<uint64_t, SeedResult>& results) {
+  constexpr size_t kSeedsMin = 20;
+  const std::span<const Probe> catalogue = ProbeCatalogue();
+  for (const proto::ProbeShare& share : scenario.expect().shares()) {
+    size_t index = 0;
+    while (index < catalogue.size() && catalogue[index].name != share.probe()) {
+      ++index;
+    }
+    uint64_t hit_count = 0;
+    for (const auto& [seed, result] : results) {
+      hit_count += index < result.probes.size() && result.probes[index] == '1' ? 1 : 0;
+    }
+    if (results.size() >= kSeedsMin && hit_count * 100 < results.size() * share.percent_min()) {
+      return "HARNESS " + scenario.name() + ": " + share.probe() + " in " +
+             std::to_string(hit_count) + " of " + std::to_string(results.size()) +
+             " seeds, expected in " + std::to_string(share.percent_min()) + " % at least\n";
+    }
+  }
+  return "";
+}
+
 size_t Severity(Outcome outcome) {
   constexpr std::array<Outcome, 6> kOrder{Outcome::kTimeLimit,      Outcome::kLiveness,
                                           Outcome::kNondeterminism, Outcome::kHarnessError,

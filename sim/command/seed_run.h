@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -70,6 +71,10 @@ class SwarmStop {
   // In the child.
   static void Ignore();
 };
+// The first of the scenario's expected shares that these seeds do not reach, as a line for people;
+// empty when they do, or are too few.
+std::string MissedShare(const proto::Scenario& scenario,
+                        const std::map<uint64_t, SeedResult>& results);
 // The worst has the highest; a pass and an idle seed have 0.
 size_t Severity(Outcome outcome);
 // A number as it is, anything else (a commit) by its hash.

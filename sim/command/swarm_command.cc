@@ -242,6 +242,11 @@ int Swarm::Report() {
     return ReportCanary(counts[OutcomeNamed(scenario_.expect().outcome())]);
   }
   const bool mostly_idle = counts[Outcome::kIdle] * 2 > results_.size();
+  const std::string missed = MissedShare(scenario_, results_);
+  if (worst_seed == nullptr && !missed.empty()) {
+    std::cout << missed;
+    return CodeOf(Outcome::kHarnessError);
+  }
   if (worst_seed == nullptr) {
     std::cout << (mostly_idle ? "IDLE: most seeds did no useful work\n" : "PASS\n");
     return mostly_idle ? CodeOf(Outcome::kIdle) : 0;

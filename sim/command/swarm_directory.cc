@@ -213,6 +213,11 @@ int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
               << ", so the harness is blind\n";
     return CodeOf(Outcome::kHarnessError);
   }
+  const std::string missed = MissedShare(entry->scenario, entry->results);
+  if (!missed.empty()) {
+    std::cout << missed;
+    return CodeOf(Outcome::kHarnessError);
+  }
   const bool mostly_idle = counts[Outcome::kIdle] * 2 > entry->results.size();
   return mostly_idle ? CodeOf(Outcome::kIdle) : 0;
 }

@@ -89,6 +89,8 @@ struct DiskOptions {
   uint32_t sync_error_ppm = 0;
   // An episode: every operation takes so many times as long.
   uint32_t slowdown = 1;
+  // kSeeded draws only kBlocks and kTorn.
+  bool torn_crashes_only = false;
 };
 
 class SimDisk {

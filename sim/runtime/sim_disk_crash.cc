@@ -169,7 +169,9 @@ SimDisk::CrashReport SimDisk::Crash(CrashPolicy policy) {
                                                 CrashPolicy::kTorn,   CrashPolicy::kLostNames};
   CrashReport report;
   report.policy = policy;
-  if (policy == CrashPolicy::kSeeded) {
+  if (policy == CrashPolicy::kSeeded && options_.torn_crashes_only) {
+    report.policy = crashes_.Below(2) == 0 ? CrashPolicy::kBlocks : CrashPolicy::kTorn;
+  } else if (policy == CrashPolicy::kSeeded) {
     report.policy = kChoices[crashes_.Below(kChoices.size())];
   }
   uint64_t cut_seq = 0;

@@ -35,6 +35,8 @@ constexpr std::array kCatalogue{
     Said("page.ingest_retried", "cannot read redo from LSN"),
     Said("rpc.connection_closed_with_counters", "served "),
     Said("rpc.frame_refused", "connection from"),
+    Said("local.lost_pages_without_doublewrite", "local storage lost"),
+    Said("local.recovered", "local storage recovered"),
     Broke("fault.power_cut_in_a_file_operation", "power cut at"),
     Broke("fault.server_power", "SERVER_POWER"),
     Broke("fault.server_kill", "SERVER_KILL"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import html.parser
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,12 +30,14 @@ class Shown(html.parser.HTMLParser):
         self.lanes: list[str] = []
         self.marks: list[str] = []
         self.faults = 0
+        self.roles: list[str] = []
         self.messages = 0
         self.lsn_lines: set[str] = set()
         self.rows: list[str] = []
         self.text_of: dict[str, str] = {}
         self._into: str | None = None
         self._is_mark = False
+        self._is_role = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Notes what kind of element begins."""
@@ -44,6 +47,7 @@ class Shown(html.parser.HTMLParser):
         if tag == "circle":
             self._is_mark = True
             self.faults += "fault" in classes
+            self._is_role = "role" in classes
         elif tag == "title" and self._is_mark:
             self._into = "mark"
             self.marks.append("")
@@ -73,6 +77,8 @@ class Shown(html.parser.HTMLParser):
             self.lanes[-1] += data
         elif self._into == "mark":
             self.marks[-1] += data
+            if self._is_role:
+                self.roles.append(data)
         elif self._into == "row":
             self.rows[-1] += data
         elif self._into is not None:
@@ -97,6 +103,24 @@ def expect(what: str, have: object, want: object) -> None:
     """Raises AssertionError naming what differs."""
     if have != want:
         raise AssertionError(f"{what}: the page shows {have!r}, the trace has {want!r}")
+
+
+def _tells_an_epoch(event: dict[str, object]) -> bool:
+    return event["kind"] == "log" and re.search("epoch|promise|leader", str(event["text"]), re.IGNORECASE) is not None
+
+
+def _kinds(events: list[dict[str, object]]) -> set[str]:
+    return {str(event["kind"]) for event in events}
+
+
+def _lsn_lines(events: list[dict[str, object]]) -> set[str]:
+    lines = set()
+    for event in events:
+        if event["kind"] == "op" and event["text"] == "acknowledged LSN":
+            lines.add("acknowledged")
+        if event["kind"] == "op" and event["text"] == "applied and commit LSN":
+            lines |= {"applied", "commit"}
+    return lines
 
 
 def check(simulate: Path, directory: Path) -> None:
@@ -125,7 +149,11 @@ def check(simulate: Path, directory: Path) -> None:
     sends = sum(event["kind"] in ("send", "close") for event in events)
     if not 0 < whole.messages <= sends:
         raise AssertionError(f"{whole.messages} messages from {sends} sends")
-    expect("LSN lines", "acknowledged" in whole.lsn_lines, True)
+    expect("LSN lines", whole.lsn_lines, _lsn_lines(events))
+    # Restarts, and who writes: the changes of roles.
+    roles = [event for event in events if event["kind"] in ("START", "KILL", "PAUSE") or _tells_an_epoch(event)]
+    expect("marks of role changes", len(whole.roles), len(roles))
+    expect("restarts and a writer's epoch among them", _kinds(roles) >= {"START", "KILL", "log"}, True)
 
     word = "power"
     grepped = subprocess.run([*command, "--grep", word], stdout=subprocess.PIPE, text=True, check=True).stdout

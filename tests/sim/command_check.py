@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Uses `simulate` as a person would: exit codes, the last lines of a failure, capsules elsewhere, shrinking, help.
+
+python3 tests/sim/command_check.py --simulate build/release/bin/simulate
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_SCENARIO = "scenarios/smoke/protect_smoke.textproto"
+_PLANT = ["--plant", "missing_dirsync"]
+_CAPSULE_BYTES_MAX = 100_000
+_SHRINK_SECONDS_MAX = 120
+_SHRUNK_FAULTS_MAX = 5
+
+
+class Command:
+    """The program, run in the repository's root."""
+
+    def __init__(self, program: Path, directory: Path) -> None:
+        self.program = program
+        self.directory = directory
+
+    def run(self, *arguments: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> tuple[int, str]:
+        """Exit code and everything that was printed."""
+        command = [str(self.program), *arguments]
+        done = subprocess.run(
+            command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.returncode, done.stdout
+
+    def scenario(self, *arguments: str) -> tuple[int, str]:
+        """`run` of one seed; failures are written down in the test's directory."""
+        return self.run("run", _SCENARIO, "--capsule-dir", str(self.directory), *arguments)
+
+
+def expect(what: str, holds: bool, output: str) -> None:
+    """Raises AssertionError with the end of the output."""
+    if not holds:
+        raise AssertionError(f"{what}; the output ended with:\n{output[-1500:]}")
+
+
+def check_exit_codes(command: Command) -> None:
+    """Each outcome that a scenario can have, by its code."""
+    cases = [
+        (0, ["--seed", "1"]),
+        (10, ["--seed", "1", *_PLANT]),
+        (11, ["--seed", "1", "--set", "limits.events=2000"]),
+        (14, ["--seed", "1", "--set", "expect.reads_min=100000000"]),
+        (20, ["--seed", "1", "--set", "workload.no_such_field=1"]),
+        (20, ["--plant", "no_such_bug"]),
+        (124, ["--seed", "1", "--seconds-max", "1", "--set", "phases.chaos_ms=90000000"]),
+        (125, ["--seed", "1", "--bisect", "--set", "expect.reads_min=100000000"]),
+        (10, ["--seed", "1", "--bisect", *_PLANT]),
+    ]
+    for code, arguments in cases:
+        have, output = command.scenario(*arguments)
+        expect(f"run {' '.join(arguments)} ended with {have} instead of {code}", have == code, output)
+    have, output = command.run("run", "no/such.textproto")
+    expect("a scenario that is not there", have == 20, output)
+
+
+def check_failure(command: Command) -> Path:
+    """The last lines: reason, seed, and a command that can be pasted. Returns the capsule."""
+    code, output = command.scenario("--seed", "1", *_PLANT)
+    lines = output.splitlines()
+    reason = next((i for i, line in enumerate(lines) if line.startswith("SAFETY protect_smoke: C")), -1)
+    expect("no reason among the last lines", len(lines) - 4 <= reason, output)
+    expect("no seed behind the reason", lines[reason + 1].startswith("seed 1, planted bug missing_dirsync"), output)
+    expect("the last line is no command", lines[-1].startswith("replay: "), output)
+    again = subprocess.run(
+        shlex.split(lines[-1].removeprefix("replay: ")), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False
+    )
+    expect("the printed command does not fail in the same way", again.returncode == code == 10, again.stdout)
+    expect("another hash", "the same hash as in the capsule" in again.stdout, again.stdout)
+    return Path(shlex.split(lines[-1])[3])
+
+
+def check_capsule_elsewhere(command: Command, capsule: Path) -> None:
+    """On another machine: another directory, another environment, other addresses."""
+    expect("the capsule is too large", capsule.stat().st_size <= _CAPSULE_BYTES_MAX, str(capsule.stat().st_size))
+    with tempfile.TemporaryDirectory() as elsewhere:
+        copy = Path(elsewhere) / capsule.name
+        copy.write_bytes(capsule.read_bytes())
+        env = {"PATH": os.environ["PATH"], "MALLOC_PERTURB_": "85", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
+        code, output = command.run("replay", copy.name, cwd=Path(elsewhere), env=env)
+        expect("replayed elsewhere", code == 10 and "the same hash as in the capsule" in output, output)
+        # A hash that the same build does not reach again is a failure of its own.
+        copy.write_text(re.sub(r'trace_hash: "0x\w+"', 'trace_hash: "0x0000000000000001"', copy.read_text()))
+        code, output = command.run("replay", copy.name, cwd=Path(elsewhere))
+        expect(f"another hash ended with {code} instead of 13", code == 13, output)
+
+
+def check_shrink(command: Command, capsule: Path) -> None:
+    """A planted failure becomes at most five faults within two minutes, and stays that failure."""
+    began = time.monotonic()
+    small = command.directory / "small.capsule"
+    code, output = command.run("shrink", str(capsule), "--budget", "2m", "--output", str(small))
+    seconds = time.monotonic() - began
+    expect(f"shrink ended with {code}", code == 0, output)
+    match = re.search(r"(\d+) faults became (\d+)", output)
+    expect("no summary", match is not None, output)
+    assert match is not None
+    expect("it was small before", int(match[1]) > _SHRUNK_FAULTS_MAX, output)
+    expect("more faults are left than five", int(match[2]) <= _SHRUNK_FAULTS_MAX, output)
+    expect(f"it took {seconds:.0f} s", seconds <= _SHRINK_SECONDS_MAX + 5, output)
+    code, output = command.run("replay", str(small))
+    expect("the smaller one does not fail so", code == 10 and "the same hash" in output, output)
+    print(f"shrink: {match[1]} faults became {match[2]} in {seconds:.0f} s")
+
+
+def check_trace_and_help(command: Command) -> None:
+    """`--trace full` shows every event; every subcommand's help has examples."""
+    code, recent = command.scenario("--seed", "1", "--trace", "-", "--set", "phases.chaos_ms=2000")
+    code, full = command.scenario("--seed", "1", "--trace", "full", "--set", "phases.chaos_ms=2000")
+    expect("--trace full shows no more than --trace -", full.count("\n") > recent.count("\n") + 1000, full)
+    expect("--trace full has no resumes", " resume " in full and " resume " not in recent, full)
+    expect("exit code of --trace full", code in (0, 14), full)
+    code, output = command.run("--help")
+    names = re.findall(r"^  ([a-z-]+) +\S", output.split("Subcommands:")[1].split("\n\n")[0], re.MULTILINE)
+    expect("too few subcommands", len(names) >= 10, output)
+    for name in names:
+        code, output = command.run(name, "--help")
+        shown = f"  simulate {name}" in output and "Examples:" in output
+        expect(f"the help of {name} has no example", code == 0 and shown, output)
+
+
+def main() -> int:
+    """The command line; see the module's head."""
+    parser = argparse.ArgumentParser(description="Check the simulate command as a person uses it.")
+    parser.add_argument("--simulate", type=Path, default=ROOT / "build" / "release" / "bin" / "simulate")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        command = Command(options.simulate.resolve(), Path(directory))
+        check_exit_codes(command)
+        capsule = check_failure(command)
+        check_capsule_elsewhere(command, capsule)
+        check_shrink(command, capsule)
+        check_trace_and_help(command)
+    print("the command does what it says")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
