@@ -104,11 +104,17 @@ void LocalProgram::Judge(const LocalRecovery& recovery) {
 
 }  // namespace
 
-void LocalTwins::Build(NodeId page_server) {
+void LocalTwins::Build(NodeId page_server, Cast* cast) {
+  cast_ = cast;
   page_server_ = page_server;
   const std::array<const char*, 2> names{"inplace", "doublewrite"};
   for (size_t i = 0; i < nodes_.size(); ++i) {
-    nodes_[i] = world_->AddNode(names[i]);
+    CastGroup group;
+    group.name = names[i];
+    group.make = [this, i](NodeId, Runtime* runtime) {
+      return std::make_unique<LocalProgram>(runtime, context_, &fates_[i]);
+    };
+    nodes_[i] = cast->AddGroup(std::move(group), 1, /*alone=*/true).front();
     fates_[i].doublewrite = i == 1;
     fates_[i].committed = context_->model.begin_lsn();
     SimDisk& disk = world_->DiskOf(nodes_[i]);
@@ -116,25 +122,13 @@ void LocalTwins::Build(NodeId page_server) {
     REDOUBT_CHECK(made.ok());
     disk.PromoteAll();
   }
-  built_ = true;
-}
-
-void LocalTwins::Start(size_t twin) {
-  if (world_->IsUp(nodes_[twin])) {
-    return;
-  }
-  LocalFate* fate = &fates_[twin];
-  RunContext* context = context_;
-  world_->StartNode(nodes_[twin], [=](Runtime* runtime) -> std::unique_ptr<NodeProgram> {
-    return std::make_unique<LocalProgram>(runtime, context, fate);
-  });
 }
 
 void LocalTwins::Observe(const TraceEvent& event) {
   const bool starts = event.kind == TraceKind::kNodeStart;
   const bool power =
       event.kind == TraceKind::kNodeKill && event.a == static_cast<uint64_t>(KillKind::kPower);
-  if (!built_ || event.node != page_server_ || (!starts && !power)) {
+  if (cast_ == nullptr || event.node != page_server_ || (!starts && !power)) {
     return;
   }
   // Not from within the event: the world is in the middle of it.
@@ -142,15 +136,15 @@ void LocalTwins::Observe(const TraceEvent& event) {
     world_->At(world_->now_ns(), [this, i, power] {
       if (power) {
         world_->KillNode(nodes_[i], KillKind::kPower, CrashPolicy::kSeeded);
-      } else {
-        Start(i);
+      } else if (!world_->IsUp(nodes_[i])) {
+        cast_->Start(nodes_[i]);
       }
     });
   }
 }
 
 std::string LocalTwins::Summary() const {
-  if (!built_) {
+  if (cast_ == nullptr) {
     return "";
   }
   std::string text;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "sim/cluster/cast.h"
 #include "sim/cluster/run_context.h"
 #include "sim/runtime/sim_world.h"
 
@@ -32,7 +33,7 @@ class LocalTwins {
   LocalTwins& operator=(const LocalTwins&) = delete;
 
   // Adds their machines, with empty disks. They lose power with `page_server`.
-  void Build(NodeId page_server);
+  void Build(NodeId page_server, Cast* cast);
   // Sees every event of the run: they follow the page server's machine.
   void Observe(const TraceEvent& event);
   // "in place: 3 of 9 recoveries lost 7 pages; with doublewrite: 0 of 9 lost 0 pages"; empty when
@@ -40,14 +41,12 @@ class LocalTwins {
   std::string Summary() const;
 
  private:
-  void Start(size_t twin);
-
   SimWorld* world_;
   RunContext* context_;
+  Cast* cast_ = nullptr;  // null: there are none
   NodeId page_server_ = kWorldNode;
   std::array<NodeId, 2> nodes_{};
   std::array<LocalFate, 2> fates_{};
-  bool built_ = false;
 };
 
 }  // namespace redoubt::sim

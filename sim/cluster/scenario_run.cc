@@ -206,7 +206,7 @@ void ScenarioRun::BuildCast() {
   };
   verifier_ = cast_.AddGroup(std::move(verifier), 1, /*alone=*/true).front();
   if (scenario_.topology().local_storage()) {
-    twins_.Build(cast_.PageServers().front());
+    twins_.Build(cast_.PageServers().front(), &cast_);
   }
   cast_.install = [this](NodeId server) { Install(server); };
   cast_.damaged = [this](NodeId server, bool within_budget) {
