@@ -22,6 +22,7 @@ namespace {
 
 constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kDownNs = 200 * kMs;
+constexpr int64_t kSettleNs = 50 * kMs;
 constexpr int64_t kQuietNs = 2'000 * kMs;
 constexpr int64_t kStopNsMax = 60'000 * kMs;
 
@@ -362,6 +363,8 @@ void ScenarioRun::StopEverything() {
                         [this](NodeId server) { return world_.TaskCountOf(server) > 0; });
   };
   world_.RunUntil(world_.now_ns() + kStopNsMax, stopped, scenario_.limits().events());
+  // RocksDB's last file operations take their time after its call has returned.
+  world_.RunUntil(world_.now_ns() + kSettleNs, nullptr, scenario_.limits().events());
   for (const NodeId server : servers) {
     context_.leaks.Stopped(std::string(world_.NameOf(server)), HoldingsOf(server));
   }
