@@ -159,6 +159,10 @@ Status CheckSource(const proto::Scenario& scenario) {
   }
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_size_log2(), 12, 16, "page_size_log2"));
   if (scenario.topology().computes() > 0) {
+    if (scenario.topology().local_storage()) {
+      return InvalidArgument(
+          "topology: local_storage follows a server that writes redo: no computes");
+    }
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.compute_clients(), 0, 16, "compute_clients"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
