@@ -3,9 +3,10 @@
 """A cluster of real processes under kill -9 and SIGSTOP: what was acknowledged is there afterwards, and the pages are right.
 
 Three log servers, two page servers and a writer on the loopback interface (--together: two of the log servers keep the
-pages, too). One of them at a time, at random, is killed and started again, or stopped and continued; while the writer is stopped or dead another one takes over, and the
-stopped one must find itself fenced. At the end everything runs, and cluster_load compares each log server's redo and
-each page server's pages with the simulator's model, and reads what clients were told with the simulator's checkers.
+pages, too). One of them at a time, at random, is killed and started again, or stopped and continued; while the writer
+is stopped or dead another one takes over, and the stopped one must find itself fenced. At the end everything runs, and
+cluster_load compares each log server's redo and each page server's pages with the simulator's model, and reads what
+clients were told with the simulator's checkers.
 
 python3 tests/integration/cluster_test.py [--seconds N | --rounds N] [--seed N] [--keep DIR]
 python3 tests/integration/cluster_test.py --self-test    damage and lies must be seen: a byte of a redo file, a byte of a
