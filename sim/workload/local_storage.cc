@@ -153,8 +153,13 @@ Task<Status> LocalStorage::ReadDoublewrite(std::map<PageId, Bytes>* copies) {
   const size_t page_size = history_->page_size();
   for (size_t at = 0; at + page_size <= all->size(); at += page_size) {
     const ByteView page = ByteView(*all).subspan(at, page_size);
-    if (innodb::VerifyPage(page) == innodb::PageState::kOk) {
-      (*copies)[innodb::PageIdOf(page)].assign(page.begin(), page.end());
+    if (innodb::VerifyPage(page) != innodb::PageState::kOk) {
+      continue;
+    }
+    // A larger batch of before may have left an older copy behind this one's end.
+    Bytes& copy = (*copies)[innodb::PageIdOf(page)];
+    if (copy.empty() || innodb::PageLsnOf(copy) < innodb::PageLsnOf(page)) {
+      copy.assign(page.begin(), page.end());
     }
   }
   co_return Status::Ok();

@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _SCENARIO = "scenarios/smoke/protect_smoke.textproto"
+_QUORUM = "scenarios/smoke/quorum_smoke.textproto"
 # Not shown to people: the page leaves them out.
 _UNREADABLE = ("resume", "world", "draw", "work")
 
@@ -170,6 +171,27 @@ def check(simulate: Path, directory: Path) -> None:
     expect("marks of the later half", len(zoomed.marks), len(later))
 
 
+def check_several_servers(simulate: Path, directory: Path) -> None:
+    """A lane for each of three log servers, with what happened to each."""
+    trace, page = directory / "quorum.trace", directory / "quorum.html"
+    run = [str(simulate), "run", _QUORUM, "--seed", "1", "--capsule-dir", str(directory), "--trace", str(trace)]
+    subprocess.run(run, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    command = [str(simulate), "trace", str(trace)]
+    subprocess.run([*command, "--format", "html", "-o", str(page)], check=True)
+    lines = subprocess.run([*command, "--format", "jsonl"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    events = [json.loads(line) for line in lines.splitlines()]
+    events = [event for event in events if event["kind"] not in _UNREADABLE]
+    whole = show(page, "", directory / "profile")
+    expect("lanes of several servers", set(whole.lanes), {event["node"] for event in events})
+    expect("the three log servers among them", {"log1", "log2", "log3"} <= set(whole.lanes), True)
+    expect("marks of several servers", len(whole.marks), len(events))
+    for server in ("log1", "log2", "log3"):
+        found = show(page, f"#q={server}", directory / "profile")
+        mine = subprocess.run([*command, "--grep", server], stdout=subprocess.PIPE, text=True, check=True).stdout
+        expect(f"rows that name {server}", len(found.marks), len(mine.splitlines()))
+        expect(f"something happened to {server}", len(found.marks) > 0, True)
+
+
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="Check the page of a trace in a headless browser.")
@@ -177,6 +199,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         check(options.simulate.resolve(), Path(directory))
+        check_several_servers(options.simulate.resolve(), Path(directory))
     print("the page shows what the trace holds")
     return 0
 
