@@ -408,8 +408,9 @@ Task<Status> LogReplica::BeginWhere(LogReplica* source, Lsn* end) {
                            " on only; it begins anew there");
   }
   std::string reason = "filled up from another log server";
-  const Status begun =
-      co_await SendStartAt(begin, std::move(reason), /*trimmed=*/true, CallDeadline());
+  // Where nothing was trimmed the log has its beginning; page roles that begin there must see it.
+  const bool trimmed = answer->readable_from_lsn() != 0 || *end != Lsn{};
+  const Status begun = co_await SendStartAt(begin, std::move(reason), trimmed, CallDeadline());
   if (begun.ok()) {
     *end = begin;
     Acknowledge(begin);
