@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pageserver/rpc/admin_service.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace redoubt {
@@ -122,6 +123,8 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
   }
   if ((*volume)->pages != nullptr) {
     FillPages((*volume)->pages->status(), state);
+    // What was applied was committed: after a start the log servers may not have told yet.
+    state->set_commit_lsn(std::max(state->commit_lsn(), state->applied_lsn()));
   }
 }
 

@@ -86,9 +86,8 @@ Task<Status> ComputeProgram::Write(LogWriter* writer, VolumeSetup* setup) {
   if (!status.ok()) {
     co_return status;
   }
-  TaskGroup beside(runtime_->scheduler);
   if (context_->replicated()) {
-    beside.Spawn(setup->SetHorizons(position->epoch));
+    setup->KeepHorizonsSet(position->epoch);
   }
   PageClientOptions options;
   options.volume = context_->settings.volume;

@@ -18,11 +18,17 @@ constexpr uint64_t kReplaceNs = 200 * kMs;
 }  // namespace
 
 bool FaultEngine::MayHurt(NodeId server) const {
-  return server != kWorldNode && (!budget_.has_value() || budget_->Allows(server));
+  if (server == kWorldNode) {
+    return false;
+  }
+  if (budget_.has_value() && !cast_->GroupOf(server).keeps_redo) {
+    return cast_->all_redo_there();
+  }
+  return !budget_.has_value() || budget_->Allows(server);
 }
 
 void FaultEngine::Hurt(NodeId server) {
-  if (budget_.has_value()) {
+  if (budget_.has_value() && cast_->GroupOf(server).keeps_redo) {
     budget_->Hurt(server);
   }
   cast_->damaged(server, budget_.has_value());

@@ -22,10 +22,19 @@ constexpr int kRandomReadsOfVerifier = 150;
 
 }  // namespace
 
-bool ReadingClient::IsTrouble(const Status& status) const {
+bool ReadingClient::IsTrouble(const Status& status, int64_t asked_ns) const {
+  if (!status.ok() && IsBeingBuilt(asked_ns)) {
+    return true;
+  }
   return status.code() == StatusCode::kUnavailable ||
          status.code() == StatusCode::kDeadlineExceeded ||
          (status.code() == StatusCode::kIoError && DiskMayFail());
+}
+
+bool ReadingClient::IsBeingBuilt(int64_t asked_ns) const {
+  const auto readable = context_->horizon_set.find(server_.node);
+  return context_->replicated() && server_.serves_pages &&
+         (readable == context_->horizon_set.end() || readable->second > asked_ns);
 }
 
 bool ReadingClient::DiskMayFail() const {
@@ -61,6 +70,7 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   const Lsn acknowledged_before = context_->truth->acknowledged();
   LsnOrder& order = context_->OrderOf(server_.node);
   const uint64_t ticket = order.TakeTicket();
+  const int64_t asked_ns = context_->world->now_ns();
   const std::string_view name = context_->world->NameOf(server_.node);
   const Epoch promised_before = context_->fence.HighestPromise(name);
   proto::VolumeStatusRequest request;
@@ -69,6 +79,9 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
       co_await client_.VolumeStatus(std::move(request), In(deadline_ns));
   if (!answer.ok()) {
     co_return answer.status();
+  }
+  if (IsBeingBuilt(asked_ns)) {
+    co_return Unavailable(server_.address + " is being built anew");
   }
   const proto::VolumeState& state = answer->volume();
   const ServerPositions seen{Lsn(state.horizon_lsn()), Lsn(state.persisted_lsn()),
@@ -86,9 +99,12 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   co_return Status::Ok();
 }
 
-void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
+void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64_t asked_ns,
                               const Result<FetchedPage>& fetched) {
   const Status& status = fetched.status();
+  if (IsTrouble(status, asked_ns)) {
+    return;
+  }
   // A server that has lost the volume says so of every page.
   const bool no_volume = status.message().find("no volume") != std::string::npos;
   if (status.ok() || (status.code() == StatusCode::kNotFound && !no_volume)) {
@@ -109,7 +125,7 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
     if (status.ok()) {
       context_->final_pages.Check(page, answer.read_lsn, answer.image);
     }
-  } else if (!IsTrouble(status)) {
+  } else {
     context_->findings.ReportLoss("C2", "page " + ToString(page) + " at LSN " +
                                             std::to_string(read_lsn.value()) +
                                             " cannot be read: " + status.ToString());
@@ -118,12 +134,13 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older,
 
 Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
                                        Lsn not_modified_since, int64_t deadline_ns) {
+  const int64_t asked_ns = context_->world->now_ns();
   const std::vector<Result<FetchedPage>> results =
       co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
   Status trouble;
   for (size_t i = 0; i < pages.size(); ++i) {
-    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), results.at(i));
-    if (IsTrouble(results[i].status())) {
+    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), asked_ns, results.at(i));
+    if (IsTrouble(results[i].status(), asked_ns)) {
       trouble = results[i].status();
     }
   }

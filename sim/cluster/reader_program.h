@@ -43,12 +43,16 @@ class ReadingClient {
  private:
   TimePoint In(int64_t ns) const { return runtime_->scheduler->Now() + Duration(ns); }
   // What may be answered while faults are on: the same request later has to succeed.
-  bool IsTrouble(const Status& status) const;
+  // `asked_ns`: the world's time when it was asked.
+  bool IsTrouble(const Status& status, int64_t asked_ns) const;
+  // It was a page server without its disk's content then: nobody has to find anything there.
+  bool IsBeingBuilt(int64_t asked_ns) const;
   // Errors were injected, and this client has lived since before everything was healed.
   bool DiskMayFail() const;
   // `as_of_older`: with not_modified_since the answer may be read at an older LSN that has the same
   // page.
-  void CheckPage(PageId page, Lsn read_lsn, bool as_of_older, const Result<FetchedPage>& fetched);
+  void CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64_t asked_ns,
+                 const Result<FetchedPage>& fetched);
 
   Runtime* runtime_;
   RunContext* context_;

@@ -132,10 +132,11 @@ struct RunContext {
   std::vector<ServerPlace> log_servers;
   std::vector<ServerPlace> page_servers;
   Phase phase = Phase::kChaos;
-  bool volume_created = false;   // a client was told so
-  std::set<NodeId> horizon_set;  // likewise, by these page servers
-  uint64_t reads_failed = 0;     // while faults were on: expected
-  uint64_t writer_count = 0;     // writers that got an epoch
+  bool volume_created = false;  // a client was told so
+  // Likewise, by these page servers, at these times: they can be read from then on.
+  std::map<NodeId, int64_t> horizon_set;
+  uint64_t reads_failed = 0;  // while faults were on: expected
+  uint64_t writer_count = 0;  // writers that got an epoch
   uint64_t server_starts = 0;
   // Log servers among several whose disk was damaged at rest: they may refuse to start on it.
   std::set<NodeId> damaged_servers;

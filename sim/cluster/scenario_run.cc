@@ -89,6 +89,7 @@ class ScenarioRun {
   void AddServerGroup(std::string name, size_t count, ServerRole role);
   const ServerPlace& PlaceToRead(NodeId reader);
   bool IsWhole(NodeId server);
+  bool AllRedoThere();
   // What a server's machine has when it is new.
   void Install(NodeId server);
   void Produce();
@@ -129,8 +130,9 @@ class ScenarioRun {
 void ScenarioRun::AddServerGroup(std::string name, size_t count, ServerRole role) {
   CastGroup group;
   group.name = std::move(name);
-  group.keeps_redo = true;
-  group.serves_pages = role == ServerRole::kAll;
+  group.keeps_redo = role != ServerRole::kPage;
+  group.serves_pages = role != ServerRole::kLog;
+  group.pulls_redo = role == ServerRole::kPage;
   group.standing = count;
   group.make = [this, role](NodeId node, Runtime* runtime) {
     ++context_.server_starts;
@@ -138,10 +140,13 @@ void ScenarioRun::AddServerGroup(std::string name, size_t count, ServerRole role
     return std::make_unique<ServerProgram>(self, runtime, &context_, role, AddressOf(node));
   };
   const bool serves_pages = group.serves_pages;
+  const bool keeps_redo = group.keeps_redo;
   const bool alone = resolved_.run.log_servers == 0;
   for (const NodeId node : cast_.AddGroup(std::move(group), count, alone)) {
     const ServerPlace place{node, AddressOf(node), serves_pages};
-    context_.log_servers.push_back(place);
+    if (keeps_redo) {
+      context_.log_servers.push_back(place);
+    }
     if (serves_pages) {
       context_.page_servers.push_back(place);
     }
@@ -153,6 +158,7 @@ void ScenarioRun::AddServers() {
     return AddServerGroup("server", 1, ServerRole::kAll);
   }
   AddServerGroup("log", resolved_.run.log_servers, ServerRole::kLog);
+  AddServerGroup("page", resolved_.run.page_servers, ServerRole::kPage);
 }
 
 const ServerPlace& ScenarioRun::PlaceToRead(NodeId reader) {
@@ -213,11 +219,14 @@ void ScenarioRun::BuildCast() {
   cast_.damaged = [this](NodeId server, bool within_budget) {
     context_.StoreOf(server).Forget();
     if (within_budget) {
+      context_.OrderOf(server).Wiped();
+      context_.horizon_set.erase(server);
       context_.damaged_servers.insert(server);
     } else {
       context_.findings.AllowLoss();
     }
   };
+  cast_.all_redo_there = [this] { return AllRedoThere(); };
   cast_.configure = [this](NodeId server, uint64_t percent) {
     context_.size_percent[server] = percent;
   };
@@ -232,6 +241,17 @@ bool ScenarioRun::IsWhole(NodeId server) {
   const std::optional<LogVolumeStatus> log = program->LogOf(context_.settings.volume);
   return log.has_value() && log->stopped.ok() && log->epoch >= context_.fence.newest() &&
          log->end >= context_.truth->acknowledged();
+}
+
+bool ScenarioRun::AllRedoThere() {
+  const Lsn begin = context_.settings.begin_lsn;
+  return std::all_of(
+      context_.log_servers.begin(), context_.log_servers.end(), [&](const ServerPlace& place) {
+        const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
+        const std::optional<LogVolumeStatus> log =
+            program == nullptr ? std::nullopt : program->LogOf(context_.settings.volume);
+        return log.has_value() && log->begin == begin;
+      });
 }
 
 void ScenarioRun::Install(NodeId server) {
@@ -352,11 +372,18 @@ void ScenarioRun::StopEverything() {
     }
   }
   world_.RunUntil(world_.now_ns() + kQuietNs, nullptr, scenario_.limits().events());
+  // Page servers first: they are clients of the log servers.
+  for (const NodeId server : servers) {
+    if (cast_.GroupOf(server).pulls_redo) {
+      world_.StopProgram(server);
+    }
+  }
+  world_.RunUntil(world_.now_ns() + kQuietNs, nullptr, scenario_.limits().events());
   for (const NodeId server : servers) {
     if (!cast_.GroupOf(server).pulls_redo) {
       context_.leaks.ClientsGone(std::string(world_.NameOf(server)), HoldingsOf(server));
+      world_.StopProgram(server);
     }
-    world_.StopProgram(server);
   }
   const auto stopped = [&] {
     return std::none_of(servers.begin(), servers.end(),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "pageserver/storage/memory_kv_store.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
@@ -47,7 +48,8 @@ Task<Result<std::unique_ptr<KvStore>>> OpenWatched(KvStoreFactory open, StoredCo
 }
 
 PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent, ServerRole role,
-                             std::string address, SimRocksdb* rocksdb, StoredContent* content) {
+                             std::string address, std::vector<std::string> log_servers,
+                             SimRocksdb* rocksdb, StoredContent* content) {
   const auto sized = [size_percent](uint64_t size) {
     // 0: as the scenario says.
     return size_percent == 0 ? size : std::max<uint64_t>(size * size_percent / 100, 4096);
@@ -56,6 +58,9 @@ PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent,
   options.role = role;
   options.data_dir = kServerDataDir;
   options.listen = std::move(address);
+  if (role == ServerRole::kPage) {
+    options.volumes.log_servers = std::move(log_servers);
+  }
   options.open_store = [open = StoreFactory(rocksdb), content](Runtime* runtime, std::string path) {
     return OpenWatched(open, content, runtime, std::move(path));
   };
@@ -86,9 +91,13 @@ Task<Status> ServerProgram::Start() {
   const auto configured = context_->size_percent.find(node_);
   const bool changed = configured != context_->size_percent.end();
   const uint64_t size_percent = changed ? configured->second : 0;
+  std::vector<std::string> log_servers;
+  for (const ServerPlace& place : context_->log_servers) {
+    log_servers.push_back(place.address);
+  }
   server_ = std::make_unique<PageServer>(
-      runtime_, OptionsFor(context_->settings, size_percent, role_, address_, rocksdb_.get(),
-                           &context_->StoreOf(node_)));
+      runtime_, OptionsFor(context_->settings, size_percent, role_, address_,
+                           std::move(log_servers), rocksdb_.get(), &context_->StoreOf(node_)));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");

@@ -23,6 +23,8 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 // Of the swarm's faults in one run: keeps a stored schedule readable. The earliest stay.
 constexpr size_t kSwarmFaultsMax = 800;
+// More than any run produces: no segment is ever full, so none is trimmed.
+constexpr uint64_t kSegmentBytesUntrimmed = 64 << 20;
 // Machines that were switched on up to a year ago.
 constexpr int64_t kClockOriginNsMax = 365LL * 86'400 * 1'000'000'000;
 
@@ -67,7 +69,8 @@ bool OthersHaveACopy(const proto::Topology& topology, proto::FaultKind kind,
                      proto::FaultTarget target) {
   const bool noticed =
       kind == proto::SERVER_WIPE || kind == proto::DISK_SWAP || kind == proto::LATENT_SECTOR;
-  return noticed && topology.log_servers() > 1 && target == proto::TARGET_LOG;
+  const bool page_server = kind == proto::SERVER_WIPE && target == proto::TARGET_PAGE;
+  return (noticed && topology.log_servers() > 1 && target == proto::TARGET_LOG) || page_server;
 }
 
 Status CheckTarget(const proto::Topology& topology, const std::string& name,
@@ -95,10 +98,10 @@ Status CheckTopology(const proto::Topology& topology) {
   if (logs != 0 && logs != 3 && logs != 5) {
     return InvalidArgument("topology: log_servers is 0 (one server with every role), 3 or 5");
   }
-  if (topology.page_servers() > 0) {
-    return InvalidArgument("topology: page_servers are not there yet");
+  if (topology.page_servers() > 8 || (logs == 0 && topology.page_servers() > 0)) {
+    return InvalidArgument("topology: at most 8 page_servers, and they need log_servers");
   }
-  if (logs > 0 && topology.readers() > topology.page_servers()) {
+  if (logs > 0 && topology.readers() > 0 && topology.page_servers() == 0) {
     return InvalidArgument("topology: readers need page_servers");
   }
   return Status::Ok();
@@ -184,6 +187,18 @@ Status CheckScenario(const proto::Scenario& scenario) {
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
+  const auto wipes_pages = [](const auto& fault) {
+    return fault.kind() == proto::SERVER_WIPE && fault.target() == proto::TARGET_PAGE;
+  };
+  const bool pages_wiped =
+      std::any_of(scenario.swarm().begin(), scenario.swarm().end(), wipes_pages) ||
+      std::any_of(scenario.schedule().begin(), scenario.schedule().end(), wipes_pages);
+  if (pages_wiped && !scenario.beyond_budget() &&
+      load.log_segment_bytes().min() < kSegmentBytesUntrimmed) {
+    return InvalidArgument(
+        "a page server that lost its disk needs all redo: log_segment_bytes of at least " +
+        std::to_string(kSegmentBytesUntrimmed) + ", so that nothing is trimmed");
+  }
   if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
     return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
   }

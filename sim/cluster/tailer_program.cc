@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/runtime/task_group.h"
-
 namespace redoubt::sim {
 namespace {
 
@@ -111,11 +109,10 @@ Task<Status> TailerProgram::Write(LogWriter* writer, VolumeSetup* setup) {
   context_->fence.Promised(position->epoch, position->end);
   Status status = co_await BeginLog(writer, setup, *position);
   if (status.ok()) {
-    TaskGroup beside(runtime_->scheduler);
     TaskGroup watch(runtime_->scheduler);
     watch.Spawn(WatchAcknowledged(writer));
     if (context_->replicated()) {
-      beside.Spawn(setup->SetHorizons(position->epoch));
+      setup->KeepHorizonsSet(position->epoch);
     }
     status = co_await Stream(writer);
     co_await writer->Stop();

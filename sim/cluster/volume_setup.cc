@@ -5,7 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/runtime/task_group.h"
 #include "sim/cluster/base_import.h"
 
 namespace redoubt::sim {
@@ -17,7 +16,7 @@ constexpr Duration kRetry = std::chrono::milliseconds(200);
 }  // namespace
 
 VolumeSetup::VolumeSetup(Runtime* runtime, RunContext* context)
-    : runtime_(runtime), context_(context) {
+    : runtime_(runtime), context_(context), tasks_(runtime->scheduler) {
   for (const std::vector<ServerPlace>* places : {&context->log_servers, &context->page_servers}) {
     for (const ServerPlace& place : *places) {
       channels_.try_emplace(place.node, std::make_unique<ReconnectingChannel>(
@@ -29,9 +28,11 @@ VolumeSetup::VolumeSetup(Runtime* runtime, RunContext* context)
 TimePoint VolumeSetup::Deadline() const { return runtime_->scheduler->Now() + kRpcDeadline; }
 
 Task<void> VolumeSetup::Close() {
+  tasks_.Stop();
   for (const auto& [node, channel] : channels_) {
     co_await channel->Close();
   }
+  co_await tasks_.Join();
   channels_.clear();
 }
 
@@ -83,6 +84,14 @@ Task<Status> VolumeSetup::EnsureVolume() {
   if (there <= context_->log_servers.size() / 2) {
     co_return problem;
   }
+  // Who reads redo must have said so before there is any: what the others have persisted is
+  // trimmed.
+  for (const ServerPlace& server : context_->page_servers) {
+    const Status made = co_await CreateVolume(server.node);
+    if (!made.ok()) {
+      co_return made;
+    }
+  }
   context_->volume_created = true;
   co_return Status::Ok();
 }
@@ -104,7 +113,7 @@ Task<Status> VolumeSetup::SetHorizonAt(NodeId server, VolumeId volume, Epoch epo
   const Result<proto::SetHorizonResponse> answer =
       co_await client.SetHorizon(std::move(request), Deadline());
   if (answer.ok()) {
-    context_->horizon_set.insert(server);
+    context_->horizon_set[server] = context_->world->now_ns();
   }
   co_return answer.status();
 }
@@ -116,6 +125,11 @@ Task<Status> VolumeSetup::FindAndSetHorizon(NodeId server, Epoch epoch) {
   VolumeClient client = ClientOf(server);
   const Result<proto::VolumeStatusResponse> answer =
       co_await client.VolumeStatus(std::move(request), Deadline());
+  if (answer.status().code() == StatusCode::kNotFound) {
+    // A page server that is new, or has lost its disk.
+    const Status created = co_await CreateVolume(server);
+    co_return created.ok() ? Unavailable("the volume was only now made there") : created;
+  }
   if (!answer.ok()) {
     co_return answer.status();
   }
@@ -125,18 +139,20 @@ Task<Status> VolumeSetup::FindAndSetHorizon(NodeId server, Epoch epoch) {
 }
 
 Task<void> VolumeSetup::SetHorizons(Epoch epoch) {
-  while (context_->horizon_set.size() < context_->page_servers.size()) {
+  while (!tasks_.stopping()) {
     for (const ServerPlace& server : context_->page_servers) {
-      if (!context_->horizon_set.contains(server.node)) {
+      if (!tasks_.stopping() && !context_->horizon_set.contains(server.node)) {
         const Status status = co_await FindAndSetHorizon(server.node, epoch);
         if (!status.ok()) {
           runtime_->log->Info("the horizon is not set: " + status.ToString());
         }
       }
     }
-    co_await runtime_->scheduler->Sleep(kRetry);
+    co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() + kRetry);
   }
 }
+
+void VolumeSetup::KeepHorizonsSet(Epoch epoch) { tasks_.Spawn(SetHorizons(epoch)); }
 
 Task<Status> VolumeSetup::SetHorizon(VolumeId volume, Epoch epoch) {
   if (!context_->horizon_set.empty()) {
