@@ -86,10 +86,26 @@ int RunCorpus(const CorpusCommand& command) {
     const Outcome outcome = OutcomeNamed(verdict.outcome());
     std::cout << verdict.outcome() << ' ' << stored.name
               << (verdict.reason().empty() ? "" : ": " + verdict.reason()) << std::endl;
-    worst = Severity(outcome) > Severity(worst) ? outcome : worst;
+    // A stored run that does too little says nothing about the bug that it was stored for.
+    const bool worse = Severity(outcome) > Severity(worst) ||
+                       (outcome == Outcome::kIdle && worst == Outcome::kPass);
+    worst = worse ? outcome : worst;
   }
   std::cout << all->size() << " stored runs: " << OutcomeName(worst) << '\n';
   return CodeOf(worst);
+}
+
+// With the planted bug that it was found with, if any, switched off it must pass, not be idle. One
+// that was found without one fails until the bug is repaired.
+Status CheckCounts(const proto::Capsule& capsule, uint32_t seconds_max) {
+  proto::Capsule clean = capsule;
+  clean.clear_plant();
+  const proto::RunVerdict verdict = RunCapsuleInChild(clean, seconds_max);
+  if (OutcomeNamed(verdict.outcome()) != Outcome::kIdle) {
+    return Status::Ok();
+  }
+  return InvalidArgument("it would say nothing: " + verdict.reason() +
+                         "lower `expect` in the capsule, or add the one before shrinking");
 }
 
 int AddToCorpus(const CorpusCommand& command) {
@@ -99,6 +115,10 @@ int AddToCorpus(const CorpusCommand& command) {
     const Result<proto::Capsule> capsule = LoadCapsule(command.file);
     if (!capsule.ok()) {
       return Fail(capsule.status());
+    }
+    const Status counts = CheckCounts(*capsule, command.run_seconds_max);
+    if (!counts.ok()) {
+      return Fail(counts.WithContext(command.file));
     }
     const std::string path =
         command.directory + '/' + std::filesystem::path(command.file).filename().string();

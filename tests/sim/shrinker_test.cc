@@ -43,6 +43,9 @@ TEST(Shrinker, FindsTheTwoFaultsThatItTakes) {
   EXPECT_EQ(small.schedule_size(), 2);
   EXPECT_TRUE(has(small, first) && has(small, second));
   EXPECT_EQ(small.scenario().topology().readers(), 0U);
+  // Without the bug it must count as a run that did something.
+  EXPECT_LE(small.scenario().expect().faults_min(), 1U);
+  EXPECT_LE(small.scenario().expect().acknowledged_bytes_min(), 1U);
 }
 
 // Another failure is not this failure, however small.
