@@ -131,7 +131,6 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
     return InvalidArgument(name + " damages the only copy: the scenario needs beyond_budget");
   }
   return CheckTarget(scenario.topology(), name, target);
-  return Status::Ok();
 }
 
 // What is played must be there, and be what an explicit scenario was made with.
