@@ -82,6 +82,9 @@ Task<Status> ComputeProgram::Write(LogWriter* writer, VolumeSetup* setup) {
     history.push_back({entry.epoch, entry.start});
   }
   context_->timeline.EpochBegun(std::move(history));
+  if (context_->timeline.CutsAcknowledged(position->epoch)) {
+    runtime_->log->Info("half an mtr that was durable is cut off");
+  }
   Status status = co_await BeginLog(writer, setup, *position);
   if (!status.ok()) {
     co_return status;

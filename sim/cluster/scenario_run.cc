@@ -316,10 +316,8 @@ bool ScenarioRun::AuditUntil(uint64_t rounds, int64_t deadline_ns) {
     return false;
   }
   context_.verify_stage = "recovering in a compute that is started last";
-  const bool audited = RunUntilDone(
+  return RunUntilDone(
       auditor_, [this, rounds] { return context_.audits_done >= rounds; }, deadline_ns);
-  world_.KillNode(auditor_, KillKind::kProcess, CrashPolicy::kAll);
-  return audited;
 }
 
 bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
@@ -328,6 +326,10 @@ bool ScenarioRun::VerifyUntil(uint64_t rounds, int64_t deadline_ns) {
     verified = RunUntilDone(
         verifier_, [this, rounds] { return context_.verify_rounds_done >= rounds; }, deadline_ns);
     world_.KillNode(verifier_, KillKind::kProcess, CrashPolicy::kAll);
+  }
+  if (resolved_.run.computes) {
+    // The writer that stands: without one nobody tells log servers how much is committed.
+    world_.KillNode(auditor_, KillKind::kProcess, CrashPolicy::kAll);
   }
   return verified || (context_.findings.empty() && context_.findings.loss_allowed());
 }

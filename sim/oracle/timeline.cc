@@ -241,6 +241,12 @@ bool Timeline::Superseded(Epoch epoch, Lsn lsn) const {
                      [lsn](const auto& entry) { return entry.second->start < lsn; });
 }
 
+bool Timeline::CutsAcknowledged(Epoch epoch) const {
+  const Lsn start = branches_.at(epoch)->start;
+  return std::any_of(branches_.begin(), branches_.lower_bound(epoch),
+                     [start](const auto& entry) { return entry.second->acknowledged > start; });
+}
+
 Epoch Timeline::newest_epoch() const { return branches_.empty() ? Epoch() : newest()->epoch; }
 
 Lsn Timeline::end() const { return branches_.empty() ? begin_ : newest()->end(); }

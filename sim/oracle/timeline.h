@@ -63,6 +63,9 @@ class Timeline : public PageTruth {
   PageVersion At(PageId page, Lsn lsn) const override;
   // A newer epoch began below `lsn`: what a writer of `epoch` knows there is not the truth.
   bool Superseded(Epoch epoch, Lsn lsn) const;
+  // An older writer knows redo behind the start of `epoch`, which has begun, to be durable. When
+  // nothing is wrong that is half an mtr, which the takeover has cut off.
+  bool CutsAcknowledged(Epoch epoch) const;
   Lsn begin() const { return begin_; }
   // Of the newest lineage; begin() before the first epoch.
   Lsn end() const;

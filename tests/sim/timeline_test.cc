@@ -140,6 +140,8 @@ TEST(Timeline, AcceptsThatHalfAnMtrIsCutAway) {
   EXPECT_EQ(w.timeline.acknowledged(), Writers::At(1));
   w.Begin({{1, 0}, {2, 1}});
   EXPECT_TRUE(w.findings.empty());
+  EXPECT_FALSE(w.timeline.CutsAcknowledged(Epoch(1)));
+  EXPECT_TRUE(w.timeline.CutsAcknowledged(Epoch(2)));
 }
 
 TEST(Timeline, SeesEpochsThatBeginWhereTheyMust) {
