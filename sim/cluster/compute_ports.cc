@@ -82,6 +82,7 @@ Task<Status> WriterLog::WaitAcknowledged(Lsn lsn) {
     shown_ = writer_->acknowledged();
     context_->world->Record(kWorldNode, TraceKind::kOperation, shown_.value(), 0,
                             "acknowledged LSN");
+    context_->CheckMajority(writer_->epoch(), shown_);
   }
   co_return status;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -21,6 +22,7 @@
 #include "sim/oracle/leak_check.h"
 #include "sim/oracle/ledger.h"
 #include "sim/oracle/lsn_order.h"
+#include "sim/oracle/majority_copy.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
 #include "sim/oracle/reference_recovery.h"
@@ -105,6 +107,19 @@ struct RunContext {
   AcknowledgedRedo redo;
   EpochFence fence;
   LeakCheck leaks{&findings};
+  MajorityCopy majority{&findings};
+  // What the log servers have that run and never lost their disk.
+  std::function<MajorityCopy::Replicas()> log_replicas;
+  // The writer of `epoch` was just told that everything below `lsn` is durable.
+  void CheckMajority(Epoch epoch, Lsn lsn) {
+    const MajorityCopy::Replicas replicas = log_replicas();
+    majority.Acknowledged(epoch, lsn, replicas);
+    for (const MajorityCopy::Copy& copy : replicas.copies) {
+      if (replicated() && copy.commit > truth->begin_lsn()) {
+        majority.Committed(copy, truth->LastEndAtOrBelow(copy.commit), replicas);
+      }
+    }
+  }
   // Of computes.
   Timeline timeline;
   Ledger ledger;

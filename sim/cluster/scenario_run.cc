@@ -98,6 +98,7 @@ class ScenarioRun {
   bool VerifyUntil(uint64_t rounds, int64_t deadline_ns);
   Holdings HoldingsOf(NodeId node);
   void StopEverything();
+  MajorityCopy::Replicas LogReplicas();
   // Computes: their transactions end; then one that is started last shows the database to the
   // checkers.
   bool AuditUntil(uint64_t rounds, int64_t deadline_ns);
@@ -226,6 +227,7 @@ void ScenarioRun::BuildCast() {
       context_.findings.AllowLoss();
     }
   };
+  context_.log_replicas = [this] { return LogReplicas(); };
   cast_.all_redo_there = [this] { return AllRedoThere(); };
   cast_.configure = [this](NodeId server, uint64_t percent) {
     context_.size_percent[server] = percent;
@@ -241,6 +243,22 @@ bool ScenarioRun::IsWhole(NodeId server) {
   const std::optional<LogVolumeStatus> log = program->LogOf(context_.settings.volume);
   return log.has_value() && log->stopped.ok() && log->epoch >= context_.fence.newest() &&
          log->end >= context_.truth->acknowledged();
+}
+
+MajorityCopy::Replicas ScenarioRun::LogReplicas() {
+  MajorityCopy::Replicas replicas;
+  replicas.server_count = context_.log_servers.size();
+  for (const ServerPlace& place : context_.log_servers) {
+    const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
+    const std::optional<LogVolumeStatus> log =
+        program == nullptr || context_.damaged_servers.contains(place.node)
+            ? std::nullopt
+            : program->LogOf(context_.settings.volume);
+    if (log.has_value()) {
+      replicas.copies.push_back({log->end, log->commit, log->epoch});
+    }
+  }
+  return replicas;
 }
 
 bool ScenarioRun::AllRedoThere() {

@@ -179,6 +179,7 @@ Task<void> TailerProgram::WatchAcknowledged(LogWriter* writer) {
       context_->world->Record(kWorldNode, TraceKind::kOperation, seen.value(), 0,
                               "acknowledged LSN");
       context_->fence.Acknowledged(writer->epoch(), seen);
+      context_->CheckMajority(writer->epoch(), seen);
     }
     const Status status = co_await writer->WaitAcknowledged(Lsn(told.value() + 1), kNever);
     if (!status.ok()) {

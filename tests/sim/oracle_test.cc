@@ -10,6 +10,7 @@
 #include "sim/oracle/epoch_fence.h"
 #include "sim/oracle/leak_check.h"
 #include "sim/oracle/lsn_order.h"
+#include "sim/oracle/majority_copy.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
 #include "sim/oracle/useful_work.h"
@@ -45,6 +46,43 @@ TEST(AcknowledgedRedo, SeesChangedBytes) {
   redo.ReadBack(range, AsBytes("abc"), AsBytes("abcd"));
   EXPECT_EQ(findings.all().size(), 2U);
   EXPECT_EQ(First(findings), "C1");
+}
+
+// Of three log servers two must have it; one that is down may.
+TEST(MajorityCopy, SeesWhatWasAcknowledgedTooEarly) {
+  Findings findings;
+  MajorityCopy majority(&findings);
+  const Epoch epoch(3);
+  const MajorityCopy::Copy has{Lsn(100), Lsn(100), epoch};
+  const MajorityCopy::Copy lacks{Lsn(90), Lsn(80), epoch};
+  majority.Acknowledged(epoch, Lsn(100), {3, {has, has, lacks}});
+  majority.Acknowledged(epoch, Lsn(100), {3, {has, lacks}});
+  majority.Acknowledged(epoch, Lsn(90), {3, {lacks, lacks, lacks}});
+  // A newer writer may have cut off what this one was told.
+  majority.Acknowledged(epoch, Lsn(100), {3, {{Lsn(90), Lsn(80), Epoch(4)}, lacks, has}});
+  EXPECT_TRUE(findings.empty());
+  majority.Acknowledged(epoch, Lsn(100), {3, {has, lacks, lacks}});
+  EXPECT_EQ(First(findings), "C1");
+}
+
+TEST(MajorityCopy, SeesACommitThatFewHaveOrInsideAnMtr) {
+  Findings few;
+  const MajorityCopy::Copy ahead{Lsn(100), Lsn(100), Epoch(3)};
+  const MajorityCopy::Copy told{Lsn(95), Lsn(90), Epoch(3)};
+  const MajorityCopy::Copy behind{Lsn(90), Lsn(80), Epoch(4)};
+  MajorityCopy(&few).Committed(told, Lsn(90), {3, {ahead, told, behind}});
+  EXPECT_TRUE(few.empty());
+  MajorityCopy(&few).Committed(ahead, Lsn(100), {3, {ahead, told, behind}});
+  EXPECT_EQ(First(few), "C1");
+  Findings inside;
+  MajorityCopy majority(&inside);
+  majority.Acknowledged(Epoch(3), Lsn(85), {3, {ahead, told, told}});
+  majority.Acknowledged(Epoch(3), Lsn(95), {3, {ahead, told, told}});
+  // It has no more than that: nobody told it so.
+  majority.Committed({Lsn(90), Lsn(90), Epoch(3)}, Lsn(88), {3, {ahead, told, told}});
+  EXPECT_TRUE(inside.empty());
+  majority.Committed(told, Lsn(88), {3, {ahead, told, told}});
+  EXPECT_EQ(First(inside), "C1");
 }
 
 struct Pages {
