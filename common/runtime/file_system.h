@@ -28,6 +28,9 @@ class File {
   // Data and size are durable on OK. After an error nothing is known about earlier unsynced writes:
   // the caller must not go on as if a later Sync covered them.
   virtual Task<Status> Sync() = 0;
+  // WriteAt and then Sync, for a caller that has nothing to do in between: one wait instead of two.
+  // kNoSpace: of the write, nothing was synced. kIoError: of either.
+  virtual Task<Status> WriteAndSync(uint64_t offset, ByteView bytes) = 0;
   virtual Task<Result<uint64_t>> Size() = 0;
   virtual Task<Status> Truncate(uint64_t size) = 0;
 };

@@ -157,13 +157,17 @@ Task<Status> RedoStore::DropTornSegment(SegmentName name, Status why) {
   if (!size.ok()) {
     co_return size.status();
   }
-  SegmentReader reader(file->get(), *size, name.sequence, kSegmentHeaderBytes);
-  const Result<bool> claimed = co_await reader.ClaimsDurableBeyond(kSegmentHeaderBytes, name.start);
-  if (!claimed.ok()) {
-    co_return claimed.status();
-  }
-  if (*claimed) {
-    co_return why.WithContext("acknowledged redo is damaged");
+  for (uint32_t version = kSegmentVersionOldest; version <= kSegmentVersion; ++version) {
+    const RecordOwner owner{options_.volume_uid, name.sequence, version};
+    SegmentReader reader(file->get(), *size, owner, kSegmentHeaderBytes);
+    const Result<bool> claimed =
+        co_await reader.ClaimsDurableBeyond(kSegmentHeaderBytes, name.start);
+    if (!claimed.ok()) {
+      co_return claimed.status();
+    }
+    if (*claimed) {
+      co_return why.WithContext("acknowledged redo is damaged");
+    }
   }
   runtime_->log->Info("redo segment " + path + " was being created at the crash, removed");
   const Status removed = co_await runtime_->files->Remove(path);
@@ -187,7 +191,7 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
   if (!size.ok()) {
     co_return size.status();
   }
-  SegmentReader reader(file->get(), *size, name.sequence, kSegmentHeaderBytes);
+  SegmentReader reader(file->get(), *size, segment.owner, kSegmentHeaderBytes);
   const char* problem = nullptr;
   uint64_t problem_offset = 0;
   Lsn claimed = segment.start;
@@ -228,7 +232,7 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
       co_return Corruption("acknowledged redo is damaged: redo segment " +
                            PlaceInSegment(path, problem_offset) + ", LSN " +
                            std::to_string(segment.end.value()) + ": " +
-                           (problem == nullptr ? "the file is cut short" : problem));
+                           (problem == nullptr ? "its records end here" : problem));
     }
     co_return Status::Ok();
   }
@@ -262,14 +266,15 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   if (!in_place && tail->unproven.empty()) {
     co_return Status::Ok();
   }
-  const SegmentHeader header = in_place ? tail->header : NextHeader(start, start, {});
+  SegmentHeader header = in_place ? tail->header : NextHeader(start, start, {});
+  header.version = kSegmentVersion;
   Segment segment = NewSegment(header);
   segment.end = log_end;
   buffer_.resize(kSegmentHeaderBytes);
   EncodeSegmentHeader(header, MutableByteView(buffer_));
   for (const RedoChunk& chunk : tail->unproven) {
     AddToIndex(&segment, chunk.range.start, buffer_.size());
-    EncodeRecord(chunk, header.sequence, start, recovered_commit_);
+    EncodeRecord(chunk, segment.owner, start, recovered_commit_);
     segment.last_mtr = std::max(segment.last_mtr, chunk.first_mtr_lsn);
   }
   const uint64_t file_bytes = buffer_.size();
@@ -292,6 +297,7 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   segments_.push_back(std::move(segment));
   active_ = std::move(*reopened);
   active_bytes_ = file_bytes;
+  written_bytes_ = file_bytes;
   co_return Status::Ok();
 }
 

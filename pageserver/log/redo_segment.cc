@@ -2,6 +2,7 @@
 #include "pageserver/log/redo_segment.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 
@@ -25,6 +26,16 @@ bool Plausible(const RecordHeader& header) {
   const uint64_t payload_bytes =
       innodb::ToSn(header.range.end).value() - innodb::ToSn(header.range.start).value();
   return header.payload_bytes == payload_bytes;
+}
+
+// `rest`: the header from behind the crc32c on.
+uint32_t RecordCrc(const RecordOwner& owner, ByteView rest) {
+  if (owner.version == kSegmentVersionOldest) {
+    return Crc32c(rest);
+  }
+  std::array<uint8_t, 8> uid;
+  StoreBe64(uid.data(), owner.volume_uid);
+  return Crc32cExtend(Crc32c(uid), rest);
 }
 
 }  // namespace
@@ -57,12 +68,14 @@ Result<SegmentHeader> DecodeSegmentHeader(ByteView bytes) {
   if (LoadBe32(p + kSegmentCrcOffset) != Crc32c(bytes.first(kSegmentCrcOffset))) {
     return Corruption("the segment header's checksum is wrong");
   }
-  if (LoadBe32(p + 8) != kSegmentVersion) {
-    return Unsupported("redo segment version " + std::to_string(LoadBe32(p + 8)) +
-                       ", this server reads version " + std::to_string(kSegmentVersion) +
+  SegmentHeader header;
+  header.version = LoadBe32(p + 8);
+  if (header.version < kSegmentVersionOldest || header.version > kSegmentVersion) {
+    return Unsupported("redo segment version " + std::to_string(header.version) +
+                       ", this server reads versions " + std::to_string(kSegmentVersionOldest) +
+                       " to " + std::to_string(kSegmentVersion) +
                        ": use the server version that wrote it");
   }
-  SegmentHeader header;
   header.volume = VolumeId(LoadBe32(p + 12));
   header.volume_uid = LoadBe64(p + 16);
   header.sequence = LoadBe64(p + 24);
@@ -77,12 +90,12 @@ Result<SegmentHeader> DecodeSegmentHeader(ByteView bytes) {
   return header;
 }
 
-void EncodeRecordHeader(const RecordHeader& header, MutableByteView out) {
+void EncodeRecordHeader(const RecordHeader& header, const RecordOwner& owner, MutableByteView out) {
   REDOUBT_CHECK(out.size() == kRecordHeaderBytes);
   REDOUBT_CHECK(Plausible(header));
   uint8_t* const p = out.data();
   StoreBe32(p, kRecordMagic);
-  StoreBe64(p + 8, header.segment_sequence);
+  StoreBe64(p + 8, owner.sequence);
   StoreBe64(p + 16, header.epoch.value());
   StoreBe64(p + 24, header.range.start.value());
   StoreBe64(p + 32, header.range.end.value());
@@ -92,18 +105,17 @@ void EncodeRecordHeader(const RecordHeader& header, MutableByteView out) {
   StoreBe64(p + 64, header.commit.value());
   StoreBe32(p + 72, header.payload_bytes);
   StoreBe32(p + 76, header.payload_crc32c);
-  StoreBe32(p + 4, Crc32c(out.subspan(8)));
+  StoreBe32(p + 4, RecordCrc(owner, out.subspan(8)));
 }
 
-std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, uint64_t segment_sequence) {
+std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, const RecordOwner& owner) {
   REDOUBT_CHECK(bytes.size() == kRecordHeaderBytes);
   const uint8_t* const p = bytes.data();
-  if (LoadBe32(p) != kRecordMagic || LoadBe64(p + 8) != segment_sequence ||
-      LoadBe32(p + 4) != Crc32c(bytes.subspan(8))) {
+  if (LoadBe32(p) != kRecordMagic || LoadBe64(p + 8) != owner.sequence ||
+      LoadBe32(p + 4) != RecordCrc(owner, bytes.subspan(8))) {
     return std::nullopt;
   }
   RecordHeader header;
-  header.segment_sequence = segment_sequence;
   header.epoch = Epoch(LoadBe64(p + 16));
   header.range = {Lsn(LoadBe64(p + 24)), Lsn(LoadBe64(p + 32))};
   header.first_mtr_lsn = Lsn(LoadBe64(p + 40));

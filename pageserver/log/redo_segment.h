@@ -9,10 +9,16 @@
 //    reason
 //   508 u32 crc32c of bytes 0 .. 507
 //   record, 80 bytes and the payload, one after the other
-//     0 u32 magic 'RDR1'       4 u32 crc32c of bytes 8 .. 79                8 u64 segment sequence
+//     0 u32 magic 'RDR1'       4 u32 crc32c of the volume uid (8 bytes) and of bytes 8 .. 79
+//     8 u64 segment sequence
 //    16 u64 epoch             24 u64 start            32 u64 end           40 u64 first_mtr
 //    48 i64 source time ns    56 u64 durable_end      64 u64 commit        72 u32 payload bytes
 //    76 u32 payload crc32c
+//
+//   zeroes up to the end of the file, or nothing: space that was written ahead (redo_store.h)
+//
+// Version 2 had no space ahead, and its records' crc32c left the volume uid out. It is still read,
+// never written.
 //
 // previous_end < start is a hole that a writer declared (previous_end 0: the log begins here).
 // durable_end is what was synced when the record was written: a record that claims more than what
@@ -35,7 +41,8 @@
 namespace redoubt {
 
 inline constexpr uint64_t kSegmentMagic = 0x5244425452454446;  // "RDBTREDF"
-inline constexpr uint32_t kSegmentVersion = 2;
+inline constexpr uint32_t kSegmentVersion = 3;
+inline constexpr uint32_t kSegmentVersionOldest = 2;
 inline constexpr size_t kSegmentHeaderBytes = 512;
 inline constexpr size_t kSegmentReasonBytesMax = 256;
 static_assert(50 + kSegmentReasonBytesMax <= kSegmentHeaderBytes - 4);
@@ -44,7 +51,17 @@ inline constexpr size_t kRecordHeaderBytes = 80;
 // No record is larger: a frame's payload limit is below.
 inline constexpr uint32_t kRecordPayloadBytesMax = 64 << 20;
 
+// What a record must agree with to be one of a segment: bytes of another segment, or of another
+// volume's, are none wherever they lie.
+struct RecordOwner {
+  uint64_t volume_uid = 0;
+  uint64_t sequence = 0;
+  uint32_t version = kSegmentVersion;
+};
+
 struct SegmentHeader {
+  // Of the file that was read; what is written has kSegmentVersion.
+  uint32_t version = kSegmentVersion;
   VolumeId volume;
   // Random per volume: tells the log of another server's volume that has the same number.
   uint64_t volume_uid = 0;
@@ -52,10 +69,11 @@ struct SegmentHeader {
   Lsn previous_end;
   Lsn start;
   std::string reason;  // of the hole
+
+  RecordOwner owner() const { return {volume_uid, sequence, version}; }
 };
 
 struct RecordHeader {
-  uint64_t segment_sequence = 0;
   Epoch epoch;
   LsnRange range;
   Lsn first_mtr_lsn;
@@ -68,13 +86,13 @@ struct RecordHeader {
 
 // `out`: exactly kSegmentHeaderBytes. A longer reason is cut.
 void EncodeSegmentHeader(const SegmentHeader& header, MutableByteView out);
-// kCorruption: not a segment header or damaged. kUnsupported: another version.
+// kCorruption: not a segment header or damaged. kUnsupported: a version that is not read here.
 Result<SegmentHeader> DecodeSegmentHeader(ByteView bytes);
 
 // `out`: exactly kRecordHeaderBytes.
-void EncodeRecordHeader(const RecordHeader& header, MutableByteView out);
+void EncodeRecordHeader(const RecordHeader& header, const RecordOwner& owner, MutableByteView out);
 // nullopt: no valid header of this segment. `bytes`: exactly kRecordHeaderBytes.
-std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, uint64_t segment_sequence);
+std::optional<RecordHeader> DecodeRecordHeader(ByteView bytes, const RecordOwner& owner);
 
 struct SegmentName {
   uint64_t sequence = 0;

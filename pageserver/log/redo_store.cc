@@ -26,14 +26,14 @@ RedoStore::RedoStore(Runtime* runtime, RedoStoreOptions options)
 RedoStore::~RedoStore() = default;
 
 std::string RedoStore::PathOf(const Segment& segment) const {
-  return options_.directory + "/" + FormatSegmentName({segment.sequence, segment.start});
+  return options_.directory + "/" + FormatSegmentName({segment.owner.sequence, segment.start});
 }
 
 SegmentHeader RedoStore::NextHeader(Lsn previous_end, Lsn start, std::string reason) const {
   SegmentHeader header;
   header.volume = options_.volume;
   header.volume_uid = options_.volume_uid;
-  header.sequence = empty() ? 1 : segments_.back().sequence + 1;
+  header.sequence = empty() ? 1 : segments_.back().owner.sequence + 1;
   header.previous_end = previous_end;
   header.start = start;
   header.reason = std::move(reason);
@@ -48,7 +48,7 @@ void RedoStore::AddToIndex(Segment* segment, Lsn start, uint64_t offset) {
 
 RedoStore::Segment RedoStore::NewSegment(const SegmentHeader& header) const {
   Segment segment;
-  segment.sequence = header.sequence;
+  segment.owner = header.owner();
   segment.previous_end = header.previous_end;
   segment.start = header.start;
   segment.end = header.start;
@@ -75,10 +75,9 @@ Status RedoStore::Stop(Status status) {
 
 // ---- writing ----
 
-void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end,
+void RedoStore::EncodeRecord(const RedoChunk& chunk, const RecordOwner& owner, Lsn durable_end,
                              Lsn commit) {
   RecordHeader header;
-  header.segment_sequence = sequence;
   header.epoch = chunk.epoch;
   header.range = chunk.range;
   header.first_mtr_lsn = chunk.first_mtr_lsn;
@@ -89,7 +88,7 @@ void RedoStore::EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn dura
       chunk.payload == nullptr ? 0 : static_cast<uint32_t>(chunk.payload->size());
   header.payload_crc32c = chunk.payload_crc32c;
   std::array<uint8_t, kRecordHeaderBytes> head;
-  EncodeRecordHeader(header, MutableByteView(head));
+  EncodeRecordHeader(header, owner, MutableByteView(head));
   buffer_.insert(buffer_.end(), head.begin(), head.end());
   if (chunk.payload != nullptr) {
     buffer_.insert(buffer_.end(), chunk.payload->begin(), chunk.payload->end());
@@ -106,6 +105,7 @@ Task<Status> RedoStore::OpenActive(SegmentHeader header) {
   }
   active_ = std::move(*file);
   active_bytes_ = 0;
+  written_bytes_ = 0;
   segments_.push_back(NewSegment(header));
   buffer_.resize(kSegmentHeaderBytes);
   EncodeSegmentHeader(header, MutableByteView(buffer_));
@@ -124,18 +124,47 @@ Task<Status> RedoStore::Abandon(bool new_segment, Status status) {
     }
   } else {
     // Gives the space back. Should it fail, the next segment's previous_end makes the rest void.
+    const std::string place = PlaceInSegment(PathOf(segments_.back()), active_bytes_);
     const Status cut = co_await active_->Truncate(active_bytes_);
-    if (!cut.ok()) {
-      runtime_->log->Warning("cannot cut a redo segment back: " + cut.ToString());
+    if (cut.ok()) {
+      runtime_->log->Info("the disk is full: redo segment cut back, " + place);
+    } else {
+      runtime_->log->Warning("cannot cut a redo segment back, " + place + ": " + cut.ToString());
     }
     active_ = nullptr;
   }
   co_return status;
 }
 
-// Writes buffer_ at the end of the active segment and makes it durable.
-Task<Status> RedoStore::WriteAndSync(bool new_segment) {
-  const Status written = co_await active_->WriteAt(active_bytes_, buffer_);
+// The space behind `end` that the write up to there brings into being, too.
+uint64_t RedoStore::SpaceAhead(uint64_t end) const {
+  if (end <= written_bytes_) {
+    return 0;
+  }
+  const uint64_t until = std::min(end + options_.space_ahead_bytes, options_.segment_bytes_max);
+  return until > end ? until - end : 0;
+}
+
+Task<Status> RedoStore::WriteBuffer() {
+  if (REDOUBT_PLANTED(runtime_, ack_before_sync)) {
+    const Status written = co_await active_->WriteAt(active_bytes_, buffer_);
+    co_return written;
+  }
+  const Status status = co_await active_->WriteAndSync(active_bytes_, buffer_);
+  sync_count_ += status.ok() ? 1 : 0;
+  co_return status;
+}
+
+// Writes buffer_ at the end of the active segment and makes it durable, and `space_ahead` zeroes
+// behind it if there is room for them.
+Task<Status> RedoStore::WriteAndSync(bool new_segment, uint64_t space_ahead) {
+  const size_t bytes = buffer_.size();
+  buffer_.resize(bytes + space_ahead);
+  Status written = co_await WriteBuffer();
+  if (written.code() == StatusCode::kNoSpace && space_ahead > 0) {
+    buffer_.resize(bytes);
+    written = co_await WriteBuffer();
+  }
   if (written.code() == StatusCode::kNoSpace) {
     const Status status = co_await Abandon(new_segment, written);
     co_return status;
@@ -143,20 +172,14 @@ Task<Status> RedoStore::WriteAndSync(bool new_segment) {
   if (!written.ok()) {
     co_return Stop(written);
   }
-  if (!REDOUBT_PLANTED(runtime_, ack_before_sync)) {
-    const Status synced = co_await active_->Sync();
-    if (!synced.ok()) {
-      co_return Stop(synced);
-    }
-    ++sync_count_;
-  }
   if (new_segment && !REDOUBT_PLANTED(runtime_, missing_dirsync)) {
     const Status named = co_await runtime_->files->SyncDirectory(options_.directory);
     if (!named.ok()) {
       co_return Stop(named);
     }
   }
-  active_bytes_ += buffer_.size();
+  written_bytes_ = std::max(written_bytes_, active_bytes_ + buffer_.size());
+  active_bytes_ += bytes;
   co_return Status::Ok();
 }
 
@@ -182,10 +205,11 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit)
   for (const RedoChunk& chunk : *chunks) {
     REDOUBT_CHECK(chunk.range.start == at);
     AddToIndex(&segments_.back(), at, active_bytes_ + buffer_.size());
-    EncodeRecord(chunk, segments_.back().sequence, durable_end, commit);
+    EncodeRecord(chunk, segments_.back().owner, durable_end, commit);
     at = chunk.range.end;
   }
-  const Status status = co_await WriteAndSync(new_segment);
+  const uint64_t space_ahead = SpaceAhead(active_bytes_ + buffer_.size());
+  const Status status = co_await WriteAndSync(new_segment, space_ahead);
   if (buffer_.capacity() > kBufferBytesKept) {
     buffer_ = Bytes();
   }
@@ -224,7 +248,7 @@ Task<Status> RedoStore::StartAt(Lsn start, std::string reason, bool trimmed) {
     active_ = nullptr;
     co_return opened;
   }
-  const Status status = co_await WriteAndSync(true);
+  const Status status = co_await WriteAndSync(true, 0);
   co_return status;
 }
 
@@ -235,8 +259,8 @@ Task<Status> RedoStore::Seal(Lsn commit) {
   RedoChunk seal;
   seal.range = {end(), end()};
   buffer_.clear();
-  EncodeRecord(seal, segments_.back().sequence, end(), commit);
-  const Status status = co_await WriteAndSync(false);
+  EncodeRecord(seal, segments_.back().owner, end(), commit);
+  const Status status = co_await WriteAndSync(false, 0);
   sealed_ = status.ok();
   sealed_commit_ = commit;
   buffer_ = Bytes();  // an idle log holds no memory
@@ -274,7 +298,7 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
       }
       break;
     }
-    const uint64_t sequence = found->sequence;
+    const RecordOwner owner = found->owner;
     const Lsn end = std::min(found->end, up_to);
     const std::string path = PathOf(*found);
     const auto entry =
@@ -290,7 +314,7 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
     if (!size.ok()) {
       co_return size.status();
     }
-    SegmentReader reader(file->get(), *size, sequence, offset);
+    SegmentReader reader(file->get(), *size, owner, offset);
     Lsn at = next;
     while (at < end && bytes < bytes_max) {
       Result<SegmentReader::Item> item = co_await reader.Next();

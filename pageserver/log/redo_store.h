@@ -7,7 +7,7 @@
 // commit), redo is written once instead of again at every compaction, and trimming is an unlink.
 //
 // Opening reads everything back and tells three ends apart:
-//   clean end      the last record ends with the file
+//   clean end      the last record ends with the file, or nothing but zeroes lies behind it
 //   torn tail      bad bytes behind the last record, and nothing behind them claims that they were
 //   synced:
 //                  a crash in the middle of a write that was never acknowledged; they are ignored
@@ -20,6 +20,12 @@
 // only in the page cache after a failed sync: Open writes them again into a new segment that
 // appears under its name only when it is synced. A newest segment that has nothing else, and whose
 // header may be no better, is replaced by it.
+//
+// An append that makes its file longer writes zeroes behind its record, which the next ones
+// overwrite: a sync of bytes that change neither the file's size nor its blocks is one write of the
+// device, and none of the file system's journal (README.md of pageserver: "Space ahead"). So the
+// end of a log is told by its records alone: what follows the last one is zero, or was never
+// acknowledged. Old bytes cannot stand there, as no file is used twice and none grows after a cut.
 //
 // Cutting the log back (TruncateTo) removes what is void, newest first. Bytes that were cut off
 // must never be read again under the log's later history, so whatever is void behind the part of a
@@ -54,6 +60,8 @@ struct RedoStoreOptions {
   uint64_t volume_uid = 0;
   // A segment that has reached this size is followed by a new one.
   uint64_t segment_bytes_max = 64 << 20;
+  // So many zeroes are written behind a record that makes the file longer; 0: none.
+  uint64_t space_ahead_bytes = 1 << 20;
 };
 
 class RedoStore {
@@ -118,7 +126,7 @@ class RedoStore {
     uint64_t offset;
   };
   struct Segment {
-    uint64_t sequence = 0;
+    RecordOwner owner;
     Lsn previous_end;
     Lsn start;
     Lsn end;
@@ -154,10 +162,12 @@ class RedoStore {
   // Writes buffer_, header and all, as `segment`'s file: it appears whole and durable, or not.
   Task<Status> WriteWholeSegment(const Segment* segment);
   Task<Status> OpenActive(SegmentHeader header);
-  Task<Status> WriteAndSync(bool new_segment);
+  uint64_t SpaceAhead(uint64_t end) const;
+  Task<Status> WriteBuffer();
+  Task<Status> WriteAndSync(bool new_segment, uint64_t space_ahead);
   Task<Status> Abandon(bool new_segment, Status status);
   Status Stop(Status status);
-  void EncodeRecord(const RedoChunk& chunk, uint64_t sequence, Lsn durable_end, Lsn commit);
+  void EncodeRecord(const RedoChunk& chunk, const RecordOwner& owner, Lsn durable_end, Lsn commit);
   SegmentHeader NextHeader(Lsn previous_end, Lsn start, std::string reason) const;
   void AddToIndex(Segment* segment, Lsn start, uint64_t offset);
 
@@ -166,7 +176,8 @@ class RedoStore {
   std::deque<Segment> segments_;
   // The segment that grows: the last one, or null when the next Append begins a new one.
   std::unique_ptr<File> active_;
-  uint64_t active_bytes_ = 0;
+  uint64_t active_bytes_ = 0;   // up to the last record's end
+  uint64_t written_bytes_ = 0;  // of the file, all durable; what lies behind active_bytes_ is zero
   bool sealed_ = false;
   Lsn sealed_commit_;
   Bytes buffer_;  // what is being written

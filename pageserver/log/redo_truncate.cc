@@ -97,7 +97,7 @@ Task<Status> RedoStore::CutLastSegment(Lsn lsn) {
     buffer_.resize(kSegmentHeaderBytes);
     EncodeSegmentHeader(header, MutableByteView(buffer_));
     AddToIndex(&head, cut->at, buffer_.size());
-    EncodeRecord(cut->head, header.sequence, cut->at, Lsn{});
+    EncodeRecord(cut->head, head.owner, cut->at, Lsn{});
     const Status written = co_await WriteWholeSegment(&head);
     if (!written.ok()) {
       co_return written.code() == StatusCode::kNoSpace ? written : Stop(written);
@@ -129,7 +129,7 @@ Task<Result<RedoStore::CutPoint>> RedoStore::FindCut(const Segment* segment, Lsn
   if (!size.ok()) {
     co_return size.status();
   }
-  SegmentReader reader(file->get(), *size, segment->sequence, kSegmentHeaderBytes);
+  SegmentReader reader(file->get(), *size, segment->owner, kSegmentHeaderBytes);
   while (cut.at < lsn && cut.at < segment_end) {
     Result<SegmentReader::Item> item = co_await reader.Next();
     if (!item.ok()) {
@@ -172,7 +172,7 @@ Task<Status> RedoStore::CutFile(std::string path, uint64_t bytes) {
 }
 
 Task<Status> RedoStore::WriteWholeSegment(const Segment* segment) {
-  std::string name = FormatSegmentName({segment->sequence, segment->start});
+  std::string name = FormatSegmentName({segment->owner.sequence, segment->start});
   Bytes bytes = std::move(buffer_);
   buffer_ = Bytes();
   return ReplaceFile(runtime_->files, options_.directory, std::move(name), std::move(bytes));

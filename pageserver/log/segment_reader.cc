@@ -14,8 +14,8 @@ constexpr size_t kReadAheadBytes = 256 << 10;
 
 }  // namespace
 
-SegmentReader::SegmentReader(File* file, uint64_t file_bytes, uint64_t sequence, uint64_t offset)
-    : file_(file), file_bytes_(file_bytes), sequence_(sequence), offset_(offset) {
+SegmentReader::SegmentReader(File* file, uint64_t file_bytes, RecordOwner owner, uint64_t offset)
+    : file_(file), file_bytes_(file_bytes), owner_(owner), offset_(offset) {
   REDOUBT_CHECK(offset >= kSegmentHeaderBytes);
 }
 
@@ -50,11 +50,20 @@ Task<Result<SegmentReader::Item>> SegmentReader::Next() {
   if (!head.ok()) {
     co_return head.status();
   }
+  if (!head->empty() && head->front() == 0) {  // the magic begins with another byte
+    const Result<bool> space = co_await IsSpaceAhead(offset_);
+    if (!space.ok()) {
+      co_return space.status();
+    }
+    item.outcome = *space ? Outcome::kEnd : Outcome::kBad;
+    item.problem = *space ? "" : "no valid record header";
+    co_return item;
+  }
   if (head->size() < kRecordHeaderBytes) {
     item.problem = "the record header is cut short";
     co_return item;
   }
-  const std::optional<RecordHeader> header = DecodeRecordHeader(*head, sequence_);
+  const std::optional<RecordHeader> header = DecodeRecordHeader(*head, owner_);
   if (!header.has_value()) {
     item.problem = "no valid record header";
     co_return item;
@@ -85,6 +94,21 @@ Task<Result<SegmentReader::Item>> SegmentReader::Next() {
   co_return item;
 }
 
+Task<Result<bool>> SegmentReader::IsSpaceAhead(uint64_t offset) {
+  while (offset < file_bytes_) {
+    const Result<ByteView> peeked = co_await Peek(offset, kReadAheadBytes);
+    if (!peeked.ok()) {
+      co_return peeked.status();
+    }
+    const ByteView view = *peeked;
+    if (view.empty() || std::any_of(view.begin(), view.end(), [](uint8_t b) { return b != 0; })) {
+      co_return false;
+    }
+    offset += view.size();
+  }
+  co_return true;
+}
+
 Task<Result<bool>> SegmentReader::ClaimsDurableBeyond(uint64_t offset, Lsn lsn) {
   while (offset + kRecordHeaderBytes <= file_bytes_) {
     const Result<ByteView> peeked = co_await Peek(offset, kReadAheadBytes);
@@ -100,7 +124,7 @@ Task<Result<bool>> SegmentReader::ClaimsDurableBeyond(uint64_t offset, Lsn lsn) 
       if (LoadBe32(view.data() + i) != kRecordMagic) {
         continue;
       }
-      const auto header = DecodeRecordHeader(view.subspan(i, kRecordHeaderBytes), sequence_);
+      const auto header = DecodeRecordHeader(view.subspan(i, kRecordHeaderBytes), owner_);
       if (header.has_value() && header->durable_end > lsn) {
         co_return true;
       }

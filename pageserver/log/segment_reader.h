@@ -19,7 +19,7 @@ class SegmentReader {
  public:
   enum class Outcome {
     kRecord,
-    kEnd,  // exactly at the end of the file
+    kEnd,  // the file ends here, or holds nothing but zeroes from here on
     kBad,  // no valid record starts here: torn, damaged, or void
   };
   struct Item {
@@ -32,8 +32,8 @@ class SegmentReader {
     const char* problem = "";  // kBad
   };
 
-  // `file` outlives the reader. `sequence`: as in the segment's header.
-  SegmentReader(File* file, uint64_t file_bytes, uint64_t sequence, uint64_t offset);
+  // `file` outlives the reader. `owner`: as in the segment's header.
+  SegmentReader(File* file, uint64_t file_bytes, RecordOwner owner, uint64_t offset);
 
   // The next record, payload checked. Errors are those of the file.
   Task<Result<Item>> Next();
@@ -48,9 +48,12 @@ class SegmentReader {
   // call.
   Task<Result<ByteView>> Peek(uint64_t offset, size_t length);
 
+  // Whether [offset, end of file) is all zeroes.
+  Task<Result<bool>> IsSpaceAhead(uint64_t offset);
+
   File* file_;
   uint64_t file_bytes_;
-  uint64_t sequence_;
+  RecordOwner owner_;
   uint64_t offset_;
   Bytes buffer_;
   uint64_t buffer_offset_ = 0;

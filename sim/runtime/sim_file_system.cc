@@ -27,6 +27,7 @@ class SimFile : public File {
   Task<Result<size_t>> ReadAt(uint64_t offset, MutableByteView into) override;
   Task<Status> WriteAt(uint64_t offset, ByteView bytes) override;
   Task<Status> Sync() override;
+  Task<Status> WriteAndSync(uint64_t offset, ByteView bytes) override;
   Task<Result<uint64_t>> Size() override;
   Task<Status> Truncate(uint64_t size) override;
 
@@ -171,6 +172,16 @@ Task<Status> SimFile::Sync() {
     files_->disk_->DropPending(inode_, mark);
   }
   co_return status;
+}
+
+// Two operations, so that a fault or a power cut may come between them.
+Task<Status> SimFile::WriteAndSync(uint64_t offset, ByteView bytes) {
+  const Status written = co_await WriteAt(offset, bytes);
+  if (!written.ok()) {
+    co_return written;
+  }
+  const Status synced = co_await Sync();
+  co_return synced.code() == StatusCode::kNoSpace ? IoError(synced.message()) : synced;
 }
 
 Task<Result<uint64_t>> SimFile::Size() {

@@ -30,7 +30,7 @@ constexpr std::array kCatalogue{
     Said("compute.durable_half_mtr_cut", "half an mtr that was durable is cut off"),
     Said("log.torn_tail_voided", "torn tail of"),
     Said("log.half_made_segment_removed", "was being created at the crash"),
-    Said("log.segment_cut_back", "cannot cut a redo segment back"),
+    Said("log.segment_cut_back", "redo segment cut back"),
     Said("log.redo_not_accepted", "redo was not accepted"),
     Said("log.no_clean_end", "no clean end of the redo log"),
     Said("page.waited_for_space", "there is space again"),

@@ -235,9 +235,10 @@ def damage_newest_segment(server: Server) -> None:
     """Turns one bit in the middle of what the server has written last."""
     segments = sorted((server.data_dir / "log").rglob("*.redo"))
     data = bytearray(segments[-1].read_bytes())
-    data[len(data) // 2] ^= 1
+    written = len(data.rstrip(b"\0"))  # space ahead lies behind it
+    data[written // 2] ^= 1
     segments[-1].write_bytes(bytes(data))
-    stack.progress(f"{server.title}: one bit of {segments[-1].name} turned, at {len(data) // 2} of {len(data)}")
+    stack.progress(f"{server.title}: one bit of {segments[-1].name} turned, at {written // 2} of {written}")
 
 
 def run(work_dir: Path, seed: int, together: bool, seconds: float, rounds: int | None) -> int:

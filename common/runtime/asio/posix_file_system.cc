@@ -91,6 +91,10 @@ Status WriteFully(int fd, uint64_t offset, ByteView bytes, const std::string& pa
   return Status::Ok();
 }
 
+Status SyncData(int fd, const std::string& path) {
+  return fdatasync(fd) == 0 ? Status::Ok() : FileError(errno, "sync", path);
+}
+
 Result<FileInfo> StatPath(const std::string& path) {
   struct stat st{};
   if (stat(path.c_str(), &st) != 0) {
@@ -199,9 +203,21 @@ class PosixFile final : public File {
 
   Task<Status> Sync() override {
     Status status;
-    std::function<void()> work = [this, &status] {
-      if (fdatasync(descriptor_.get()) != 0) {
-        status = FileError(errno, "sync", path_);
+    std::function<void()> work = [this, &status] { status = SyncData(descriptor_.get(), path_); };
+    co_await pool_->RunBorrowing(std::move(work));
+    co_return status;
+  }
+
+  Task<Status> WriteAndSync(uint64_t offset, ByteView bytes) override {
+    Status status;
+    std::function<void()> work = [this, offset, bytes, &status] {
+      status = WriteFully(descriptor_.get(), offset, bytes, path_);
+      if (!status.ok()) {
+        return;
+      }
+      status = SyncData(descriptor_.get(), path_);
+      if (status.code() == StatusCode::kNoSpace) {
+        status = IoError(status.message());  // what was written before may be lost with it
       }
     };
     co_await pool_->RunBorrowing(std::move(work));

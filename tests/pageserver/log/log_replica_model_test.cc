@@ -91,6 +91,7 @@ class ReplicaModel {
       LogVolumeOptions options = SmallOptions();
       options.store.directory = "/data/log/" + std::to_string(m);
       options.store.segment_bytes_max = 2 << 10;
+      options.store.space_ahead_bytes = seed_ % 4 * 500;
       options.tail_bytes_max = 2 << 10;
       members_.push_back(std::make_unique<LogVolume>(node_.runtime(), std::move(options)));
       const Status started = node_.Await(members_.back()->Start());

@@ -524,7 +524,7 @@ TEST(LogReplica, RefusesSegmentsOfAnOlderVersion) {
   const std::string name = world.Files().front();
   const std::string path = std::string(kDirectory) + "/" + name;
   Bytes bytes = *world.node.Await(ReadWholeFile(world.node.runtime()->files, path, 1 << 20));
-  StoreBe32(bytes.data() + 8, kSegmentVersion - 1);
+  StoreBe32(bytes.data() + 8, kSegmentVersionOldest - 1);
   StoreBe32(bytes.data() + kSegmentHeaderBytes - 4,
             Crc32c(ByteView(bytes).first(kSegmentHeaderBytes - 4)));
   ASSERT_TRUE(

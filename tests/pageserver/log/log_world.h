@@ -64,8 +64,8 @@ class LogWorld {
     begin.history.push_back({prepared.epoch, prepared.end});
     return begin;
   }
-  void Begin() {
-    ASSERT_TRUE(Open().ok());
+  void Begin(LogVolumeOptions options = SmallOptions()) {
+    ASSERT_TRUE(Open(std::move(options)).ok());
     Take();
     const Status begun = node.Await(log->StartAt(epoch, kStart, "test", false));
     ASSERT_TRUE(begun.ok()) << begun.ToString();

@@ -44,7 +44,9 @@ class StoreWorld {
   ~StoreWorld() { store.reset(); }
 
   void Open() {
-    store = std::make_unique<RedoStore>(node.runtime(), SmallOptions());
+    RedoStoreOptions options = SmallOptions();
+    options.space_ahead_bytes = seed_ % 4 * 700;
+    store = std::make_unique<RedoStore>(node.runtime(), std::move(options));
     const Status opened = node.Await(store->Open());
     ASSERT_TRUE(opened.ok()) << opened.ToString();
   }

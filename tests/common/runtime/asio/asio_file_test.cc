@@ -48,12 +48,14 @@ Task<std::unique_ptr<File>> MustOpen(FileSystem* files, std::string path, OpenMo
 Task<void> WriteAndRead(FileSystem* files, std::string directory) {
   const std::string path = directory + "/a";
   const std::unique_ptr<File> file = co_await MustOpen(files, path, OpenMode::kCreateNew);
-  const Status first = co_await file->WriteAt(3, AsBytes("defgh"));
+  const Status first = co_await file->WriteAt(3, AsBytes("defXX"));
   EXPECT_TRUE(first.ok());
   const Status second = co_await file->WriteAt(0, AsBytes("abc"));
   EXPECT_TRUE(second.ok());
   const Status synced = co_await file->Sync();
   EXPECT_TRUE(synced.ok());
+  const Status both = co_await file->WriteAndSync(6, AsBytes("gh"));
+  EXPECT_TRUE(both.ok());
   Bytes into(100);
   const Result<size_t> all = co_await file->ReadAt(0, into);
   EXPECT_EQ(AsText(ByteView(into).first(*all)), "abcdefgh");
@@ -190,6 +192,9 @@ Task<void> FullDisk(FileSystem* files) {
   EXPECT_EQ(status.code(), StatusCode::kNoSpace);
   EXPECT_THAT(status.message(), HasSubstr("write /dev/full"));
   EXPECT_THAT(status.message(), HasSubstr("free space"));
+  const Status synced = co_await file->WriteAndSync(0, AsBytes("x"));
+  EXPECT_EQ(synced.code(), StatusCode::kNoSpace);
+  EXPECT_THAT(synced.message(), HasSubstr("write /dev/full"));
 }
 
 TEST_F(AsioFileTest, AFullDiskIsNoSpace) { RunIn(&world_, FullDisk(files())); }
