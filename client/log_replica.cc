@@ -71,6 +71,7 @@ LogReplica::LogReplica(Runtime* runtime, std::string address, size_t member, Log
       window_(window),
       options_(options),
       changed_(runtime->scheduler),
+      commit_due_(runtime->scheduler),
       tasks_(runtime->scheduler) {}
 
 LogReplica::~LogReplica() = default;
@@ -544,6 +545,7 @@ void LogReplica::Run(const EpochPlan* plan,
   plan_ = plan;
   members_ = members;
   tasks_.Spawn(MainLoop());
+  tasks_.Spawn(CommitLoop());
 }
 
 Task<void> LogReplica::MainLoop() {
@@ -616,9 +618,21 @@ void LogReplica::Pump() {
     chunk = window_->Find(sent_);
   }
   if (CommitDue()) {
-    SendCommit();
+    commit_due_.NotifyAll();
   }
   changed_.NotifyAll();
+}
+
+// An acknowledgement wakes those who wait for it before it wakes this: when one of them appends
+// what comes next, that tells the commit LSN too, and a message of its own is not needed.
+Task<void> LogReplica::CommitLoop() {
+  while (!tasks_.stopping()) {
+    co_await commit_due_.Wait();
+    co_await runtime_->scheduler->Yield();
+    if (streaming_ && CommitDue()) {
+      SendCommit();
+    }
+  }
 }
 
 bool LogReplica::CommitDue() const {
@@ -785,6 +799,7 @@ Task<Status> LogReplica::StartAt(Lsn start, std::string reason, TimePoint deadli
 Task<void> LogReplica::Stop() {
   tasks_.Stop();
   changed_.NotifyAll();
+  commit_due_.NotifyAll();
   window_->changed().NotifyAll();
   if (channel_ != nullptr) {
     channel_->Shutdown();  // the main loop closes it

@@ -113,6 +113,7 @@ class LogReplica {
   bool SendChunk(const WindowChunk& chunk);
   // What this server was told is behind what it should know.
   bool CommitDue() const;
+  Task<void> CommitLoop();
   void SendCommit();
 
   Runtime* runtime_;
@@ -134,6 +135,7 @@ class LogReplica {
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   Condition changed_;
+  Condition commit_due_;
   TaskGroup tasks_;
 };
 
