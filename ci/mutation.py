@@ -35,15 +35,20 @@ NOT_FOR_PLANTS = ("canary", "beyond_budget")
 # Where a plant can be met at all; without an entry: everywhere.
 _TAKEOVERS = ("protect_smoke", "crash_in_takeover", "swizzle_clog", "quorum*", "*writer*", "failover*", "*compute*")
 _QUORUMS = ("quorum*", "*writer*", "failover*", "*compute*", "five*", "replica*", "long_partition*")
+# A compute in front of a quorum: what its clients are told, and the pages that it reads.
+_COMPUTES_ON_A_QUORUM = ("compute_quorum*",)
 SUITABLE: dict[str, tuple[str, ...]] = {
     "apply_above_commit": _QUORUMS,
     "commit_counts_old_epoch": _TAKEOVERS,
+    "mtr_split_visible": _COMPUTES_ON_A_QUORUM,
     "no_tail_truncation": _QUORUMS,
     # Writers that are replaced while the only server that has their promise loses power.
     "promise_not_synced": ("protect_smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
+    "refused_append_counts": ("compute_quorum_zombie",),
     # Connections that break while what was sent on them still waits for its sync.
     "retry_answered_early": ("protect_smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
     "skip_epoch_check": _TAKEOVERS,
+    "stale_read_after_failover": _COMPUTES_ON_A_QUORUM,
     "takeover_picks_short_donor": _QUORUMS,
 }
 

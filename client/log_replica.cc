@@ -721,10 +721,12 @@ Task<Status> LogReplica::ReceiveLoop() {
       // which tells a gap that cannot be filled.
       co_return Unavailable(status.message());
     }
-    if (!status.ok()) {
+    const bool counts = status.code() == StatusCode::kStaleEpoch &&
+                        REDOUBT_PLANTED(runtime_, refused_append_counts);
+    if (!status.ok() && !counts) {
       co_return status;
     }
-    if (Lsn(answer.end_lsn()) < first.end) {
+    if (Lsn(answer.end_lsn()) < first.end && !counts) {
       co_return Corruption("an append up to " + Text(first.end) +
                            " was accepted, yet the log ends at " +
                            std::to_string(answer.end_lsn()));

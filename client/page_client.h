@@ -92,7 +92,10 @@ class PageClient {
   // Stop must have returned, unless the whole node is being destroyed.
   ~PageClient();
 
-  // read_lsn 0: the newest applied at the replica that answers. not_modified_since as in
+  // read_lsn 0: the newest at the replica that answers: committed, as of the end of an mtr that it
+  // has applied; FetchedPage::read_lsn says which. What it has persisted is in it, and what it gave
+  // before in this life. Replicas differ, and nobody's own writes need be in it: who needs those
+  // names an LSN. not_modified_since as in
   // GetPagesRequest, 0 for none. kDeadlineExceeded, kUnavailable: no replica could answer in time.
   // kBelowHorizon, kHole, kNotFound, kUnsupported, kCorruption, kIoError: as the file's head says.
   // kInvalidArgument: the servers hold another volume of that name. kCancelled: stopped.

@@ -22,6 +22,7 @@ const std::vector<PlantInfo>& PlantCatalogue() {
       {"no_tail_truncation", "what an epoch's start leaves out of a log is not cut off"},
       {"page_cache_not_invalidated", "newer redo leaves the cached page as it is"},
       {"promise_not_synced", "an epoch is promised in memory only"},
+      {"refused_append_counts", "an append that a newer writer fences off is acknowledged"},
       {"retry_answered_early", "a repeated append is acknowledged before the first one is synced"},
       {"retry_applies_twice", "a redo chunk that is given again is taken from its start"},
       {"skip_epoch_check", "appends of any epoch are taken"},

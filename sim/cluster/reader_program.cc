@@ -132,11 +132,32 @@ void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64
   }
 }
 
+void ReadingClient::CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
+                                const std::vector<Result<FetchedPage>>& results) {
+  const auto given =
+      std::find_if(results.begin(), results.end(), [](const auto& result) { return result.ok(); });
+  if (given == results.end() || IsBeingBuilt(asked_ns)) {
+    return;
+  }
+  read.answered_in = context_->world->IncarnationOf(server_.node);
+  read.read_lsn = (*given)->read_lsn;
+  read.mtr_end = context_->truth->LastEndAtOrBelow(read.read_lsn);
+  context_->OrderOf(server_.node).Newest(read);
+}
+
 Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
                                        Lsn not_modified_since, int64_t deadline_ns) {
   const int64_t asked_ns = context_->world->now_ns();
+  LsnOrder::NewestRead newest;
+  if (read_lsn == Lsn()) {
+    newest.asked_after = context_->OrderOf(server_.node).TakeTicket();
+    newest.asked_in = context_->world->IncarnationOf(server_.node);
+  }
   const std::vector<Result<FetchedPage>> results =
       co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
+  if (read_lsn == Lsn()) {
+    CheckNewest(newest, asked_ns, results);
+  }
   Status trouble;
   for (size_t i = 0; i < pages.size(); ++i) {
     CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), asked_ns, results.at(i));

@@ -49,6 +49,9 @@ class ReadingClient {
   bool IsBeingBuilt(int64_t asked_ns) const;
   // Errors were injected, and this client has lived since before everything was healed.
   bool DiskMayFail() const;
+  // What a read at LSN 0 was answered as of; `read` says when it was asked.
+  void CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
+                   const std::vector<Result<FetchedPage>>& results);
   // `as_of_older`: with not_modified_since the answer may be read at an older LSN that has the same
   // page.
   void CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64_t asked_ns,

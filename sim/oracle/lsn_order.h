@@ -3,6 +3,9 @@
 // C4: what a server has said about its positions stays true over restarts.
 //   - commit LSN, persisted LSN and horizon never go back
 //   - persisted <= applied <= commit
+// C2 of a read at LSN 0 ("the newest"): it is as of the end of an mtr of the log that counts, not
+// below anything that the server had said to be persisted, nor, in one life of it, below what such
+// a read was answered as of, before this one was asked for.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +36,26 @@ class LsnOrder {
   // `life`: counts the server's starts.
   uint64_t TakeTicket() { return ++tickets_; }
   void Observe(uint64_t asked_after, uint32_t life, const ServerPositions& seen);
+  // The server answered a read at LSN 0 as of `read_lsn`; the end of the last mtr at or below that
+  // is `mtr_end`. `asked_in`, `answered_in`: its lives then.
+  struct NewestRead {
+    uint64_t asked_after = 0;
+    uint32_t asked_in = 0;
+    uint32_t answered_in = 0;
+    Lsn read_lsn;
+    Lsn mtr_end;
+  };
+  void Newest(const NewestRead& read);
   // The server's disk is empty again.
-  void Wiped() { highest_ = ServerPositions(); }
+  void Wiped() {
+    highest_ = ServerPositions();
+    newest_in_life_ = Lsn();
+  }
   const ServerPositions& highest() const { return highest_; }
 
  private:
   void Compare(std::string_view name, Lsn before, Lsn now);
+  void BeginLife(uint32_t life);
 
   Findings* findings_;
   bool learns_commit_;
@@ -46,6 +63,7 @@ class LsnOrder {
   uint64_t tickets_ = 0;
   uint64_t answered_ = 0;  // highest ticket taken when an answer came
   ServerPositions highest_;
+  Lsn newest_in_life_;
 };
 
 }  // namespace redoubt::sim

@@ -95,15 +95,15 @@ Lsn Timeline::CommonEnd(Epoch a, Epoch b) const {
   return CommonEnd(branches_.at(a)->lineage, branches_.at(b)->lineage, begin_);
 }
 
-void Timeline::CheckHeld(const Branch& older, const Branch& newer) {
+void Timeline::CheckHeld(std::string_view checker, const Branch& older, const Branch& newer) {
   const Lsn durable = LastEnd(older.lineage, older.acknowledged, begin_);
   const Lsn held = CommonEnd(older.lineage, newer.lineage, begin_);
   if (durable <= held) {
     return;
   }
-  Lost("C1", Text(older.epoch) + " was told that " + Text(older.acknowledged) +
-                 " is durable, but " + Text(newer.epoch) + ", which starts at " +
-                 Text(newer.start) + ", shares its log only up to " + Text(held));
+  Lost(checker, Text(older.epoch) + " was told that " + Text(older.acknowledged) +
+                    " is durable, but " + Text(newer.epoch) + ", which starts at " +
+                    Text(newer.start) + ", shares its log only up to " + Text(held));
 }
 
 void Timeline::CheckHistory(const std::vector<EpochMark>& history) {
@@ -162,9 +162,9 @@ void Timeline::EpochBegun(std::vector<EpochMark> history) {
   added->lineage = Follow(history);
   for (const auto& [epoch, other] : branches_) {
     if (epoch < own.epoch) {
-      CheckHeld(*other, *added);
+      CheckHeld("C1", *other, *added);
     } else if (epoch > own.epoch) {
-      CheckHeld(*added, *other);  // late news: what it began with is durable
+      CheckHeld("C1", *added, *other);  // late news: what it began with is durable
     }
   }
   acknowledged_ = std::max(acknowledged_, added->start);
@@ -194,7 +194,7 @@ void Timeline::Acknowledged(Epoch epoch, Lsn lsn) {
   }
   branch.acknowledged = std::max(branch.acknowledged, lsn);
   for (auto it = branches_.upper_bound(epoch); it != branches_.end(); ++it) {
-    CheckHeld(branch, *it->second);
+    CheckHeld("C5", branch, *it->second);  // it was replaced before it was told
   }
   acknowledged_ = std::max(acknowledged_, LastEnd(branch.lineage, lsn, begin_));
 }

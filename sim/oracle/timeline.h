@@ -95,7 +95,7 @@ class Timeline : public PageTruth {
   Lineage Follow(const std::vector<EpochMark>& history) const;
   static Lsn LastEnd(const Lineage& lineage, Lsn lsn, Lsn begin);
   static Lsn CommonEnd(const Lineage& a, const Lineage& b, Lsn begin);
-  void CheckHeld(const Branch& older, const Branch& newer);
+  void CheckHeld(std::string_view checker, const Branch& older, const Branch& newer);
   void CheckHistory(const std::vector<EpochMark>& history);
   void Lost(std::string_view checker, std::string what) {
     findings_->ReportLoss(checker, std::move(what));

@@ -27,6 +27,7 @@ constexpr std::array kCatalogue{
     Said("writer.timed_out", "writer ended: deadline"),
     Said("compute.fenced", "compute ended: stale epoch"),
     Said("compute.recovered", "ready at epoch"),
+    Said("compute.read_after_replaced", "a compute that was replaced has answered a read"),
     Said("compute.durable_half_mtr_cut", "half an mtr that was durable is cut off"),
     Said("log.torn_tail_voided", "torn tail of"),
     Said("log.half_made_segment_removed", "was being created at the crash"),

@@ -191,6 +191,9 @@ Task<Status> ModelCompute::LookUp(uint32_t slot) {
   if (status.ok()) {
     const bool there = outcome == Access::kDone;
     around_.ledger->CheckRow(epoch_, id, there ? std::optional<uint64_t>(value) : std::nullopt);
+    if (around_.timeline->newest_epoch() > epoch_) {
+      around_.runtime->log->Info("a compute that was replaced has answered a read");
+    }
   }
   co_return status;
 }

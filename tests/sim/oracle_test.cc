@@ -231,6 +231,27 @@ TEST(UsefulWork, NamesWhatIsMissing) {
   EXPECT_EQ(MissingWork(WorkDone{100, 9, 1}, floor), "pages checked 9 of at least 10; ");
 }
 
+// A read at LSN 0 is answered as of the end of an mtr, and no earlier than what was known before.
+TEST(LsnOrder, HoldsAReadOfTheNewestAgainstWhatWasSaidBefore) {
+  const auto finds = [](LsnOrder::NewestRead read, bool asked_later) {
+    Findings findings;
+    LsnOrder order(&findings, /*learns_commit=*/true);
+    const uint64_t early = order.TakeTicket();
+    order.Observe(order.TakeTicket(), 1, ServerPositions{Lsn(10), Lsn(20), Lsn(30), Lsn(40)});
+    order.Newest({order.TakeTicket(), 1, 1, Lsn(30), Lsn(30)});
+    EXPECT_TRUE(findings.empty());
+    read.asked_after = asked_later ? order.TakeTicket() : early;
+    order.Newest(read);
+    return First(findings);
+  };
+  EXPECT_EQ(finds({0, 1, 1, Lsn(30), Lsn(30)}, true), "");
+  EXPECT_EQ(finds({0, 1, 1, Lsn(31), Lsn(30)}, true), "C2");  // inside an mtr
+  EXPECT_EQ(finds({0, 1, 1, Lsn(29), Lsn(29)}, true), "C2");  // went back
+  EXPECT_EQ(finds({0, 1, 1, Lsn(29), Lsn(29)}, false), "");   // was overtaken
+  EXPECT_EQ(finds({0, 1, 2, Lsn(20), Lsn(20)}, true), "");    // persisted: all that a start keeps
+  EXPECT_EQ(finds({0, 2, 2, Lsn(19), Lsn(19)}, true), "C2");
+}
+
 TEST(LsnOrder, LetsAServerThatIsToldTheCommitForgetItWhenItRestarts) {
   Findings findings;
   LsnOrder order(&findings, /*learns_commit=*/true);
