@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "client/tail/cold_copy.h"
 #include "client/tail/dry_run_sink.h"
 #include "client/tail/mysql_session.h"
 #include "client/tail/remote_sink.h"
@@ -36,6 +37,8 @@ struct Flags {
   uint32_t poll_ms = 200;
   uint64_t import_rate = 0;
   std::string json_status;
+  std::vector<std::string> log_servers;
+  bool cold = false;
   bool dry_run = false;
   bool quiet = false;
   bool verbose = false;
@@ -49,8 +52,8 @@ int ParseFlags(int argc, char** argv, Flags* flags, bool* done) {
       "Exit codes: 1 trouble, 2 wrong flags, 3 MySQL refused the user, 4 this server cannot be "
       "followed into\nthis volume, 5 another writer has taken the volume over."};
   app.add_option("--datadir", flags->datadir, "The server's data directory")->required();
-  app.add_option("--mysql", flags->mysql, "unix:SOCKET of the server")->required();
-  app.add_option("--mysql-user", flags->mysql_user, "MySQL user")->required();
+  app.add_option("--mysql", flags->mysql, "unix:SOCKET of the server");
+  app.add_option("--mysql-user", flags->mysql_user, "MySQL user");
   app.add_option("--mysql-password-file", flags->mysql_password_file,
                  "File whose first line is the password");
   app.add_option("--to", flags->to, "Page server, HOST:PORT");
@@ -67,6 +70,14 @@ int ParseFlags(int argc, char** argv, Flags* flags, bool* done) {
                  "Read at most so many bytes a second while importing (0: unlimited)");
   app.add_option("--json-status", flags->json_status,
                  "Keep the state in this file, twice a second");
+  app.add_flag(
+      "--cold", flags->cold,
+      "Copy the files of a server that was shut down cleanly into an empty volume, and end");
+  app.add_option(
+         "--log-servers", flags->log_servers,
+         "With --cold: HOST:PORT,... of all log servers of the volume, when --to is not the "
+         "only one")
+      ->delimiter(',');
   app.add_flag("--dry-run", flags->dry_run, "Read and parse everything, send nothing");
   app.add_flag("-q,--quiet", flags->quiet, "No progress lines");
   app.add_flag("--verbose", flags->verbose, "Debug messages, too");
@@ -78,6 +89,16 @@ int ParseFlags(int argc, char** argv, Flags* flags, bool* done) {
   }
   if (!flags->dry_run && (flags->to.empty() || flags->volume.empty())) {
     std::fprintf(stderr, "redotail: --to HOST:PORT and --volume NAME are needed (or --dry-run)\n");
+    *done = true;
+    return 2;
+  }
+  if (!flags->cold && (flags->mysql.empty() || flags->mysql_user.empty())) {
+    std::fprintf(stderr, "redotail: --mysql and --mysql-user are needed (or --cold)\n");
+    *done = true;
+    return 2;
+  }
+  if (!flags->cold && !flags->log_servers.empty()) {
+    std::fprintf(stderr, "redotail: a running server is followed into one log server (--to)\n");
     *done = true;
     return 2;
   }
@@ -112,6 +133,30 @@ int ExitCode(const Status& status) {
   }
 }
 
+std::unique_ptr<tail::VolumeSink> MakeSink(redoubt::Runtime* runtime, const Flags& flags) {
+  if (flags.dry_run) {
+    return std::make_unique<tail::DryRunSink>(runtime);
+  }
+  tail::RemoteSinkOptions remote;
+  remote.address = flags.to;
+  remote.log_servers = flags.log_servers;
+  remote.volume = flags.volume;
+  return std::make_unique<tail::RemoteSink>(runtime, std::move(remote));
+}
+
+Task<int> ColdMain(redoubt::Runtime* runtime, redoubt::Event* stop, const Flags* flags) {
+  std::string datadir = tail::AbsolutePath("/", std::filesystem::absolute(flags->datadir).string());
+  const std::unique_ptr<tail::VolumeSink> sink = MakeSink(runtime, *flags);
+  tail::LockProbe probe(runtime->blocking, datadir + "/ibdata1");
+  const Status status =
+      co_await tail::CopyCold(runtime, sink.get(), &probe, stop, std::move(datadir));
+  co_await sink->Close();
+  if (!status.ok()) {
+    runtime->log->Error("redotail --cold: " + status.ToString());
+  }
+  co_return status.code() == StatusCode::kCancelled ? 1 : ExitCode(status);
+}
+
 Task<int> Main(redoubt::Runtime* runtime, redoubt::Event* stop, tail::MysqlConnector* connector,
                const Flags* flags) {
   tail::TailerOptions options;
@@ -122,15 +167,7 @@ Task<int> Main(redoubt::Runtime* runtime, redoubt::Event* stop, tail::MysqlConne
   options.import_bytes_per_second = flags->import_rate;
   options.quiet = flags->quiet;
   options.json_status_path = flags->json_status;
-  std::unique_ptr<tail::VolumeSink> sink;
-  if (flags->dry_run) {
-    sink = std::make_unique<tail::DryRunSink>(runtime);
-  } else {
-    tail::RemoteSinkOptions remote;
-    remote.address = flags->to;
-    remote.volume = flags->volume;
-    sink = std::make_unique<tail::RemoteSink>(runtime, std::move(remote));
-  }
+  const std::unique_ptr<tail::VolumeSink> sink = MakeSink(runtime, *flags);
   tail::LockProbe probe(runtime->blocking, options.datadir + "/ibdata1");
   tail::Tailer tailer(runtime, connector, &probe, sink.get(), std::move(options));
   const Status status = co_await tailer.Run(stop);
@@ -151,6 +188,13 @@ int main(int argc, char** argv) {
   if (done) {
     return parsed;
   }
+  redoubt::AsioWorldOptions world_options;
+  world_options.log_level_min =
+      flags.verbose ? redoubt::LogLevel::kDebug : redoubt::LogLevel::kInfo;
+  if (flags.cold) {
+    redoubt::AsioWorld world(world_options);
+    return world.Run(ColdMain(&world.runtime(), &world.stop_requested(), &flags));
+  }
   const Result<std::string> socket = tail::ParseMysqlSocket(flags.mysql);
   if (!socket.ok()) {
     std::fprintf(stderr, "redotail: --mysql: %s\n", socket.status().message().c_str());
@@ -163,9 +207,6 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "redotail: cannot read %s\n", flags.mysql_password_file.c_str());
     return 2;
   }
-  redoubt::AsioWorldOptions world_options;
-  world_options.log_level_min =
-      flags.verbose ? redoubt::LogLevel::kDebug : redoubt::LogLevel::kInfo;
   redoubt::AsioWorld world(world_options);
   tail::MysqlConnector connector(world.runtime().blocking, std::move(address));
   return world.Run(Main(&world.runtime(), &world.stop_requested(), &connector, &flags));

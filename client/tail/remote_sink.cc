@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/volume_creation.h"
 #include "common/base/check.h"
 
 namespace redoubt::tail {
@@ -56,10 +57,10 @@ Task<bool> RemoteSink::MayTryAgain(Status status, const char* what, int attempt,
 }
 
 Task<Status> RemoteSink::CheckVolume(SourceIdentity identity) {
-  proto::VolumeStatusRequest request;
-  request.set_name(options_.volume);
+  proto::VolumeStatusRequest look;
+  look.set_name(options_.volume);
   const Result<proto::VolumeStatusResponse> found =
-      co_await client_.VolumeStatus(std::move(request), Deadline());
+      co_await client_.VolumeStatus(std::move(look), Deadline());
   if (found.ok()) {
     const proto::VolumeState& volume = found->volume();
     if (volume.page_size() != identity.page_size) {
@@ -81,6 +82,16 @@ Task<Status> RemoteSink::CheckVolume(SourceIdentity identity) {
   create.set_name(options_.volume);
   create.set_page_size(identity.page_size);
   create.set_source_id(identity.server_uuid);
+  if (!options_.log_servers.empty()) {
+    // First, since a page role asks them whose volume it is.
+    std::vector<std::string> addresses = options_.log_servers;
+    proto::VolumeCreateRequest request = create;
+    const Status status =
+        co_await CreateVolume(runtime_, std::move(addresses), std::move(request), Deadline());
+    if (!status.ok() && status.code() != StatusCode::kAlreadyExists) {
+      co_return status;
+    }
+  }
   const Result<proto::VolumeCreateResponse> created =
       co_await client_.VolumeCreate(std::move(create), Deadline());
   if (!created.ok() && created.status().code() != StatusCode::kAlreadyExists) {
@@ -99,7 +110,10 @@ Task<Result<Lsn>> RemoteSink::Open(SourceIdentity identity) {
   LogWriterOptions options;
   options.volume = options_.volume;
   options.window_bytes = options_.window_bytes;
-  std::vector<std::string> addresses{options_.address};
+  std::vector<std::string> addresses = options_.log_servers;
+  if (addresses.empty()) {
+    addresses.push_back(options_.address);
+  }
   std::unique_ptr<LogWriter> writer =
       std::make_unique<LogWriter>(runtime_, std::move(addresses), std::move(options));
   const Result<LogPosition> position = co_await writer->Start(Epoch{}, Deadline());

@@ -19,6 +19,8 @@ namespace redoubt::tail {
 
 struct RemoteSinkOptions {
   std::string address;  // host:port
+  // All log servers of the volume; empty: `address` is its only one.
+  std::vector<std::string> log_servers;
   std::string volume;
   size_t window_bytes = 16 << 20;
 };
