@@ -44,6 +44,23 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "chromium",
     ),
     "bench": ("redis-server", "fio"),
+    # To build MySQL itself (innodb-patch/build.py), beside "build".
+    "mysqld": (
+        "bison",
+        "libncurses-dev",
+        "libtirpc-dev",
+        "rpcsvc-proto",
+        "libaio-dev",
+        "pkg-config",
+        "zlib1g-dev",
+        "libicu-dev",
+        "libnuma-dev",
+        "libudev-dev",
+        "libsasl2-dev",
+        "libldap2-dev",
+        "rapidjson-dev",
+        "patch",
+    ),
 }
 
 _LOCK_WAIT_SECONDS = 600

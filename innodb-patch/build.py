@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Builds mysqld with Redoubt's patches: source, patches, client library, compiler.
+
+python3 innodb-patch/build.py                    mysqld; prints its path
+python3 innodb-patch/build.py mysqltest mysql    other programs of the server as well
+python3 innodb-patch/build.py --print            the path of the newest build for these patches, without building
+
+What is built is found again: the directory of a finished build is named by the patches, the new files, the client
+library and the compiler's options. The source tree below the cache directory keeps its build, so that a changed patch
+compiles only what it touches; ccache keeps the rest for a new tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "ci"))
+
+import build as redoubt_build  # noqa: E402
+import mysql  # noqa: E402
+import packages  # noqa: E402
+import sid  # noqa: E402
+
+_PACKAGE = "mysql-source"
+_TARBALL = "usr/src/mysql/mysql-source.tar.gz"
+_PROGRESS_SECONDS = 15
+_OPTIMISE = "-O1 -DNDEBUG"
+_CMAKE_OPTIONS = {
+    "CMAKE_BUILD_TYPE": "RelWithDebInfo",
+    "CMAKE_CXX_FLAGS_RELWITHDEBINFO": _OPTIMISE,
+    "CMAKE_C_FLAGS_RELWITHDEBINFO": _OPTIMISE,
+    "CMAKE_C_COMPILER_LAUNCHER": "ccache",
+    "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
+    "WITH_UNIT_TESTS": "OFF",
+    "WITH_ROUTER": "OFF",
+    "WITH_MYSQLX": "OFF",
+    "WITH_NDB": "OFF",
+    "WITH_NDBCLUSTER_STORAGE_ENGINE": "OFF",
+    "WITH_GROUP_REPLICATION": "OFF",
+    "WITH_PROTOBUF": "system",
+    "WITH_SSL": "system",
+    "WITH_ZLIB": "system",
+    "WITH_ZSTD": "system",
+    "WITH_LZ4": "system",
+    "WITH_ICU": "system",
+    "WITH_CURL": "none",
+    "WITH_EDITLINE": "bundled",
+    "WITH_FIDO": "none",
+    "WITH_AUTHENTICATION_WEBAUTHN": "OFF",
+    "WITH_LD": "lld",
+    "WITH_INNODB_PAGESERVER": "ON",
+}
+
+
+class BuildError(RuntimeError):
+    """Something that whoever builds has to look at; the message says what."""
+
+
+def _say(text: str) -> None:
+    print(f"innodb-patch: {text}", flush=True)
+
+
+def wanted_release() -> dict[str, str]:
+    """MYSQL_VERSION of this folder: the release that the patches were made for and its tarball's checksum."""
+    fields: dict[str, str] = {}
+    for line in (HERE / "MYSQL_VERSION").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            fields[name.strip()] = value.strip()
+    return fields
+
+
+def check_version(version: str) -> None:
+    """Refuses what the patches were not made for; another point release of the same series may pass."""
+    wanted = wanted_release()["VERSION"]
+    series = wanted.rsplit(".", 1)[0]
+    if not version.startswith(series + "."):
+        raise BuildError(
+            f"the source is MySQL {version}; the patches are for {wanted} and other {series}.x releases. "
+            "README.md, \"A new MySQL\", says how to move them"
+        )
+    if version != wanted:
+        _say(f"the source is MySQL {version}, the patches were made for {wanted}: lines may be off by some")
+
+
+def version_of(source: Path) -> str:
+    """The version that a source tree says of itself."""
+    fields = dict(re.findall(r"^(\w+)=(\S+)", (source / "MYSQL_VERSION").read_text(encoding="utf-8"), re.M))
+    return ".".join(fields[f"MYSQL_VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH"))
+
+
+def cache_dir() -> Path:
+    """Source tree, build tree and finished programs live here."""
+    return mysql.cache_dir() / "innodb-patch"
+
+
+def fetch_tarball() -> Path:
+    """The source tarball out of Debian's package; its checksum is compared when the release is the known one."""
+    tarball = cache_dir() / "mysql-source.tar.gz"
+    if tarball.exists():
+        return tarball
+    archive = sid.SidArchive(mysql.cache_dir() / "apt-sid-source")
+    archive.update()
+    version = archive.version(_PACKAGE).split("-")[0]
+    check_version(version)
+    _say(f"downloading {_PACKAGE} {version}")
+    [deb] = archive.download([_PACKAGE], with_dependencies=False)
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as unpacked:
+        sid.unpack([deb], Path(unpacked))
+        found = Path(unpacked) / _TARBALL
+        if version == wanted_release()["VERSION"]:
+            digest = hashlib.sha256(found.read_bytes()).hexdigest()
+            if digest != wanted_release()["SHA256"]:
+                raise BuildError(f"{_TARBALL} of {deb.name} has SHA-256 {digest}, MYSQL_VERSION says otherwise")
+        found.rename(tarball)
+    deb.unlink()
+    return tarball
+
+
+def source_tree() -> Path:
+    """The unpacked source; made once, patched in place by apply()."""
+    known = sorted(cache_dir().glob("source-*/MYSQL_VERSION"))
+    if known:
+        check_version(version_of(known[-1].parent))
+        return known[-1].parent
+    tarball = fetch_tarball()
+    _say("unpacking the source")
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as unpacked:
+        subprocess.run(["tar", "-xzf", str(tarball), "-C", unpacked], check=True)
+        [top] = list(Path(unpacked).iterdir())
+        version = version_of(top)
+        check_version(version)
+        tree = cache_dir() / f"source-{version}"
+        top.rename(tree)
+    return tree
+
+
+def series() -> list[Path]:
+    """The patches in order."""
+    lines = (HERE / "series").read_text(encoding="utf-8").splitlines()
+    return [HERE / "patches" / line for line in lines if line and not line.startswith("#")]
+
+
+def overlay_files() -> list[Path]:
+    """New files, by their path in MySQL's tree."""
+    return sorted(f.relative_to(HERE / "overlay") for f in (HERE / "overlay").rglob("*") if f.is_file())
+
+
+def touched(patch: Path) -> list[str]:
+    """Upstream files that a patch changes."""
+    return re.findall(r"^--- a/(\S+)", patch.read_text(encoding="utf-8"), re.M)
+
+
+class PatchedTree:
+    """A source tree whose touched files are kept as they came, so that patches can change and go."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        self.pristine = tree.with_name(tree.name.replace("source-", "pristine-"))
+        self.placed_list = self.pristine / ".placed"
+
+    def original(self, name: str) -> Path:
+        """The upstream file, saved before it is changed for the first time."""
+        saved = self.pristine / name
+        if not saved.exists():
+            saved.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.tree / name, saved)
+        return saved
+
+    def _saved(self) -> set[str]:
+        if not self.pristine.exists():
+            return set()
+        return {
+            str(f.relative_to(self.pristine))
+            for f in self.pristine.rglob("*")
+            if f.is_file() and f != self.placed_list
+        }
+
+    def apply(self) -> None:
+        """Makes the tree what upstream, series and overlay say; a file that stays the same keeps its time."""
+        with tempfile.TemporaryDirectory() as scratch_name:
+            scratch = Path(scratch_name)
+            names = sorted({name for patch in series() for name in touched(patch)} | self._saved())
+            for name in names:
+                target = scratch / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.original(name), target)
+            for patch in series():
+                done = subprocess.run(
+                    ["patch", "-p1", "--fuzz=2", "--no-backup-if-mismatch", "-d", str(scratch), "-i", str(patch)],
+                    capture_output=True, text=True, check=False,
+                )
+                if done.returncode != 0:
+                    raise BuildError(f"{patch.name} does not apply:\n{done.stdout}{done.stderr}")
+            for name in names:
+                _replace_if_other(scratch / name, self.tree / name)
+        self._place_overlay()
+
+    def _place_overlay(self) -> None:
+        before = json.loads(self.placed_list.read_text(encoding="utf-8")) if self.placed_list.exists() else []
+        now = [str(name) for name in overlay_files()]
+        for name in before:
+            if name not in now:
+                (self.tree / name).unlink(missing_ok=True)
+        for name in now:
+            _replace_if_other(HERE / "overlay" / name, self.tree / name)
+        self.pristine.mkdir(parents=True, exist_ok=True)
+        self.placed_list.write_text(json.dumps(now), encoding="utf-8")
+
+
+def _replace_if_other(source: Path, target: Path) -> None:
+    if target.exists() and target.read_bytes() == source.read_bytes():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".new")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+class ClientLibrary:
+    """The static client library that mysqld links, as this repository's build makes it."""
+
+    def __init__(self) -> None:
+        directory = ROOT / "build" / "release" / "client" / "abi"
+        self.archive = directory / "libredoubt_client_c.a"
+        self._description = directory / "redoubt_client_c.pc"
+
+    def build(self, jobs: int) -> None:
+        """Makes the archive."""
+        redoubt_build.ninja(redoubt_build.configure("release"), ["redoubt_client_c"], jobs)
+
+    def link_line(self) -> list[str]:
+        """The archive and the names of the shared libraries behind it, for CMake."""
+        text = self._description.read_text(encoding="utf-8")
+        [libs] = re.findall(r"^Libs: (.*)$", text, re.M)
+        names = [word[2:] for word in libs.split() if word.startswith("-l")]
+        return [str(self.archive), *(name for name in names if name not in ("redoubt_client_c", "stdc++", "m"))]
+
+
+def key_of(library: ClientLibrary) -> str:
+    """Names a build: everything that can make its result another one."""
+    digest = hashlib.sha256()
+    files = [HERE / "MYSQL_VERSION", HERE / "series", *series(), ROOT / "client" / "redoubt_client.h", library.archive]
+    files += [HERE / "overlay" / name for name in overlay_files()]
+    for file in files:
+        digest.update(file.read_bytes())
+    digest.update(json.dumps(_CMAKE_OPTIONS, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def environment() -> dict[str, str]:
+    """As for our own builds, with a compiler cache of its own that is large enough."""
+    return {
+        **os.environ,
+        "CCACHE_DIR": str(Path.home() / ".cache" / "ccache-mysqld"),
+        "CCACHE_BASEDIR": str(cache_dir()),
+        "CCACHE_NOHASHDIR": "1",
+        "CCACHE_MAXSIZE": "3G",
+    }
+
+
+def _run(command: list[str], log: Path) -> None:
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            command, cwd=cache_dir(), env=environment(), stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
+        raise BuildError(f"{' '.join(command[:4])} ... ended with {done.returncode}; {log}:\n{tail}")
+
+
+def compile_programs(tree: Path, library: ClientLibrary, programs: list[str], jobs: int) -> Path:
+    """Configures and builds; returns the build directory."""
+    directory = tree.with_name(tree.name.replace("source-", "build-"))
+    # The archive's place below the cache, so that another checkout of this repository compiles nothing anew.
+    client = cache_dir() / "client"
+    client.mkdir(parents=True, exist_ok=True)
+    _replace_if_other(ROOT / "client" / "redoubt_client.h", client / "redoubt_client.h")
+    archive, *shared = library.link_line()
+    _replace_if_other(Path(archive), client / "libredoubt_client_c.a")
+    options = dict(
+        _CMAKE_OPTIONS,
+        REDOUBT_CLIENT_INCLUDE=str(client),
+        REDOUBT_CLIENT_LIBRARIES=";".join([str(client / "libredoubt_client_c.a"), *shared]),
+    )
+    _say("configuring MySQL")
+    defines = [f"-D{name}={value}" for name, value in options.items()]
+    _run(["cmake", "-S", str(tree), "-B", str(directory), "-G", "Ninja", *defines], cache_dir() / "cmake.log")
+    _say(f"building {' '.join(programs)}: most of an hour when nothing is in the compiler cache")
+    command = ["ninja", "-C", str(directory), f"-j{jobs}", *programs]
+    process = subprocess.Popen(
+        command, cwd=cache_dir(), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    shown = 0.0
+    said: list[str] = []
+    for line in process.stdout:
+        said = [*said[-200:], line]
+        if line.startswith("[") and time.monotonic() - shown > _PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(f"  {line.rstrip()[:110]}", flush=True)
+    if process.wait() != 0:
+        raise BuildError("".join(said[-60:]) + f"{' '.join(command)} ended with {process.returncode}")
+    return directory
+
+
+def finished(key: str, programs: list[str]) -> Path | None:
+    """The directory of an earlier build with this key that has all of `programs`."""
+    directory = cache_dir() / f"built-{key}"
+    return directory if all((directory / program).exists() for program in programs) else None
+
+
+def build(programs: list[str], jobs: int) -> Path:
+    """Directory with the programs, built unless an earlier build can be taken."""
+    library = ClientLibrary()
+    library.build(jobs)
+    key = key_of(library)
+    found = finished(key, programs)
+    if found:
+        _say(f"taking the build of these patches: {found}")
+        return found
+    packages.ensure(["build", "mysqld"])
+    tree = source_tree()
+    PatchedTree(tree).apply()
+    output = compile_programs(tree, library, programs, jobs)
+    directory = cache_dir() / f"built-{key}"
+    share = directory / "share"
+    share.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(output / "share" / "english", share / "english", dirs_exist_ok=True)
+    shutil.copytree(tree / "share" / "charsets", share / "charsets", dirs_exist_ok=True)
+    for program in programs:
+        # Not in place: a server may run from an earlier build with this key.
+        partial = directory / (program + ".new")
+        shutil.copy2(output / "runtime_output_directory" / program, partial)
+        partial.replace(directory / program)
+    return directory
+
+
+def main() -> int:
+    """The command line; see the module's head."""
+    parser = argparse.ArgumentParser(description="Build mysqld with Redoubt's patches.")
+    parser.add_argument("programs", nargs="*", help="besides mysqld: mysqltest, mysql, mysqladmin, ...")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--print", action="store_true", dest="print_only", help="only say where the build is")
+    options = parser.parse_args()
+    programs = ["mysqld", *options.programs]
+    try:
+        if options.print_only:
+            library = ClientLibrary()
+            found = finished(key_of(library), programs) if library.archive.exists() else None
+            print(found or "not built")
+            return 0 if found else 1
+        print(build(programs, options.jobs))
+    except (BuildError, redoubt_build.StageFailed, RuntimeError, OSError, tarfile.TarError) as problem:
+        print(f"innodb-patch: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

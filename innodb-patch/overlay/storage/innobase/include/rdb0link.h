@@ -1,0 +1,76 @@
+/* Copyright (c) 2026, the Redoubt authors. Licence: GPL-2.0, see rdb0ps.h.
+SPDX-License-Identifier: GPL-2.0-only */
+
+/** @file include/rdb0link.h
+ What the files of rdb/ share: the connection to the servers, patience, and
+ counters. */
+
+#ifndef rdb0link_h
+#define rdb0link_h
+
+#include <atomic>
+#include <chrono>
+#include <string>
+
+#include "redoubt_client.h"
+#include "univ.i"
+
+namespace rdb {
+
+/** Set by connect() and disconnect(), while nothing else looks. */
+struct Link {
+  redoubt_client *client;
+  redoubt_writer *writer;
+  /** Where the writer's epoch began. */
+  redoubt_position position;
+};
+extern Link link;
+
+/** Takes an epoch; everything older is fenced from here on.
+@return REDOUBT_OK, or a code that `error` explains; then nothing is open */
+int connect(redoubt_error *error);
+
+/** @return REDOUBT_OK when all redo that was handed over is on a majority */
+int disconnect(redoubt_error *error);
+
+struct Counters {
+  std::atomic<uint64_t> quorum_waits{0};
+  std::atomic<uint64_t> quorum_wait_us{0};
+  std::atomic<uint64_t> quorum_wait_us_max{0};
+  std::atomic<uint64_t> catch_up_bytes{0};
+  std::atomic<uint64_t> forbidden_ops{0};
+};
+extern Counters counters;
+
+/** Something cannot be done for good: a newer writer has the volume, or the log
+servers refuse. Nothing that this server still does may be acknowledged, so it
+ends. */
+[[noreturn]] void give_up(const char *doing, const redoubt_error &error);
+
+/** One wait for the log servers. While it lasts InnoDB's other threads wait with
+latches held, which must not look like a deadlock. */
+class Patience {
+ public:
+  explicit Patience(const char *doing) : m_doing(doing) {}
+  ~Patience();
+  Patience(const Patience &) = delete;
+  Patience &operator=(const Patience &) = delete;
+
+  /** To be called every LOOK_MS with what is in the way: says so, and ends the
+  server when innodb_pageserver_wal_timeout_ms have passed. */
+  void lasts(const redoubt_error &error);
+
+  uint64_t waited_us() const;
+
+  static constexpr uint32_t LOOK_MS = 5000;
+
+ private:
+  const char *m_doing;
+  const std::chrono::steady_clock::time_point m_began =
+      std::chrono::steady_clock::now();
+  bool m_extended = false;
+};
+
+}  // namespace rdb
+
+#endif /* rdb0link_h */

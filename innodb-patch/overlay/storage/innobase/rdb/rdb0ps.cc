@@ -1,0 +1,289 @@
+/* Copyright (c) 2026, the Redoubt authors. Licence: GPL-2.0, see rdb0ps.h.
+SPDX-License-Identifier: GPL-2.0-only */
+
+/** @file rdb/rdb0ps.cc
+ Mode and settings, the connection's start and end, status. */
+
+#include "rdb0ps.h"
+
+#include <string.h>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "log0log.h"
+#include "my_sys.h"
+#include "mysql/status_var.h"
+#include "mysqld_error.h"
+#include "rdb0link.h"
+#include "sql/mysqld.h"
+#include "srv0srv.h"
+#include "ut0log.h"
+
+namespace rdb {
+
+ulong mode_setting = OFF;
+Mode mode = OFF;
+Settings settings{};
+Link link{};
+Counters counters;
+
+const char *const UNLOGGED_BUILD =
+    "innodb_pageserver_mode: an index built in place is not in the redo log";
+
+static constexpr uint32_t CONNECT_TIMEOUT_MS = 60000;
+static constexpr uint32_t CLOSE_TIMEOUT_MS = 60000;
+
+static const char *mode_name() {
+  static const char *const names[] = {"OFF", "STREAM"};
+  return names[mode_setting];
+}
+
+/* ---- settings */
+
+static std::vector<std::string> split_addresses(const char *list) {
+  std::vector<std::string> addresses;
+  std::istringstream in(list == nullptr ? "" : list);
+  std::string one;
+  while (std::getline(in, one, ',')) {
+    if (!one.empty()) {
+      addresses.push_back(one);
+    }
+  }
+  return addresses;
+}
+
+static bool refuse(const std::string &why) {
+  ib::error(ER_IB_MSG_540) << "innodb_pageserver_mode=" << mode_name() << ": "
+                           << why;
+  return false;
+}
+
+bool check_settings() {
+  if (mode_setting == OFF) {
+    return true;
+  }
+  const size_t log_servers = split_addresses(settings.log_servers).size();
+  if (opt_initialize) {
+    return refuse(
+        "a data directory is initialised with innodb_pageserver_mode=OFF; its "
+        "pages are then put into a volume");
+  }
+  if (srv_read_only_mode) {
+    return refuse("not with innodb_read_only or innodb_force_recovery=6");
+  }
+  if (log_servers % 2 == 0) {
+    return refuse("innodb_pageserver_log_servers names " +
+                  std::to_string(log_servers) +
+                  " log servers, an odd number is wanted");
+  }
+  if (settings.volume == nullptr || *settings.volume == '\0') {
+    return refuse("innodb_pageserver_volume is empty");
+  }
+  if (srv_unix_file_flush_method == SRV_UNIX_NOSYNC) {
+    return refuse(
+        "not with innodb_flush_method=nosync: the local log must hold at least "
+        "what the log servers hold");
+  }
+  if (!srv_log_checksums) {
+    return refuse("not with innodb_log_checksums=OFF");
+  }
+  if (srv_redo_log_encrypt) {
+    return refuse("not with innodb_redo_log_encrypt=ON");
+  }
+  if (settings.wal_sync && srv_flush_log_at_trx_commit != 1) {
+    ib::warn(ER_IB_MSG_540)
+        << "innodb_pageserver_wal_sync=ON sets innodb_flush_log_at_trx_commit=1";
+    srv_flush_log_at_trx_commit = 1;
+  }
+  mode = static_cast<Mode>(mode_setting);
+  return true;
+}
+
+/* ---- connection */
+
+/** The library's events; called by its thread. */
+static void log_line(void *, int level, const char *message) {
+  if (level >= REDOUBT_LOG_ERROR) {
+    ib::error(ER_IB_MSG_540) << "Redoubt: " << message;
+  } else if (level == REDOUBT_LOG_WARNING) {
+    ib::warn(ER_IB_MSG_540) << "Redoubt: " << message;
+  } else {
+    ib::info(ER_IB_MSG_540) << "Redoubt: " << message;
+  }
+}
+
+static int open_writer(redoubt_error *error) {
+  const auto addresses = split_addresses(settings.log_servers);
+  std::vector<const char *> servers;
+  for (const std::string &address : addresses) {
+    servers.push_back(address.c_str());
+  }
+  redoubt_writer_options options;
+  redoubt_writer_options_init(&options);
+  options.volume = settings.volume;
+  options.log_servers = servers.data();
+  options.log_server_count = servers.size();
+  options.window_bytes = settings.wal_buffer_size;
+  return redoubt_writer_open(link.client, &options, CONNECT_TIMEOUT_MS,
+                             &link.writer, &link.position, error);
+}
+
+int connect(redoubt_error *error) {
+  redoubt_client_options options;
+  redoubt_client_options_init(&options);
+  options.log = log_line;
+  int code = redoubt_client_open(&options, &link.client, error);
+  if (code != REDOUBT_OK) {
+    return code;
+  }
+  code = open_writer(error);
+  if (code != REDOUBT_OK) {
+    redoubt_client_close(link.client, nullptr);
+    link = Link{};
+  }
+  return code;
+}
+
+int disconnect(redoubt_error *error) {
+  const int code = redoubt_writer_close(link.writer, CLOSE_TIMEOUT_MS, error);
+  redoubt_client_close(link.client, nullptr);
+  link.writer = nullptr;
+  link.client = nullptr;
+  return code;
+}
+
+bool boot() {
+  if (!streams_redo()) {
+    return true;
+  }
+  redoubt_error error{};
+  if (connect(&error) != REDOUBT_OK) {
+    return refuse(error.message);
+  }
+  ib::info(ER_IB_MSG_540) << "Redoubt volume " << settings.volume << ": epoch "
+                          << link.position.epoch << " begins at LSN "
+                          << link.position.end_lsn;
+  if (link.position.page_size != srv_page_size) {
+    return refuse("the pages of volume " + std::string(settings.volume) + " have " +
+                  std::to_string(link.position.page_size) +
+                  " bytes, innodb_page_size says " +
+                  std::to_string(srv_page_size));
+  }
+  if (link.position.end_lsn == 0) {
+    return refuse("volume " + std::string(settings.volume) +
+                  " is empty: put the pages of this data directory into it first");
+  }
+  return true;
+}
+
+/* ---- trouble */
+
+void give_up(const char *doing, const redoubt_error &error) {
+  ib::fatal(UT_LOCATION_HERE, ER_IB_MSG_540)
+      << (error.code == REDOUBT_STALE_EPOCH
+              ? "Another server has taken the volume over, this one ends"
+              : "Redoubt's log servers cannot be used any more, the server ends")
+      << " (" << doing << "): " << redoubt_code_name(error.code) << ": "
+      << error.message;
+}
+
+Patience::~Patience() {
+  if (m_extended) {
+    srv_fatal_semaphore_wait_extend.fetch_sub(1);
+  }
+}
+
+uint64_t Patience::waited_us() const {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::steady_clock::now() - m_began)
+          .count());
+}
+
+void Patience::lasts(const redoubt_error &error) {
+  const uint64_t waited_ms = waited_us() / 1000;
+  if (settings.wal_timeout_ms != 0 && waited_ms >= settings.wal_timeout_ms) {
+    give_up("innodb_pageserver_wal_timeout_ms has passed", error);
+  }
+  if (!m_extended) {
+    srv_fatal_semaphore_wait_extend.fetch_add(1);
+    m_extended = true;
+  }
+  ib::warn(ER_IB_MSG_540) << "No majority of Redoubt's log servers has answered "
+                             "for "
+                          << waited_ms / 1000 << " s, " << m_doing
+                          << " waits: " << error.message;
+}
+
+bool forbids(const char *what) {
+  if (!streams_redo()) {
+    return false;
+  }
+  ++counters.forbidden_ops;
+  const std::string text =
+      std::string(what) + " with innodb_pageserver_mode=" + mode_name();
+  my_error(ER_NOT_SUPPORTED_YET, MYF(0), text.c_str());
+  return true;
+}
+
+/* ---- status */
+
+/** What is wrong now, or that nothing is. */
+static const char *state_of(const redoubt_writer_status &writer) {
+  if (!streams_redo()) {
+    return "off";
+  }
+  if (writer.failure != REDOUBT_OK) {
+    return redoubt_code_name(writer.failure);
+  }
+  return writer.problem[0] == '\0' ? "streaming" : "streaming, with trouble";
+}
+
+/* Called with LOCK_status held: one caller at a time. */
+int show_status(THD *, SHOW_VAR *var, char *) {
+  static redoubt_writer_status writer;
+  static ulonglong values[16];
+  static SHOW_VAR rows[19];
+  writer = redoubt_writer_status{};
+  if (link.writer != nullptr) {
+    redoubt_writer_get_status(link.writer, &writer);
+  }
+  const struct {
+    const char *name;
+    ulonglong value;
+  } numbers[] = {
+      {"epoch", link.position.epoch},
+      {"boot_lsn", link.position.end_lsn},
+      {"catch_up_bytes", counters.catch_up_bytes},
+      {"wal_appended_lsn", writer.appended_lsn},
+      {"wal_quorum_lsn", writer.acknowledged_lsn},
+      {"wal_commit_lsn", writer.commit_lsn},
+      {"wal_inflight_bytes", writer.window_bytes},
+      {"wal_appends", writer.append_count},
+      {"wal_append_bytes", writer.append_bytes},
+      {"wal_stalls", writer.stall_count},
+      {"wal_stall_us", writer.stall_us},
+      {"quorum_waits", counters.quorum_waits},
+      {"quorum_wait_us_total", counters.quorum_wait_us},
+      {"quorum_wait_us_max", counters.quorum_wait_us_max},
+      {"forbidden_ops", counters.forbidden_ops},
+  };
+  static_assert(UT_ARR_SIZE(numbers) <= UT_ARR_SIZE(values));
+  size_t count = 0;
+  rows[count++] = {"state", const_cast<char *>(state_of(writer)), SHOW_CHAR,
+                   SHOW_SCOPE_GLOBAL};
+  rows[count++] = {"problem", writer.problem, SHOW_CHAR, SHOW_SCOPE_GLOBAL};
+  for (size_t i = 0; i < UT_ARR_SIZE(numbers); ++i) {
+    values[i] = numbers[i].value;
+    rows[count++] = {numbers[i].name, reinterpret_cast<char *>(&values[i]),
+                     SHOW_LONGLONG, SHOW_SCOPE_GLOBAL};
+  }
+  rows[count] = {nullptr, nullptr, SHOW_LONG, SHOW_SCOPE_GLOBAL};
+  var->type = SHOW_ARRAY;
+  var->value = reinterpret_cast<char *>(rows);
+  var->scope = SHOW_SCOPE_GLOBAL;
+  return 0;
+}
+
+}  // namespace rdb

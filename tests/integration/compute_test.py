@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A mysqld built by innodb-patch/build.py with its redo in Redoubt: loads, kills and stops; then every page is equal.
+
+    --mode off      the patched server is a server: initialises, runs sysbench, stops, starts
+    --mode stream   innodb_pageserver_mode=STREAM, once with one server for everything and once with three log servers
+                    and a page server (--servers 1 or 3: only that): a cold copy goes into the volume, sysbench runs;
+                    DDL that would not be in the redo is done another way or refused; a log server is killed under
+                    load; mysqld is killed under load and its local redo catches up; what was acknowledged is there;
+                    after a clean stop `pagectl compare` says that every page is equal; a server that takes the volume
+                    over ends the older one
+
+python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--keep DIR]
+
+Needs the build of innodb-patch/build.py (it is not started from here) and the release build of this repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "ci"))
+
+import mysql  # noqa: E402
+import stack  # noqa: E402
+
+_VOLUME = "compute"
+_TABLES = ("--tables=2", "--table-size=20000")
+_REFUSED = (
+    "ALTER TABLE ledger.t ADD INDEX (note), ALGORITHM=INPLACE",
+    "ALTER INSTANCE DISABLE INNODB REDO_LOG",
+)
+
+
+def built_programs() -> Path:
+    """The directory with the patched mysqld of the patches as they are now."""
+    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise stack.StackError("there is no mysqld for these patches; run: python3 innodb-patch/build.py")
+    return Path(done.stdout.strip())
+
+
+class PatchedServer(mysql.Server):
+    """As a stock server of the tests, with the patched mysqld; the client programs stay the stock ones."""
+
+    def __init__(self, datadir: Path, programs: Path) -> None:
+        super().__init__(datadir, mysql.Options())
+        self.programs = programs
+
+    def _command(self, *more: str) -> list[str]:
+        return [
+            str(self.programs / "mysqld"),
+            "--no-defaults",
+            f"--datadir={self.datadir}",
+            f"--lc-messages-dir={self.programs / 'share'}",
+            f"--character-sets-dir={self.programs / 'share' / 'charsets'}",
+            "--secure-file-priv=",
+            "--user=root",
+            f"--log-error={self.error_log}",
+            *self.options.arguments(),
+            *more,
+        ]
+
+    def pageserver_status(self) -> dict[str, str]:
+        """SHOW STATUS LIKE 'Innodb_pageserver%', names without the prefix."""
+        rows = self.query("SHOW GLOBAL STATUS LIKE 'Innodb_pageserver%'")
+        return {row[0].removeprefix("Innodb_pageserver_"): row[1] if len(row) > 1 else "" for row in rows}
+
+    def exit_code(self, seconds: float) -> int | None:
+        """Waits for the process to end by itself."""
+        assert self._process is not None
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def load(self, seconds: float, script: str = "oltp_read_write") -> str:
+        """sysbench on the prepared tables."""
+        return self.sysbench(script, [*_TABLES, "--mysql-db=sbtest", "--threads=4", f"--time={seconds:.0f}"])
+
+    def prepare(self) -> None:
+        """sysbench's tables and the ledger."""
+        self.run_sql("CREATE DATABASE sbtest; CREATE DATABASE ledger")
+        self.sysbench("oltp_read_write", [*_TABLES, "--mysql-db=sbtest"], "prepare")
+        self.run_sql("CREATE TABLE ledger.t (id INT AUTO_INCREMENT PRIMARY KEY, note VARCHAR(200))")
+
+
+class Ledger(threading.Thread):
+    """Inserts rows one by one from a client of its own and remembers what was acknowledged."""
+
+    def __init__(self, server: PatchedServer) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._ending = threading.Event()
+        self.acknowledged = 0
+
+    def run(self) -> None:
+        """Until the server goes away or end() is called."""
+        client = subprocess.Popen(
+            self._server.client_command("--unbuffered"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
+        )  # fmt: skip
+        assert client.stdin is not None and client.stdout is not None
+        try:
+            while not self._ending.is_set():
+                client.stdin.write("INSERT INTO ledger.t (note) VALUES (REPEAT('x', 150)); SELECT LAST_INSERT_ID();\n")
+                line = client.stdout.readline()
+                if not line.strip().isdigit():
+                    return
+                self.acknowledged = int(line)
+        except OSError:
+            return
+        finally:
+            client.kill()
+            client.wait()
+
+    def end(self) -> int:
+        """Stops; the last id that was acknowledged."""
+        self._ending.set()
+        self.join(60)
+        return self.acknowledged
+
+
+class Servers:
+    """The volume's servers: one for everything, or three for the log and one for pages."""
+
+    def __init__(self, work_dir: Path, count: int) -> None:
+        roles = ("--role", "all") if count == 1 else ("--role", "log")
+        self.log_servers = [self._server(work_dir, f"log{i}", roles) for i in range(1, count + 1)]
+        self.page_server = self.log_servers[0]
+        if count > 1:
+            self.page_server = self._server(work_dir, "page", ("--role", "page", "--log-servers", self.addresses()))
+        self.all = list(dict.fromkeys([*self.log_servers, self.page_server]))
+        self.ctl = stack.PageCtl(self.page_server)
+
+    @staticmethod
+    def _server(work_dir: Path, name: str, extra: tuple[str, ...]) -> stack.PageServer:
+        server = stack.PageServer(work_dir / name, work_dir, extra=extra)
+        server.log = work_dir / f"{name}.log"
+        return server
+
+    def addresses(self) -> str:
+        """Of the log servers, as flags and variables want them."""
+        return ",".join(s.address for s in self.log_servers)
+
+    def arguments(self) -> list[str]:
+        """mysqld's."""
+        return [
+            "--innodb-pageserver-mode=STREAM",
+            f"--innodb-pageserver-log-servers={self.addresses()}",
+            f"--innodb-pageserver-volume={_VOLUME}",
+        ]
+
+    def seed(self, datadir: Path) -> None:
+        """The pages of a server that was shut down cleanly."""
+        command = [str(stack.binary("redotail")), "--cold", "--datadir", str(datadir), "--volume", _VOLUME,
+                   "--to", self.page_server.address, "--log-servers", self.addresses()]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode != 0:
+            raise stack.StackError(f"redotail --cold ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+    def wait_applied(self, lsn: int, seconds: float = 120) -> None:
+        """Until the page server has everything up to the LSN."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.ctl.status(_VOLUME)
+            applied = int(status["applied_lsn"])
+            if applied >= lsn or (lsn % 512 == 12 and applied >= lsn - 12):
+                return
+            if time.monotonic() > deadline:
+                raise stack.StackError(f"not applied up to {lsn} within {seconds:.0f} s: {json.dumps(status)}")
+            time.sleep(0.2)
+
+
+class StreamCheck:
+    """One run of --mode stream."""
+
+    def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float) -> None:
+        self.server = PatchedServer(work_dir / "mysql", programs)
+        self.usurper = PatchedServer(work_dir / "usurper", programs)
+        self.servers = Servers(work_dir, count)
+        self.seconds = seconds
+        self.problems: list[str] = []
+
+    def expect(self, good: bool, text: str) -> None:
+        """Notes a problem unless `good`."""
+        if not good:
+            self.problems.append(text)
+            stack.progress(f"  NOT: {text}")
+
+    def start(self, *more: str) -> None:
+        """mysqld in mode STREAM."""
+        self.server.start(*self.servers.arguments(), *more)
+
+    def stop_and_compare(self, when: str) -> None:
+        """A clean stop; then each page of the files against the volume."""
+        self.server.stop()
+        lsn = self.flush_lsn()
+        self.servers.wait_applied(lsn)
+        result = self.servers.ctl.compare(_VOLUME, self.server.datadir)
+        compared, unequal = int(result["pages_compared"]), int(result["pages_unequal"])
+        stack.progress(f"  {when}: {compared} pages compared at LSN {lsn}, {unequal} unequal")
+        self.expect(
+            compared > 1000 and unequal == 0, f"{when}: {unequal} of {compared} pages: {result.get('unequal')!s:.600}"
+        )
+
+    def flush_lsn(self) -> int:
+        """Where the server was shut down, as ibdata1 says."""
+        with open(self.server.datadir / "ibdata1", "rb") as file:
+            file.seek(26)
+            return int.from_bytes(file.read(8), "big")
+
+    def run(self) -> None:
+        """The steps."""
+        for server in self.servers.all:
+            server.start()
+        self.server.initialize()
+        self.server.start()
+        self.server.prepare()
+        self.server.stop()
+        shutil.copytree(self.server.datadir, self.usurper.datadir)
+        stack.progress("a cold copy goes into the volume")
+        self.servers.seed(self.server.datadir)
+        self.stream()
+        self.unlogged()
+        self.stop_and_compare("after sysbench and DDL")
+        self.start()
+        self.log_server_away()
+        self.killed()
+        self.killed_while_ahead()
+        self.stop_and_compare("at the end")
+        self.taken_over()
+
+    def stream(self) -> None:
+        """A load, and what the status says of it."""
+        self.start()
+        stack.progress(f"sysbench, {self.seconds:.0f} s, redo streamed")
+        self.server.load(self.seconds)
+        status = self.server.pageserver_status()
+        stack.progress("  " + ", ".join(f"{k}={v}" for k, v in status.items()))
+        self.expect(status["state"] == "streaming", f"state {status['state']}")
+        self.expect(int(status["wal_append_bytes"]) > 1 << 20, "less than 1 MiB of redo was sent")
+        self.expect(int(status["quorum_waits"]) > 10, "nothing waited for a majority")
+        flushed = self.server.status("Innodb_redo_log_flushed_to_disk_lsn")
+        quorum = int(self.server.pageserver_status()["wal_quorum_lsn"])
+        self.expect(quorum >= flushed, f"flushed LSN {flushed} is above what a majority has, {quorum}")
+
+    def unlogged(self) -> None:
+        """What is written without redo elsewhere is copied or refused."""
+        for statement in _REFUSED:
+            try:
+                self.server.run_sql(statement)
+                self.expect(False, f"accepted: {statement}")
+            except mysql.SqlError as refusal:
+                self.expect("innodb_pageserver_mode" in str(refusal), f"{statement}: {refusal}")
+        self.server.run_sql(
+            "ALTER TABLE sbtest.sbtest1 ADD INDEX pad_index (pad);"
+            "OPTIMIZE TABLE sbtest.sbtest2;"
+            "CREATE TABLE ledger.f (id INT PRIMARY KEY, words TEXT);"
+            "INSERT INTO ledger.f SELECT id, CONCAT(c, ' and ', pad) FROM sbtest.sbtest1 LIMIT 3000;"
+            "ALTER TABLE ledger.f ADD FULLTEXT INDEX (words);"
+            "CREATE TEMPORARY TABLE ledger.tmp AS SELECT * FROM ledger.f LIMIT 500;"
+            "ALTER TABLE ledger.t ADD COLUMN more INT DEFAULT 7, ALGORITHM=INSTANT;"
+            "CREATE TABLE ledger.gone AS SELECT * FROM ledger.f; TRUNCATE ledger.gone; DROP TABLE ledger.gone"
+        )
+
+    def log_server_away(self) -> None:
+        """A log server is killed under load: with a majority left commits go on, else they wait for it."""
+        ledger = Ledger(self.server)
+        ledger.start()
+        time.sleep(1)
+        victim = self.servers.log_servers[-1]
+        victim.kill9()
+        time.sleep(1)
+        before = ledger.acknowledged
+        time.sleep(2)
+        went_on = ledger.acknowledged - before
+        majority_left = len(self.servers.log_servers) > 1
+        self.expect((went_on > 0) == majority_left, f"{went_on} commits while a log server was away")
+        victim.start()
+        time.sleep(3)
+        after = ledger.end()
+        stack.progress(f"  {went_on} commits in 2 s without {victim.address}, {after - before} until 3 s after")
+        self.expect(after > before + went_on, "no commit after the log server came back")
+
+    def killed(self) -> None:
+        """kill -9 of mysqld under load, mode STREAM again."""
+        ledger = Ledger(self.server)
+        ledger.start()
+        load = threading.Thread(target=self.load_until_killed, daemon=True)
+        load.start()
+        time.sleep(min(self.seconds, 5))
+        self.server.kill9()
+        acknowledged = ledger.end()
+        load.join(60)
+        self.start()
+        found = int(self.server.scalar("SELECT COALESCE(MAX(id), 0) FROM ledger.t"))
+        status = self.server.pageserver_status()
+        sent = status["catch_up_bytes"]
+        stack.progress(f"  killed: {acknowledged} acknowledged, {found} found, {sent} bytes caught up")
+        self.expect(
+            acknowledged > 0 and found in (acknowledged, acknowledged + 1),
+            f"{acknowledged} acknowledged, {found} found",
+        )
+        self.check_tables()
+
+    def load_until_killed(self) -> None:
+        """sysbench whose end is an error."""
+        try:
+            self.server.load(60)
+        except mysql.SqlError:
+            pass
+
+    def killed_while_ahead(self) -> None:
+        """With wal_sync=OFF the server goes on without log servers; killed, its local redo still has what they lack."""
+        self.server.run_sql("SET GLOBAL innodb_pageserver_wal_sync=OFF")
+        for server in self.servers.log_servers:
+            server.kill9()
+        self.server.load(3, "oltp_write_only")
+        inflight = int(self.server.pageserver_status()["wal_inflight_bytes"])
+        self.server.kill9()
+        for server in self.servers.log_servers:
+            server.start()
+        self.start()
+        caught_up = int(self.server.pageserver_status()["catch_up_bytes"])
+        stack.progress(f"  {inflight} bytes were under way when all were killed, {caught_up} caught up")
+        self.expect(inflight > 1 << 16 and caught_up >= inflight, f"{inflight} bytes under way, {caught_up} caught up")
+        self.check_tables()
+        self.server.load(2)
+
+    def check_tables(self) -> None:
+        """CHECK TABLE of all."""
+        for table in ("sbtest.sbtest1", "sbtest.sbtest2", "ledger.t", "ledger.f"):
+            answer = self.server.query(f"CHECK TABLE {table}")[-1][-1]
+            self.expect(answer == "OK", f"CHECK TABLE {table}: {answer}")
+
+    def taken_over(self) -> None:
+        """A server with an old directory takes the volume: it refuses to start, and the one before it ends."""
+        self.start()
+        try:
+            self.usurper.start(*self.servers.arguments())
+            self.expect(False, "a server started on a directory that is older than the volume")
+        except mysql.ServerError:
+            self.expect("older than the volume" in self.usurper.error_log_tail(200), self.usurper.error_log_tail(8))
+        try:
+            self.server.run_sql("INSERT INTO ledger.t (note) VALUES ('fenced')")
+            self.expect(False, "a fenced server acknowledged a commit")
+        except mysql.SqlError as lost:
+            stack.progress(f"  the older server's commit: {str(lost)[-80:]}")
+        self.expect(self.server.exit_code(30) is not None, "a fenced server goes on")
+        self.expect("taken the volume over" in self.server.error_log_tail(200), "the fenced server does not say why")
+
+
+def check_off(work_dir: Path, programs: Path, seconds: float) -> list[str]:
+    """--mode off."""
+    with PatchedServer(work_dir / "mysql", programs) as server:
+        server.initialize()
+        server.start()
+        server.prepare()
+        stack.progress(f"sysbench, {seconds:.0f} s, mode OFF")
+        output = server.load(seconds)
+        stack.progress("  " + " ".join(next(line for line in output.splitlines() if "transactions:" in line).split()))
+        status = server.pageserver_status()
+        server.stop()
+        server.start()
+        tables = [server.query(f"CHECK TABLE sbtest.sbtest{i}")[-1][-1] for i in (1, 2)]
+        server.stop()
+    problems = [] if status["state"] == "off" else [f"state {status['state']} in mode OFF"]
+    return problems + ([] if tables == ["OK", "OK"] else [f"CHECK TABLE: {tables}"])
+
+
+def check_stream(work_dir: Path, programs: Path, counts: list[int], seconds: float) -> list[str]:
+    """--mode stream."""
+    problems: list[str] = []
+    for count in counts:
+        stack.progress(f"mode STREAM, {count} log server{'s' if count > 1 else ''}")
+        check = StreamCheck(work_dir / f"servers{count}", programs, count, seconds)
+        with ExitStack() as running:
+            for program in (check.server, check.usurper, *check.servers.all):
+                running.enter_context(program)
+            check.run()
+        problems += [f"{count} log servers: {text}" for text in check.problems]
+    return problems
+
+
+def main() -> int:
+    """The command line; see the module's head."""
+    parser = argparse.ArgumentParser(description="A mysqld with its redo in Redoubt.")
+    parser.add_argument("--mode", choices=["off", "stream"], default="stream")
+    parser.add_argument("--servers", type=int, choices=[1, 3], help="only with so many log servers; default: both")
+    parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
+    parser.add_argument("--keep", type=Path, help="work here and leave everything")
+    options = parser.parse_args()
+
+    def check(work_dir: Path) -> list[str]:
+        programs = built_programs()
+        if options.mode == "off":
+            return check_off(work_dir, programs, options.seconds)
+        return check_stream(work_dir, programs, [options.servers] if options.servers else [1, 3], options.seconds)
+
+    return stack.run_check("compute", options.keep, check, f"mode {options.mode}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
