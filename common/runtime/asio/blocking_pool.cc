@@ -123,12 +123,15 @@ void BlockingPool::WorkerMain() {
     job->work();
     job->work = nullptr;  // what the work owned ends here, on this thread
     lock.lock();
-    --running_count_;
     job->finished = true;
     finished_.push_back(std::move(job));
     if (finished_.size() == 1) {
+      // Without the lock, which the loop takes as soon as it is awake.
+      lock.unlock();
       loop_->Post([this] { ResumeWaiters(); });
+      lock.lock();
     }
+    --running_count_;
     if (finish_watcher_count_ > 0) {
       job_finished_.notify_all();
     }
