@@ -65,6 +65,7 @@ PageClient::~PageClient() = default;
 void PageClient::Begin() {
   REDOUBT_CHECK(!replicas_.empty());
   refreshing_.resize(replicas_.size());
+  identity_->several_servers = replicas_.size() > 1;
   if (replicas_.size() > 1) {
     tasks_.Spawn(RefreshLoop());
   }

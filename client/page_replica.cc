@@ -134,6 +134,7 @@ Task<Status> PageReplica::AskForVolume(Lane* lane, TimePoint deadline) {
   identity_->page_size = state.page_size();
   lane->connection_no = connection_no;
   lane->volume = VolumeId(state.volume_id());
+  lane->readable = state.horizon_lsn() != 0;
   applied_known_ = true;
   applied_ = Lsn(state.applied_lsn());  // may be less than before: a disk was lost
   co_return Status::Ok();
@@ -149,6 +150,10 @@ Task<Result<std::vector<Result<FetchedPage>>>> PageReplica::GetPages(std::vector
   ++in_flight_;
   const size_t count = pages.size();
   Status status = co_await FindVolume(lane, deadline);
+  if (status.ok() && identity_->several_servers && !lane->readable) {
+    lane->volume = VolumeId{};  // asked again next time
+    status = Unavailable("no import of the volume has finished there yet");
+  }
   const TimePoint asked_at = runtime_->scheduler->Now();
   Result<WithPayload<proto::GetPagesResponse>> answer = Unavailable("not asked");
   if (!status.ok()) {

@@ -32,6 +32,9 @@ struct VolumeIdentity {
   std::string name;
   uint64_t uid = 0;        // 0: not known yet; the first server that answers tells it
   uint32_t page_size = 0;  // 0: not known yet
+  // Then one of which no import has finished is not read from: what it has not got yet looks like
+  // pages that were never written.
+  bool several_servers = false;
 };
 
 struct FetchedPage {
@@ -92,6 +95,7 @@ class PageReplica {
     std::unique_ptr<ReconnectingChannel> owned;
     VolumeId volume;             // 0: to be looked up
     uint64_t connection_no = 0;  // on which it was found
+    bool readable = true;        // some import has finished there
     size_t in_flight = 0;
     Semaphore finding;
   };

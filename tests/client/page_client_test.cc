@@ -76,6 +76,7 @@ class FakeServer final : public Channel {
       }
       answer.mutable_volume()->set_volume_id(volume_);
       answer.mutable_volume()->set_volume_uid(uid);
+      answer.mutable_volume()->set_horizon_lsn(horizon);
       answer.mutable_volume()->set_page_size(kPageBytes);
       answer.mutable_volume()->set_applied_lsn(applied.value());
       frame.header = Serialise(answer);
@@ -96,6 +97,7 @@ class FakeServer final : public Channel {
   bool no_volume = false;
   bool wrong_checksum = false;
   uint64_t uid = kUid;
+  uint64_t horizon = 1;                // 0: no import has finished
   Status of_request;                   // instead of pages
   std::map<uint32_t, Status> of_page;  // by page number
   int reads = 0;
@@ -251,6 +253,19 @@ TEST_F(PageClientTest, FindsTheVolumeByNameOnEachServerOnce) {
   }
   EXPECT_EQ(client_->counters().requests, 60U);
   EXPECT_EQ(client_->counters().hedges_sent, 0U);
+}
+
+// What has not been imported yet would be given as pages that were never written.
+TEST_F(PageClientTest, DoesNotReadFromAServerThatIsStillBeingSeeded) {
+  Make(2);
+  servers_[0]->horizon = 0;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Read(static_cast<uint32_t>(i)).status.ok());
+  }
+  EXPECT_EQ(reads(0), 0);
+  servers_[0]->horizon = 1;
+  RunFor(milliseconds(5000));  // until it is not avoided any more
+  WarmUp();
 }
 
 TEST_F(PageClientTest, AsksAReplicaThatIsBehindOnlyIfNoBetterOneIsThere) {
