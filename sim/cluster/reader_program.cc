@@ -22,23 +22,25 @@ constexpr int kRandomReadsOfVerifier = 150;
 
 }  // namespace
 
-bool ReadingClient::IsTrouble(const Status& status, int64_t asked_ns) const {
-  if (!status.ok() && IsBeingBuilt(asked_ns)) {
-    return true;
-  }
-  return status.code() == StatusCode::kUnavailable ||
-         status.code() == StatusCode::kDeadlineExceeded ||
-         (status.code() == StatusCode::kIoError && DiskMayFail());
+bool ReadingClient::IsTrouble(const Status& status, int64_t asked_ns,
+                              const std::vector<ServerPlace>& servers) const {
+  const auto may_say_so = [&](const ServerPlace& server) {
+    return IsBeingBuilt(asked_ns, server) ||
+           (status.code() == StatusCode::kIoError && DiskMayFail(server));
+  };
+  return !status.ok() && (status.code() == StatusCode::kUnavailable ||
+                          status.code() == StatusCode::kDeadlineExceeded ||
+                          std::any_of(servers.begin(), servers.end(), may_say_so));
 }
 
-bool ReadingClient::IsBeingBuilt(int64_t asked_ns) const {
-  const auto readable = context_->horizon_set.find(server_.node);
-  return context_->replicated() && server_.serves_pages &&
+bool ReadingClient::IsBeingBuilt(int64_t asked_ns, const ServerPlace& server) const {
+  const auto readable = context_->horizon_set.find(server.node);
+  return context_->replicated() && server.serves_pages &&
          (readable == context_->horizon_set.end() || readable->second > asked_ns);
 }
 
-bool ReadingClient::DiskMayFail() const {
-  return born_in_chaos_ && context_->world->DiskOf(server_.node).error_count() > 0;
+bool ReadingClient::DiskMayFail(const ServerPlace& server) const {
+  return born_in_chaos_ && context_->world->DiskOf(server.node).error_count() > 0;
 }
 
 ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, ServerPlace server,
@@ -80,7 +82,7 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   if (!answer.ok()) {
     co_return answer.status();
   }
-  if (IsBeingBuilt(asked_ns)) {
+  if (IsBeingBuilt(asked_ns, server_)) {
     co_return Unavailable(server_.address + " is being built anew");
   }
   const proto::VolumeState& state = answer->volume();
@@ -93,18 +95,30 @@ Task<Status> ReadingClient::CheckStatus(int64_t deadline_ns) {
   if (!context_->replicated()) {
     context_->redo.ServerEnd(seen.commit, acknowledged_before, "VolumeStatus");
   }
-  if (!state.ingest_error().empty() && !DiskMayFail()) {
+  if (!state.ingest_error().empty() && !DiskMayFail(server_)) {
     context_->findings.ReportLoss("C2", "ingest stopped: " + state.ingest_error());
   }
   co_return Status::Ok();
 }
 
-void ReadingClient::CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64_t asked_ns,
+void ReadingClient::RouteOverAll() {
+  PageClientOptions options;
+  options.volume = context_->settings.volume;
+  options.volume_uid = context_->settings.volume_uid;
+  options.hedge_percent = 50;  // often, so that it meets faults
+  std::vector<std::string> addresses;
+  for (const ServerPlace& place : context_->page_servers) {
+    addresses.push_back(place.address);
+  }
+  routed_pages_ = std::make_unique<PageClient>(runtime_, std::move(addresses), std::move(options));
+}
+
+void ReadingClient::CheckPage(PageId page, const PageRequest& request,
                               const Result<FetchedPage>& fetched) {
   const Status& status = fetched.status();
-  if (IsTrouble(status, asked_ns)) {
-    return;
-  }
+  const Lsn read_lsn = request.read_lsn;
+  // With not_modified_since the answer may be read at an older LSN that has the same page.
+  const bool as_of_older = request.not_modified_since != Lsn();
   // A server that has lost the volume says so of every page.
   const bool no_volume = status.message().find("no volume") != std::string::npos;
   if (status.ok() || (status.code() == StatusCode::kNotFound && !no_volume)) {
@@ -136,7 +150,7 @@ void ReadingClient::CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
                                 const std::vector<Result<FetchedPage>>& results) {
   const auto given =
       std::find_if(results.begin(), results.end(), [](const auto& result) { return result.ok(); });
-  if (given == results.end() || IsBeingBuilt(asked_ns)) {
+  if (given == results.end() || IsBeingBuilt(asked_ns, server_)) {
     return;
   }
   read.answered_in = context_->world->IncarnationOf(server_.node);
@@ -145,24 +159,29 @@ void ReadingClient::CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
   context_->OrderOf(server_.node).Newest(read);
 }
 
-Task<Status> ReadingClient::CheckPages(std::vector<PageId> pages, Lsn read_lsn,
-                                       Lsn not_modified_since, int64_t deadline_ns) {
+Task<Status> ReadingClient::CheckPages(PageRequest request, int64_t deadline_ns) {
   const int64_t asked_ns = context_->world->now_ns();
+  const bool routed = request.routed && routed_pages_ != nullptr;
+  PageClient* client = routed ? routed_pages_.get() : pages_.get();
+  const std::vector<ServerPlace> servers =
+      routed ? context_->page_servers : std::vector<ServerPlace>{server_};
+  const bool newest_here = !routed && request.read_lsn == Lsn();
   LsnOrder::NewestRead newest;
-  if (read_lsn == Lsn()) {
+  if (newest_here) {
     newest.asked_after = context_->OrderOf(server_.node).TakeTicket();
     newest.asked_in = context_->world->IncarnationOf(server_.node);
   }
-  const std::vector<Result<FetchedPage>> results =
-      co_await pages_->GetPages(pages, read_lsn, not_modified_since, In(deadline_ns));
-  if (read_lsn == Lsn()) {
+  const std::vector<Result<FetchedPage>> results = co_await client->GetPages(
+      request.pages, request.read_lsn, request.not_modified_since, In(deadline_ns));
+  if (newest_here) {
     CheckNewest(newest, asked_ns, results);
   }
   Status trouble;
-  for (size_t i = 0; i < pages.size(); ++i) {
-    CheckPage(pages[i], read_lsn, not_modified_since != Lsn(), asked_ns, results.at(i));
-    if (IsTrouble(results[i].status(), asked_ns)) {
+  for (size_t i = 0; i < request.pages.size(); ++i) {
+    if (IsTrouble(results.at(i).status(), asked_ns, servers)) {
       trouble = results[i].status();
+    } else {
+      CheckPage(request.pages[i], request, results[i]);
     }
   }
   co_return trouble;
@@ -263,6 +282,9 @@ std::vector<PageId> ReadingClient::RandomPages(uint64_t count_max) {
 
 Task<void> ReaderProgram::Run() {
   co_await client_.FindVolume();
+  if (context_->page_servers.size() > 1) {
+    client_.RouteOverAll();
+  }
   while (true) {
     const auto pause = static_cast<int64_t>(
         client_.random().Exponential(static_cast<uint64_t>(context_->settings.read_interval_ns)));
@@ -280,8 +302,9 @@ Task<void> ReaderProgram::Run() {
         not_modified_since = context_->content.truth().At(pages.front(), lsn).page_lsn;
       }
       if (!pages.empty()) {
-        status = co_await client_.CheckPages(std::move(pages), lsn, not_modified_since,
-                                             kChaosDeadlineNs);
+        ReadingClient::PageRequest request{std::move(pages), lsn, not_modified_since,
+                                           route_.Below(2) == 0};
+        status = co_await client_.CheckPages(std::move(request), kChaosDeadlineNs);
       }
     }
     context_->reads_failed += status.ok() ? 0 : 1;
@@ -300,8 +323,8 @@ Task<void> VerifierProgram::ReadEverything(ReadingClient* client) {
     const size_t count = std::min<size_t>(kPagesPerReadMax, known.size() - i);
     std::vector<PageId> batch(known.begin() + static_cast<ptrdiff_t>(i),
                               known.begin() + static_cast<ptrdiff_t>(i + count));
-    const Status status =
-        co_await client->CheckPages(std::move(batch), end, Lsn(), kCalmDeadlineNs);
+    ReadingClient::PageRequest request{std::move(batch), end, Lsn()};
+    const Status status = co_await client->CheckPages(std::move(request), kCalmDeadlineNs);
     if (status.ok()) {
       i += count;
     } else {
@@ -312,8 +335,8 @@ Task<void> VerifierProgram::ReadEverything(ReadingClient* client) {
   for (int i = 0; i < read_count;) {
     std::vector<PageId> batch = client->RandomPages(kPagesPerReadMax);
     const Lsn lsn = client->RandomLsn();
-    const Status status =
-        co_await client->CheckPages(std::move(batch), lsn, Lsn(), kCalmDeadlineNs);
+    ReadingClient::PageRequest request{std::move(batch), lsn, Lsn()};
+    const Status status = co_await client->CheckPages(std::move(request), kCalmDeadlineNs);
     i += status.ok() ? 1 : 0;
   }
 }

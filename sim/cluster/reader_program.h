@@ -28,9 +28,17 @@ class ReadingClient {
   Task<void> FindVolume();
   // VolumeStatus, checked. `deadline_ns` from now.
   Task<Status> CheckStatus(int64_t deadline_ns);
-  // Reads `pages` at `read_lsn` (0: newest) and checks every answer. The status of the request.
-  Task<Status> CheckPages(std::vector<PageId> pages, Lsn read_lsn, Lsn not_modified_since,
-                          int64_t deadline_ns);
+  // From now on it may also read by way of all page servers: routed to one, with second requests
+  // and other ones' answers, as a compute does.
+  void RouteOverAll();
+  struct PageRequest {
+    std::vector<PageId> pages;
+    Lsn read_lsn;  // 0: newest
+    Lsn not_modified_since;
+    bool routed = false;  // else from this server
+  };
+  // Reads and checks every answer. The status of the request.
+  Task<Status> CheckPages(PageRequest request, int64_t deadline_ns);
   // Reads the log from its begin and compares it with what was acknowledged. kUnavailable: it does
   // not have all of that yet.
   Task<Status> CheckLog(int64_t deadline_ns);
@@ -43,19 +51,17 @@ class ReadingClient {
  private:
   TimePoint In(int64_t ns) const { return runtime_->scheduler->Now() + Duration(ns); }
   // What may be answered while faults are on: the same request later has to succeed.
-  // `asked_ns`: the world's time when it was asked.
-  bool IsTrouble(const Status& status, int64_t asked_ns) const;
+  // `asked_ns`: the world's time when it was asked; `servers`: who may have answered.
+  bool IsTrouble(const Status& status, int64_t asked_ns,
+                 const std::vector<ServerPlace>& servers) const;
   // It was a page server without its disk's content then: nobody has to find anything there.
-  bool IsBeingBuilt(int64_t asked_ns) const;
+  bool IsBeingBuilt(int64_t asked_ns, const ServerPlace& server) const;
   // Errors were injected, and this client has lived since before everything was healed.
-  bool DiskMayFail() const;
+  bool DiskMayFail(const ServerPlace& server) const;
   // What a read at LSN 0 was answered as of; `read` says when it was asked.
   void CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
                    const std::vector<Result<FetchedPage>>& results);
-  // `as_of_older`: with not_modified_since the answer may be read at an older LSN that has the same
-  // page.
-  void CheckPage(PageId page, Lsn read_lsn, bool as_of_older, int64_t asked_ns,
-                 const Result<FetchedPage>& fetched);
+  void CheckPage(PageId page, const PageRequest& request, const Result<FetchedPage>& fetched);
 
   Runtime* runtime_;
   RunContext* context_;
@@ -66,6 +72,7 @@ class ReadingClient {
   VolumeClient client_;
   VolumeId volume_;
   std::unique_ptr<PageClient> pages_;
+  std::unique_ptr<PageClient> routed_pages_;  // null: it only reads from its own server
 };
 
 class ReaderProgram : public NodeProgram {
@@ -74,13 +81,15 @@ class ReaderProgram : public NodeProgram {
   ReaderProgram(Runtime* runtime, RunContext* context, ServerPlace server, uint64_t entity)
       : runtime_(runtime),
         context_(context),
-        client_(runtime, context, std::move(server), entity) {}
+        client_(runtime, context, std::move(server), entity),
+        route_(&context->world->random(), "reader-route", entity) {}
   Task<void> Run() override;
 
  private:
   Runtime* runtime_;
   RunContext* context_;
   ReadingClient client_;
+  SeededStream route_;
 };
 
 // Waits until all redo is acknowledged and every server has caught up; reads every page at the end
