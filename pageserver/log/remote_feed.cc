@@ -11,6 +11,10 @@ namespace {
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
+// What is asked of one that let an answer's time pass, at least; a chunk comes whole anyway.
+constexpr size_t kSmallReadBytes = 64 << 10;
+constexpr size_t kLargeReadBytes = 16 << 20;
+
 // Waiting helps nobody who holds another volume, or bytes that contradict themselves.
 bool IsDamage(StatusCode code) {
   return code == StatusCode::kCorruption || code == StatusCode::kInvalidArgument;
@@ -37,6 +41,8 @@ RemoteFeed::RemoteFeed(Runtime* runtime, RemoteFeedOptions options)
   channel.connect_timeout = options_.answer_timeout;
   for (const std::string& address : options_.log_servers) {
     sources_.push_back(std::make_unique<Source>(runtime, address, options_.volume, channel));
+    sources_.back()->answer_timeout = options_.answer_timeout;
+    sources_.back()->bytes_max = kLargeReadBytes;
   }
   // Several page servers spread over the log servers.
   preferred_ = runtime->random->Below(sources_.size());
@@ -44,8 +50,17 @@ RemoteFeed::RemoteFeed(Runtime* runtime, RemoteFeedOptions options)
 
 RemoteFeed::~RemoteFeed() = default;
 
-TimePoint RemoteFeed::AnswerDeadline() const {
-  return runtime_->scheduler->Now() + options_.answer_timeout;
+TimePoint RemoteFeed::AnswerDeadline(const Source& source) const {
+  return runtime_->scheduler->Now() + source.answer_timeout;
+}
+
+void RemoteFeed::BePatient(Source* source) const {
+  source->answer_timeout = std::min(source->answer_timeout * 2, options_.answer_timeout_max);
+  source->bytes_max = std::max(source->bytes_max / 4, kSmallReadBytes);
+}
+
+bool RemoteFeed::HungryFor(Duration duration) const {
+  return hungry_since_.has_value() && runtime_->scheduler->Now() - *hungry_since_ >= duration;
 }
 
 void RemoteFeed::Begin(Lsn persisted) {
@@ -58,9 +73,15 @@ void RemoteFeed::Begin(Lsn persisted) {
 
 Task<void> RemoteFeed::AskLoop(size_t index) {
   while (!tasks_.stopping()) {
-    LogServerLink& link = sources_[index]->link;
-    const Result<Epoch> asked = co_await link.Ask(persisted_, AnswerDeadline());
-    commit_ = std::max(commit_, asked.ok() ? link.state().commit : Lsn{});
+    Source& source = *sources_[index];
+    const Result<Epoch> asked = co_await source.link.Ask(persisted_, AnswerDeadline(source));
+    commit_ = std::max(commit_, asked.ok() ? source.link.state().commit : Lsn{});
+    if (asked.status().code() == StatusCode::kDeadlineExceeded) {
+      BePatient(&source);
+    } else if (asked.ok() && source.failure.code() == StatusCode::kUnavailable &&
+               runtime_->scheduler->Now() >= source.retry_at) {
+      source.failure = Status::Ok();  // it was away, and is back
+    }
     changed_.NotifyAll();
     co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() + options_.ask_interval);
   }
@@ -72,37 +93,48 @@ bool RemoteFeed::Usable(const Source& source, Lsn from) const {
          state.end != Lsn{} && from >= state.readable_from;
 }
 
+int RemoteFeed::RankOf(const Source& source, Lsn from) const {
+  const bool has_some = source.link.state().commit > from;
+  if (source.in_order()) {
+    return has_some ? 0 : 2;
+  }
+  if (!has_some) {
+    return 4;
+  }
+  return HungryFor(options_.hunger_max) ? 1 : 3;
+}
+
 std::optional<size_t> RemoteFeed::Choose(Lsn from) const {
-  if (current_.has_value() && !dry_ && Usable(*sources_[*current_], from)) {
+  if (current_.has_value() && !dry_ && sources_[*current_]->in_order() &&
+      Usable(*sources_[*current_], from)) {
     return current_;
   }
   std::optional<size_t> best;
-  Lsn best_commit;
   const size_t first = current_.value_or(preferred_);
   for (size_t step = 0; step < sources_.size(); ++step) {
     const size_t index = (first + step) % sources_.size();
     if (!Usable(*sources_[index], from)) {
       continue;
     }
-    // Everybody who has some of it is as good; of those who have none of it, the first.
-    const Lsn commit = std::max(from, sources_[index]->link.state().commit);
-    const bool has_some = commit > from;
-    if (!best.has_value() || (has_some && best_commit <= from)) {
+    if (!best.has_value() || RankOf(*sources_[index], from) < RankOf(*sources_[*best], from)) {
       best = index;
-      best_commit = commit;
     }
   }
   return best;
 }
 
-void RemoteFeed::Use(size_t index, Lsn from) {
-  if (current_ == index && problem_.empty()) {
-    return;
+void RemoteFeed::Delivered(size_t index, Lsn from, const ReadAnswer& answer) {
+  Source& source = *sources_[index];
+  source.failure = Status::Ok();
+  source.retry_delay = Duration{};
+  known_end_ = answer.batch.chunks.back().range.end;
+  written_under_ = answer.written_under;
+  hungry_since_.reset();
+  if (told_source_ != index || !problem_.empty()) {
+    runtime_->log->Info("volume " + options_.volume.name + ": redo from LSN " + Text(from) +
+                        " on comes from log server " + source.link.address());
   }
-  runtime_->log->Info("volume " + options_.volume.name + ": redo from LSN " + Text(from) +
-                      " on comes from log server " + sources_[index]->link.address());
-  current_ = index;
-  dry_ = false;
+  told_source_ = index;
   problem_.clear();
 }
 
@@ -111,9 +143,16 @@ Task<Result<FeedBatch>> RemoteFeed::Read(Lsn from, size_t bytes_max, TimePoint d
     Begin(from);
   }
   while (!tasks_.stopping()) {
+    if (commit_ > from && !hungry_since_.has_value()) {
+      hungry_since_ = runtime_->scheduler->Now();
+    }
     const std::optional<size_t> index = Choose(from);
     if (index.has_value()) {
-      Use(*index, from);
+      dry_ = dry_ && current_ == index;
+      current_ = index;
+      if (HungryFor(options_.hunger_max + options_.answer_timeout)) {
+        Complain(from);
+      }
       Result<FeedBatch> batch = co_await ReadFrom(*index, from, bytes_max, deadline);
       if (batch.ok() && !batch->chunks.empty()) {
         co_return batch;
@@ -124,6 +163,7 @@ Task<Result<FeedBatch>> RemoteFeed::Read(Lsn from, size_t bytes_max, TimePoint d
         co_return gone;
       }
       Complain(from);
+      current_.reset();
       co_await changed_.Wait(NextTry(deadline));
     }
     if (runtime_->scheduler->Now() >= deadline) {
@@ -141,12 +181,15 @@ Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t byte
   Source& source = *sources_[index];
   const TimePoint now = runtime_->scheduler->Now();
   const TimePoint wait_until = std::min(deadline, now + options_.read_wait);
+  const TimePoint in_time =
+      (source.link.state().commit > from ? now : wait_until) + options_.late_after;
   std::optional<EpochBegin> under;
   if (from == known_end_) {
     under = written_under_;
   }
   Result<ReadAnswer> answer =
-      co_await source.link.Read(from, bytes_max, persisted_, under, wait_until, AnswerDeadline());
+      co_await source.link.Read(from, std::min(bytes_max, source.bytes_max), persisted_, under,
+                                wait_until, AnswerDeadline(source));
   if (tasks_.stopping()) {
     co_return Cancelled("the server is stopping");
   }
@@ -154,10 +197,19 @@ Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t byte
     Blame(index, answer.status());
     co_return answer.status();
   }
+  source.late = runtime_->scheduler->Now() > in_time;
+  if (!source.late) {
+    source.answer_timeout = options_.answer_timeout;
+    source.bytes_max = std::min(source.bytes_max * 2, kLargeReadBytes);
+  }
   const FeedBatch& batch = answer->batch;
   commit_ = std::max(commit_, batch.commit_lsn);
   dry_ = batch.chunks.empty();
   if (dry_) {
+    if (commit_ <= from) {
+      hungry_since_.reset();
+      problem_.clear();
+    }
     if (source.link.state().commit > from) {
       // It holds the rest in a chunk of which the end is not committed yet: others may have cut
       // it otherwise.
@@ -165,10 +217,7 @@ Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t byte
     }
     co_return std::move(answer->batch);
   }
-  source.failure = Status::Ok();
-  source.retry_delay = Duration{};
-  known_end_ = batch.chunks.back().range.end;
-  written_under_ = answer->written_under;
+  Delivered(index, from, *answer);
   co_return std::move(answer->batch);
 }
 
@@ -176,6 +225,9 @@ void RemoteFeed::Blame(size_t index, Status status) {
   Source& source = *sources_[index];
   const bool is_new = source.failure.code() != status.code();
   source.failure = std::move(status);
+  if (source.failure.code() == StatusCode::kDeadlineExceeded) {
+    BePatient(&source);
+  }
   const Duration least =
       IsDamage(source.failure.code()) ? std::chrono::seconds(1) : options_.retry_delay_min;
   source.retry_delay = std::min(std::max(source.retry_delay * 2, least), options_.retry_delay_max);
@@ -219,8 +271,11 @@ std::string RemoteFeed::WhyNot(const Source& source, Lsn from) const {
   if (from < state.readable_from) {
     return "trimmed, it begins at LSN " + Text(state.readable_from);
   }
-  return source.failure.ok() ? "nothing beyond LSN " + Text(state.commit)
-                             : source.failure.ToString();
+  if (!source.failure.ok()) {
+    return source.failure.ToString();
+  }
+  return state.commit > from && source.late ? "answers late"
+                                            : "nothing beyond LSN " + Text(state.commit);
 }
 
 void RemoteFeed::Complain(Lsn from) {
@@ -237,7 +292,6 @@ void RemoteFeed::Complain(Lsn from) {
     runtime_->log->Warning("volume " + options_.volume.name + ": " + why);
   }
   problem_ = std::move(why);
-  current_.reset();
 }
 
 TimePoint RemoteFeed::NextTry(TimePoint deadline) const {
@@ -253,8 +307,9 @@ TimePoint RemoteFeed::NextTry(TimePoint deadline) const {
 void RemoteFeed::Persisted(Lsn lsn) { persisted_ = std::max(persisted_, lsn); }
 
 Task<void> RemoteFeed::AskOnce(RemoteFeed* feed, size_t index, std::shared_ptr<Poll> poll) {
+  Source& source = *feed->sources_[index];
   const Result<Epoch> epoch =
-      co_await feed->sources_[index]->link.Ask(feed->persisted_, feed->AnswerDeadline());
+      co_await source.link.Ask(feed->persisted_, feed->AnswerDeadline(source));
   if (epoch.ok()) {
     poll->epochs.push_back(*epoch);
   } else {
@@ -301,7 +356,7 @@ Task<Status> RemoteFeed::CheckWriter(Epoch epoch) {
 
 Task<void> RemoteFeed::Leave() {
   for (const std::unique_ptr<Source>& source : sources_) {
-    const Status told = co_await source->link.Leave(AnswerDeadline());
+    const Status told = co_await source->link.Leave(AnswerDeadline(*source));
     if (!told.ok()) {
       runtime_->log->Warning("log server " + source->link.address() + " keeps redo of volume " +
                              options_.volume.name + " for reader " + options_.volume.reader +
@@ -313,7 +368,8 @@ Task<void> RemoteFeed::Leave() {
 RemoteFeedStatus RemoteFeed::status() const {
   RemoteFeedStatus status;
   status.commit = commit_;
-  status.source = current_.has_value() ? sources_[*current_]->link.address() : "";
+  status.source =
+      current_.has_value() && problem_.empty() ? sources_[*current_]->link.address() : "";
   status.problem = problem_;
   std::optional<Lsn> readable_from;
   for (const std::unique_ptr<Source>& source : sources_) {

@@ -6,8 +6,11 @@
 // Every log server is asked every half a second for its state; that also tells it how far this
 // reader has persisted, so that none of them trims what is still needed here. Redo is pulled from
 // one of them, with a request that waits there for more. Another one takes its place when it does
-// not answer in time, refuses, sends damage, has trimmed or does not have what is wanted, or when
-// another one knows of a higher commit LSN. One that failed is left alone for a while that doubles.
+// not answer in time, answers late, refuses, sends damage, has trimmed or does not have what is
+// wanted, or when another one knows of a higher commit LSN. One that failed is left alone for a
+// while that doubles; one that failed or was late comes after all that did not, unless those have
+// had nothing for `hunger_max`, until a read from it is good again. When answers are late
+// everywhere they are waited for longer and asked to be smaller, so that slow ways still get there.
 //
 // What makes a change safe:
 //   - only committed bytes are ever given, and what is committed is the same on every log server;
@@ -41,8 +44,13 @@ struct RemoteFeedOptions {
   Duration ask_interval = std::chrono::milliseconds(500);
   // A log server waits so long for redo before it answers that there is none.
   Duration read_wait = std::chrono::milliseconds(200);
-  // An answer that is later counts as none.
+  // An answer that is later counts as none; the time doubles up to _max for one that let it pass.
   Duration answer_timeout = std::chrono::seconds(2);
+  Duration answer_timeout_max = std::chrono::seconds(10);
+  // An answer that is later, when there is something to answer, is late.
+  Duration late_after = std::chrono::milliseconds(500);
+  // Redo is known to be there, and the log servers that are in order have not had it for so long.
+  Duration hunger_max = std::chrono::seconds(1);
   Duration retry_delay_min = std::chrono::milliseconds(100);
   Duration retry_delay_max = std::chrono::seconds(10);
 };
@@ -52,7 +60,7 @@ struct RemoteFeedStatus {
   Lsn readable_from;    // the lowest that any log server that answers now can give
   Epoch epoch;          // the highest that any log server has promised
   std::string source;   // address; empty: none
-  std::string problem;  // why there is no source; empty otherwise
+  std::string problem;  // why no redo comes although there is some; empty otherwise
 };
 
 class RemoteFeed final : public RedoFeed {
@@ -90,8 +98,12 @@ class RemoteFeed final : public RedoFeed {
     LogServerLink link;
     // Of what it was asked to read; a failed Ask stands in link.state().
     Status failure;
+    bool late = false;
     Duration retry_delay{};
     TimePoint retry_at{};
+    Duration answer_timeout{};
+    size_t bytes_max = 0;
+    bool in_order() const { return failure.ok() && !late; }
   };
   struct Poll;
 
@@ -99,9 +111,14 @@ class RemoteFeed final : public RedoFeed {
   Task<void> AskLoop(size_t index);
   static Task<void> AskOnce(RemoteFeed* feed, size_t index, std::shared_ptr<Poll> poll);
   bool Usable(const Source& source, Lsn from) const;
+  // The lower, the better; sources of one rank are as good.
+  int RankOf(const Source& source, Lsn from) const;
   // Where to read next; nullopt: nowhere now.
   std::optional<size_t> Choose(Lsn from) const;
-  void Use(size_t index, Lsn from);
+  void Delivered(size_t index, Lsn from, const ReadAnswer& answer);
+  // An answer did not come in time: what is asked next is smaller and waited for longer.
+  void BePatient(Source* source) const;
+  bool HungryFor(Duration duration) const;
   Task<Result<FeedBatch>> ReadFrom(size_t index, Lsn from, size_t bytes_max, TimePoint deadline);
   void Blame(size_t index, Status status);
   // Not OK: all log servers were heard, and none will ever have it.
@@ -109,13 +126,15 @@ class RemoteFeed final : public RedoFeed {
   std::string WhyNot(const Source& source, Lsn from) const;
   void Complain(Lsn from);
   TimePoint NextTry(TimePoint deadline) const;
-  TimePoint AnswerDeadline() const;
+  TimePoint AnswerDeadline(const Source& source) const;
 
   Runtime* runtime_;
   RemoteFeedOptions options_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::optional<size_t> current_;
-  bool dry_ = false;      // the current one had nothing when it was last asked
+  std::optional<size_t> told_source_;  // the one that the log named last
+  bool dry_ = false;                   // the current one had nothing when it was last asked
+  std::optional<TimePoint> hungry_since_;
   size_t preferred_ = 0;  // where the search begins
   bool begun_ = false;
   Lsn persisted_;
