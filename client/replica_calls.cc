@@ -79,20 +79,16 @@ Task<Status> CallAnyReplica(Runtime* runtime, PageClient* pages, ReplicaCall cal
 
 Task<Status> CallEveryReplica(Runtime* runtime, PageClient* pages, ReplicaCall call,
                               TimePoint deadline) {
-  // A page server that is a log server as well refuses an epoch that it has not begun; one that the
-  // writer did not wait for begins it a little later.
-  constexpr Duration kJoinTime = std::chrono::seconds(2);
   for (size_t replica = 0; replica < pages->replica_count(); ++replica) {
     Pause pause(runtime, pages);
-    const TimePoint joined = runtime->scheduler->Now() + kJoinTime;
     for (;;) {
       const Status status = co_await CallOne(pages, replica, &call, deadline);
       if (status.ok()) {
         break;
       }
-      const bool may_join =
-          status.code() == StatusCode::kInvalidArgument && runtime->scheduler->Now() < joined;
-      if (pages->stopped() || (KindOf(status) != AnswerKind::kTrouble && !may_join)) {
+      // Trouble is also a page server that is a log server and has not begun the writer's epoch
+      // yet.
+      if (pages->stopped() || KindOf(status) != AnswerKind::kTrouble) {
         co_return status;
       }
       const bool again = co_await pause.Next(deadline);

@@ -175,8 +175,8 @@ Task<Result<std::vector<PageRead>>> PageVolume::GetPages(std::vector<PageId> pag
   co_return co_await impl_->reader.Read(std::move(pages), *at);
 }
 
-Task<Result<Lsn>> PageVolume::NewestLsn(TimePoint deadline) {
-  co_return co_await impl_->WaitReadable(Lsn{}, Lsn{}, deadline);
+Task<Result<Lsn>> PageVolume::ReadableLsn(Lsn read_lsn, TimePoint deadline) {
+  co_return co_await impl_->WaitReadable(read_lsn, Lsn{}, deadline);
 }
 
 Task<Result<ScanOutcome>> PageVolume::Scan(SpaceId space, Lsn read_lsn, PageNo first,

@@ -155,9 +155,10 @@ class PageVolume {
   // inside lost redo).
   Task<Result<std::vector<PageRead>>> GetPages(std::vector<PageId> pages, Lsn read_lsn,
                                                Lsn not_modified_since, TimePoint deadline);
-  // The LSN of a read of the newest: waits until redo up to the horizon is applied (again, after a
-  // start), and gives the applied LSN. Errors as those of the whole above.
-  Task<Result<Lsn>> NewestLsn(TimePoint deadline);
+  // The LSN at which a question about `read_lsn` is answered, for all that takes an LSN below:
+  // waits until that is applied (again, after a start), with 0 until redo up to the horizon is,
+  // which gives the applied LSN. Errors as those of the whole above.
+  Task<Result<Lsn>> ReadableLsn(Lsn read_lsn, TimePoint deadline);
   Task<Result<ScanOutcome>> Scan(SpaceId space, Lsn read_lsn, PageNo first, uint32_t pages_max);
   Task<Result<std::vector<PageVersion>>> History(PageId page, LsnRange range, uint32_t entries_max);
   // Durable on OK.

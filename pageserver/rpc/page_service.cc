@@ -52,12 +52,25 @@ Status CheckSideFilePath(const std::string& path) {
   return Status::Ok();
 }
 
+// What answers a question as of `read_lsn` that has no deadline of its own: without the wait a
+// server that was just started would answer as of an older LSN than it did before.
+Task<Result<Lsn>> LsnToReadAt(Runtime* runtime, PageVolume* pages, uint64_t read_lsn) {
+  return pages->ReadableLsn(Lsn(read_lsn), DeadlineOf(runtime->scheduler, 0));
+}
+
 PageId ToPageId(const proto::PageRef& ref) { return {SpaceId(ref.space()), PageNo(ref.page_no())}; }
 
 // What only the writer of a volume may do: is `epoch` still the one that the volume's log obeys?
 Task<Status> CheckWriter(Volume* volume, Epoch epoch) {
   if (volume->log != nullptr) {
-    co_return volume->log->CheckEpoch(epoch);
+    const Status here = volume->log->CheckEpoch(epoch);
+    // A log server that the writer did not wait for hears of the epoch a little later. (Redo that
+    // comes too early is refused for good; images may wait.)
+    const bool not_begun = here.code() == StatusCode::kInvalidArgument && epoch != Epoch{};
+    co_return not_begun ? Unavailable(here.message() +
+                                      "; a log server that the writer did not wait for begins it "
+                                      "a little later: try again")
+                        : here;
   }
   const Status status = co_await volume->feed->CheckWriter(epoch);
   co_return status;
@@ -97,7 +110,7 @@ Task<Status> PageService::DoGetPages(GetPagesCall* call) {
   Lsn read_lsn(request.read_lsn());
   if (read_lsn == Lsn{}) {
     // Resolved here so that the answer can name it; right after a start nothing may be applied yet.
-    const Result<Lsn> newest = co_await pages->NewestLsn(deadline);
+    const Result<Lsn> newest = co_await pages->ReadableLsn(Lsn{}, deadline);
     if (!newest.ok()) {
       co_return newest.status();
     }
@@ -142,9 +155,13 @@ Task<Status> PageService::DoScan(ScanCall* call) {
   const uint32_t page_size = call->volume->settings.page_size;
   const uint32_t most = static_cast<uint32_t>(kAnswerBytesMax) / page_size;
   const uint32_t pages_max = request.pages_max() == 0 ? most : std::min(request.pages_max(), most);
-  Result<ScanOutcome> scan =
-      co_await call->volume->pages->Scan(SpaceId(request.space()), Lsn(request.read_lsn()),
-                                         PageNo(request.first_page_no()), pages_max);
+  PageVolume* pages = call->volume->pages.get();
+  const Result<Lsn> at = co_await LsnToReadAt(runtime_, pages, request.read_lsn());
+  if (!at.ok()) {
+    co_return at.status();
+  }
+  Result<ScanOutcome> scan = co_await pages->Scan(SpaceId(request.space()), *at,
+                                                  PageNo(request.first_page_no()), pages_max);
   if (!scan.ok()) {
     co_return scan.status();
   }
@@ -227,9 +244,11 @@ Task<RpcReply> PageService::SpaceList(Frame frame) {
 
 Task<Status> PageService::DoSpaceList(SpaceListCall* call) {
   PageVolume* pages = call->volume->pages.get();
-  const Lsn read_lsn =
-      call->request.read_lsn() != 0 ? Lsn(call->request.read_lsn()) : pages->status().applied;
-  const Result<std::vector<SpaceState>> spaces = co_await pages->ListSpaces(read_lsn);
+  const Result<Lsn> at = co_await LsnToReadAt(runtime_, pages, call->request.read_lsn());
+  if (!at.ok()) {
+    co_return at.status();
+  }
+  const Result<std::vector<SpaceState>> spaces = co_await pages->ListSpaces(*at);
   if (!spaces.ok()) {
     co_return spaces.status();
   }
@@ -243,7 +262,7 @@ Task<Status> PageService::DoSpaceList(SpaceListCall* call) {
     out->set_unsupported_from_lsn(space.unsupported_from.value());
     out->set_created_lsn(space.created.value());
   }
-  call->response.set_read_lsn(read_lsn.value());
+  call->response.set_read_lsn(at->value());
   co_return Status::Ok();
 }
 
@@ -319,9 +338,11 @@ Task<RpcReply> PageService::SideFileList(Frame frame) {
 
 Task<Status> PageService::DoSideFileList(SideFileListCall* call) {
   PageVolume* pages = call->volume->pages.get();
-  const Lsn read_lsn =
-      call->request.read_lsn() != 0 ? Lsn(call->request.read_lsn()) : pages->status().applied;
-  Result<std::vector<SideFile>> files = co_await pages->ListSideFiles(read_lsn);
+  const Result<Lsn> at = co_await LsnToReadAt(runtime_, pages, call->request.read_lsn());
+  if (!at.ok()) {
+    co_return at.status();
+  }
+  Result<std::vector<SideFile>> files = co_await pages->ListSideFiles(*at);
   if (!files.ok()) {
     co_return files.status();
   }
@@ -342,10 +363,12 @@ Task<RpcReply> PageService::DynamicMeta(Frame frame) {
 
 Task<Status> PageService::DoDynamicMeta(DynamicMetaCall* call) {
   PageVolume* pages = call->volume->pages.get();
-  const Lsn read_lsn =
-      call->request.read_lsn() != 0 ? Lsn(call->request.read_lsn()) : pages->status().applied;
+  const Result<Lsn> at = co_await LsnToReadAt(runtime_, pages, call->request.read_lsn());
+  if (!at.ok()) {
+    co_return at.status();
+  }
   uint32_t table_count = 0;
-  Result<Bytes> records = co_await pages->DynamicMeta(read_lsn, &table_count);
+  Result<Bytes> records = co_await pages->DynamicMeta(*at, &table_count);
   if (!records.ok()) {
     co_return records.status();
   }

@@ -345,6 +345,74 @@ TEST_F(ServerTest, NewestWaitsUntilSomethingIsApplied) {
   RunWith(&NewestBeforeAnythingIsAppliedBody);
 }
 
+Task<void> AskSpaces(ServerWorld* world, uint32_t volume_id, uint64_t read_lsn, Lsn* answered) {
+  proto::SpaceListRequest request;
+  request.set_volume_id(volume_id);
+  request.set_read_lsn(read_lsn);
+  const auto answer = co_await world->client->SpaceList(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  *answered = answer.ok() ? Lsn(answer->read_lsn()) : Lsn{};
+}
+Task<void> AskSideFiles(ServerWorld* world, uint32_t volume_id, bool* answered) {
+  proto::SideFileListRequest request;
+  request.set_volume_id(volume_id);
+  const auto answer = co_await world->client->SideFileList(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  *answered = true;
+}
+Task<void> AskDynamicMeta(ServerWorld* world, uint32_t volume_id, bool* answered) {
+  proto::DynamicMetaRequest request;
+  request.set_volume_id(volume_id);
+  const auto answer = co_await world->client->DynamicMeta(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  *answered = true;
+}
+Task<void> AskScan(ServerWorld* world, uint32_t volume_id, uint64_t read_lsn, int* page_count) {
+  proto::ScanPagesRequest request;
+  request.set_volume_id(volume_id);
+  request.set_space(5);
+  request.set_read_lsn(read_lsn);
+  const auto answer = co_await world->client->ScanPages(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  *page_count = answer.ok() ? answer->message.pages_size() : -1;
+}
+
+// The same rule for every question that names an LSN or "the newest".
+Task<void> QuestionsWaitBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(7);
+  Lsn newest;
+  Lsn named;
+  bool side_files = false;
+  bool dynamic_meta = false;
+  int page_count = 0;
+  TaskGroup asking(world->runtime->scheduler);
+  asking.Spawn(AskSpaces(world, id, 0, &newest));
+  asking.Spawn(AskSpaces(world, id, redo.end().value(), &named));
+  asking.Spawn(AskSideFiles(world, id, &side_files));
+  asking.Spawn(AskDynamicMeta(world, id, &dynamic_meta));
+  asking.Spawn(AskScan(world, id, redo.end().value(), &page_count));
+  co_await world->runtime->scheduler->Sleep(std::chrono::milliseconds(100));
+  EXPECT_EQ(newest, Lsn{}) << "answered before anything was applied";
+  EXPECT_EQ(named, Lsn{});
+  EXPECT_FALSE(side_files);
+  EXPECT_FALSE(dynamic_meta);
+  EXPECT_EQ(page_count, 0);
+  const Status status =
+      co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  co_await asking.Join();
+  EXPECT_GE(newest, start);
+  EXPECT_EQ(named, redo.end());
+  EXPECT_TRUE(side_files);
+  EXPECT_TRUE(dynamic_meta);
+  EXPECT_EQ(page_count, 1);
+}
+TEST_F(ServerTest, EveryQuestionWaitsUntilItsLsnIsApplied) { RunWith(&QuestionsWaitBody); }
+
 Task<void> DamagedVolumeBody(ServerWorld* world) {
   RedoMaker redo;
   const Lsn start = redo.end();
