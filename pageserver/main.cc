@@ -32,6 +32,7 @@ struct Flags {
   std::string role = "all";
   std::vector<std::string> log_servers;
   uint64_t cache_bytes = uint64_t{512} << 20;
+  uint64_t log_lag_bytes = uint64_t{16} << 30;
   std::string log_level = "info";
 };
 
@@ -88,6 +89,7 @@ Task<int> Serve(Runtime* runtime, Event* stop_requested, Flags flags) {
   PageServerOptions options;
   options.role = RoleOf(flags.role);
   options.volumes.log_servers = flags.log_servers;
+  options.volumes.log_lag_bytes_max = flags.log_lag_bytes;
   options.data_dir = flags.data_dir;
   options.listen = flags.listen;
   const size_t block_cache_bytes =
@@ -155,6 +157,12 @@ int Main(int argc, char** argv) {
       ->delimiter(',');
   app.add_option("--cache-bytes", flags.cache_bytes,
                  "Memory for page images and blocks; accepts suffixes such as 512MiB")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  app.add_option(
+         "--log-lag-bytes", flags.log_lag_bytes,
+         "Redo of a volume kept at most for another log server that lags behind or is away; "
+         "accepts suffixes such as 4GiB")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error")

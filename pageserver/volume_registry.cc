@@ -135,6 +135,7 @@ Task<Status> VolumeRegistry::StartLog(Volume* volume) {
   log_options.store.space_ahead_bytes =
       std::min(kLogSpaceAheadBytesMax, options_.log_segment_bytes / 8);
   log_options.tail_bytes_max = options_.log_tail_bytes;
+  log_options.lag_bytes_max = options_.log_lag_bytes_max;
   log_options.has_page_role = store_ != nullptr;
   auto log = std::make_unique<LogVolume>(runtime_, std::move(log_options));
   const Status log_started = co_await log->Start();

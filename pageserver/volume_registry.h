@@ -30,6 +30,8 @@ struct VolumeRegistryOptions {
   size_t volumes_max = 256;
   uint64_t log_segment_bytes = 64 << 20;
   size_t log_tail_bytes = 32 << 20;
+  // Redo that only a log server which lags behind or is away still wants is kept up to so much.
+  uint64_t log_lag_bytes_max = LogVolumeOptions().lag_bytes_max;
   size_t page_batch_bytes = 8 << 20;
   // Not empty: this server has no log role. All log servers of its volumes, "host:port", and the
   // name under which it reads from them.

@@ -42,6 +42,11 @@ struct PageHistoryOptions {
   std::optional<Lsn> to;
   uint32_t entries_max = 1000;
 };
+struct ForgetReaderOptions {
+  std::string volume;
+  std::string reader;
+  bool confirmed = false;
+};
 struct SpaceListOptions {
   std::string volume;
   std::optional<Lsn> lsn;
@@ -70,6 +75,9 @@ Task<int> VolumeCreate(Runtime* runtime, Console* console, ServerAddress server,
 Task<int> VolumeStatus(Runtime* runtime, Console* console, ServerAddress server, std::string name);
 Task<int> VolumeDelete(Runtime* runtime, Console* console, ServerAddress server,
                        VolumeDeleteOptions options);
+// At one log server. kExitProblem: it has no such reader.
+Task<int> ForgetReader(Runtime* runtime, Console* console, ServerAddress server,
+                       ForgetReaderOptions options);
 Task<int> PageGet(Runtime* runtime, Console* console, ServerAddress server, PageGetOptions options);
 Task<int> PageHistory(Runtime* runtime, Console* console, ServerAddress server,
                       PageHistoryOptions options);

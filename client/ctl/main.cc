@@ -143,6 +143,7 @@ class CommandLine {
   std::string to_;
   VolumeCreateOptions create_;
   VolumeDeleteOptions delete_;
+  ForgetReaderOptions forget_;
   PageGetOptions get_;
   PageHistoryOptions history_;
   MomentFlags moment_;
@@ -152,7 +153,7 @@ class CommandLine {
 };
 
 void CommandLine::AddVolume() {
-  CLI::App* const group = Group("volume", "list, create, status, delete");
+  CLI::App* const group = Group("volume", "list, create, status, delete, forget-reader");
   On(group->add_subcommand("list", "all volumes of the server"),
      [this](Runtime* runtime, Console* console) { return VolumeList(runtime, console, server_); });
 
@@ -165,7 +166,7 @@ void CommandLine::AddVolume() {
   });
 
   CLI::App* const status =
-      group->add_subcommand("status", "LSNs, holes, unsupported spaces, errors");
+      group->add_subcommand("status", "LSNs, feed, readers, refused requests, holes, errors");
   status->add_option("name", volume_)->required();
   On(status, [this](Runtime* runtime, Console* console) {
     return VolumeStatus(runtime, console, server_, volume_);
@@ -177,6 +178,17 @@ void CommandLine::AddVolume() {
   remove->add_flag("--yes", delete_.confirmed, "really");
   On(remove, [this](Runtime* runtime, Console* console) {
     return VolumeDelete(runtime, console, server_, delete_);
+  });
+
+  CLI::App* const forget =
+      group->add_subcommand("forget-reader",
+                            "a log server stops keeping redo for a page server that will not come "
+                            "back; ask each of them");
+  forget->add_option("name", forget_.volume)->required();
+  forget->add_option("reader", forget_.reader, "as volume status shows it")->required();
+  forget->add_flag("--yes", forget_.confirmed, "really");
+  On(forget, [this](Runtime* runtime, Console* console) {
+    return ForgetReader(runtime, console, server_, forget_);
   });
 }
 

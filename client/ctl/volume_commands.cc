@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <optional>
 #include <utility>
 
 #include "client/ctl/commands.h"
 #include "client/ctl/json.h"
+#include "client/ctl/log_commands.h"
 #include "client/ctl/parse.h"
 #include "client/ctl/server_reader.h"
 #include "client/ctl/session.h"
@@ -34,6 +36,8 @@ void AddState(const proto::VolumeState& state, JsonWriter* json) {
     json->Number(space);
   }
   json->EndArray().Field("source_id", state.source_id());
+  json->Field("feed_server", state.feed_server());
+  json->Field("feed_problem", state.feed_problem());
 }
 
 // The spaces that cannot be read now, by name; empty when the server cannot say.
@@ -51,8 +55,31 @@ Task<std::vector<SpaceFile>> UnsupportedSpaces(Session* session, uint32_t volume
   co_return unsupported;
 }
 
+// What the server refused before any volume was named.
+void AddCounters(const proto::ServerCounters& counters, JsonWriter* json) {
+  json->Key("server").BeginObject().Field("connections", counters.connections());
+  json->Field("connections_refused", counters.connections_refused());
+  json->Field("connections_evicted", counters.connections_evicted());
+  json->Field("requests", counters.requests()).Field("bad_frames", counters.bad_frames());
+  json->Field("oversized_frames", counters.oversized_frames());
+  json->Field("unknown_volume", counters.unknown_volume()).EndObject();
+}
+
+template <typename Line>
+void PrintLog(const proto::LogStatusResponse& log, const Line& line) {
+  for (const proto::LogReader& reader : log.readers()) {
+    line("reader", reader.name() + "  has persisted " + std::to_string(reader.persisted_lsn()));
+  }
+  if (log.keep_from_lsn() != 0) {
+    line("kept from", std::to_string(log.keep_from_lsn()) + "  (another log server lacks it)");
+  }
+  for (const proto::RefusedCount& refused : log.refused()) {
+    line("refused", std::to_string(refused.count()) + " requests: " + refused.reason());
+  }
+}
+
 void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& unsupported,
-                Console* console) {
+                const std::optional<proto::LogStatusResponse>& log, Console* console) {
   const auto line = [console](const std::string& name, const std::string& value) {
     console->Print(name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + value);
   };
@@ -77,6 +104,15 @@ void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& u
   for (const uint32_t space : state.spaces_wanting_images()) {
     line("wants images", "space " + std::to_string(space));
   }
+  if (!state.feed_server().empty()) {
+    line("fed by", state.feed_server());
+  }
+  if (log.has_value()) {
+    PrintLog(*log, line);
+  }
+  if (!state.feed_problem().empty()) {
+    line("NO REDO COMES", state.feed_problem());
+  }
   if (!state.ingest_error().empty()) {
     line("INGEST STOPPED", state.ingest_error());
   }
@@ -99,7 +135,9 @@ Task<int> VolumeList(Runtime* runtime, Console* console, ServerAddress server) {
       AddState(state, &json);
       json.EndObject();
     }
-    json.EndArray().EndObject();
+    json.EndArray();
+    AddCounters(answer->server(), &json);
+    json.EndObject();
     console->Print(json.text());
   } else {
     for (const proto::VolumeState& state : answer->volumes()) {
@@ -150,10 +188,12 @@ Task<int> VolumeStatus(Runtime* runtime, Console* console, ServerAddress server,
   if (state.unsupported_space_count() > 0) {
     unsupported = co_await UnsupportedSpaces(&session, state.volume_id());
   }
+  const std::optional<proto::LogStatusResponse> log = co_await AskLog(&session, state.volume_id());
   if (console->json()) {
     JsonWriter json;
     json.BeginObject();
     AddState(state, &json);
+    AddLog(log, &json);
     json.Key("unsupported").BeginArray();
     for (const SpaceFile& space : unsupported) {
       json.BeginObject().Field("space", space.space.value()).Field("path", space.path);
@@ -162,7 +202,7 @@ Task<int> VolumeStatus(Runtime* runtime, Console* console, ServerAddress server,
     json.EndArray().EndObject();
     console->Print(json.text());
   } else {
-    PrintState(state, unsupported, console);
+    PrintState(state, unsupported, log, console);
   }
   co_return co_await session.End(kExitOk);
 }

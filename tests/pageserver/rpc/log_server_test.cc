@@ -188,6 +188,105 @@ Task<void> MemberBody(ServerWorld* world) {
 TEST_F(ServerTest, IsAMemberOfSeveralLogServers) { RunWith(&MemberBody); }
 TEST_F(ServerTest, ALogServerIsAMemberOfSeveral) { RunWith(LogRoleOptions(), &MemberBody); }
 
+// A page server that is one of several log servers, of which the writer has not begun the epoch
+// yet: what redo does not say may be sent again, an older writer may not.
+Task<void> SeedingTooEarlyBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const auto horizon = [id](uint64_t epoch) {
+    proto::SetHorizonRequest request;
+    request.set_volume_id(id);
+    request.set_epoch(epoch);
+    request.set_horizon_lsn(RedoMaker::kStart.value());
+    return request;
+  };
+  auto set = co_await world->client->SetHorizon(horizon(5), world->In(10));
+  EXPECT_EQ(set.status().code(), StatusCode::kUnavailable) << "not promised yet";
+  proto::PrepareRequest prepare;
+  prepare.set_volume("v");
+  prepare.set_epoch(5);
+  const auto prepared = co_await world->client->Prepare(std::move(prepare), world->In(10));
+  EXPECT_TRUE(prepared.ok());
+  set = co_await world->client->SetHorizon(horizon(5), world->In(10));
+  EXPECT_EQ(set.status().code(), StatusCode::kUnavailable) << set.status().ToString();
+  EXPECT_NE(set.status().message().find("try again"), std::string::npos) << set.status().ToString();
+  set = co_await world->client->SetHorizon(horizon(4), world->In(10));
+  EXPECT_EQ(set.status().code(), StatusCode::kStaleEpoch) << set.status().ToString();
+  set = co_await world->client->SetHorizon(horizon(0), world->In(10));
+  EXPECT_FALSE(set.ok()) << "no epoch is 0";
+  EpochHistory history{{Epoch(5), Lsn{}}};
+  const Status begun = co_await EpochStart(world, id, history);
+  EXPECT_TRUE(begun.ok()) << begun.ToString();
+  set = co_await world->client->SetHorizon(horizon(5), world->In(10));
+  EXPECT_TRUE(set.ok()) << set.status().ToString();
+}
+TEST_F(ServerTest, SeedingBeforeTheEpochHasBegunMayBeTriedAgain) { RunWith(&SeedingTooEarlyBody); }
+
+// The bound of what is kept for a log server that is away, as an operator sets it.
+Task<void> LagBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  proto::PrepareRequest prepare;
+  prepare.set_volume("v");
+  prepare.set_epoch(5);
+  const auto prepared = co_await world->client->Prepare(std::move(prepare), world->In(10));
+  EXPECT_TRUE(prepared.ok());
+  EpochHistory history{{Epoch(5), Lsn{}}};
+  Status status = co_await EpochStart(world, id, history);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  proto::StartAtRequest start;
+  start.set_volume_id(id);
+  start.set_epoch(5);
+  start.set_start_lsn(RedoMaker::kStart.value());
+  const auto started = co_await world->client->StartAt(std::move(start), world->In(10));
+  EXPECT_TRUE(started.ok()) << started.status().ToString();
+  RedoMaker redo;
+  for (uint32_t i = 0; i < 40; ++i) {
+    const Lsn from = redo.end();
+    Bytes bytes = redo.InitPage(7);
+    for (uint32_t value = 0; value < 100; ++value) {
+      const Bytes write = redo.Write(7, value);
+      bytes.insert(bytes.end(), write.begin(), write.end());
+    }
+    status = co_await Append(world, AppendOf(id, Epoch(5), from, redo.end()), std::move(bytes));
+    EXPECT_TRUE(status.ok()) << status.ToString();
+  }
+  proto::LogCommitRequest commit;
+  commit.set_volume_id(id);
+  commit.set_epoch(5);
+  commit.set_commit_lsn(redo.end().value());
+  commit.set_keep_from_lsn(RedoMaker::kStart.value());
+  const auto told = co_await world->client->LogCommit(std::move(commit), world->In(10));
+  EXPECT_TRUE(told.ok()) << told.status().ToString();
+  // A reader that has all: only the log server that is away wants the redo.
+  uint64_t readable_from = 0;
+  for (int i = 0; i < 50 && readable_from == 0; ++i) {
+    proto::LogStatusRequest ask;
+    ask.set_volume_id(id);
+    ask.set_reader("page-1");
+    ask.set_persisted_lsn(redo.end().value());
+    const auto log = co_await world->client->LogStatus(std::move(ask), world->In(10));
+    EXPECT_TRUE(log.ok()) << log.status().ToString();
+    readable_from = log.ok() ? log->readable_from_lsn() : 0;
+    co_await world->runtime->scheduler->Sleep(std::chrono::milliseconds(20));
+  }
+  if (world->options.volumes.log_lag_bytes_max < (1 << 20)) {
+    EXPECT_GT(readable_from, RedoMaker::kStart.value());
+    EXPECT_LE(readable_from, redo.end().value() - world->options.volumes.log_lag_bytes_max);
+  } else {
+    EXPECT_EQ(readable_from, 0U) << "nothing was trimmed";
+  }
+}
+TEST_F(ServerTest, KeepsRedoForAnAbsentLogServerUpToTheBound) {
+  PageServerOptions options = LogRoleOptions();
+  options.volumes.log_segment_bytes = 1 << 10;
+  options.volumes.log_lag_bytes_max = 4 << 10;
+  RunWith(options, &LagBody);
+}
+TEST_F(ServerTest, KeepsAllForAnAbsentLogServerWithinTheBound) {
+  PageServerOptions options = LogRoleOptions();
+  options.volumes.log_segment_bytes = 1 << 10;
+  RunWith(options, &LagBody);
+}
+
 Task<void> WantCount(ServerWorld* world, uint32_t id, std::string reason, uint64_t wanted) {
   proto::LogStatusRequest ask;
   ask.set_volume_id(id);

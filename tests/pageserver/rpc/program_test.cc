@@ -142,9 +142,20 @@ TEST_F(PageserverProgram, KeepsPagesAloneWithRolePage) {
     name = line;
   }
 }
+TEST_F(PageserverProgram, TakesSizesWithSuffixesAndNamesWrongOnes) {
+  std::vector<std::string> arguments = Arguments(root_ / "data");
+  arguments.insert(arguments.end(), {"--log-lag-bytes", "much"});
+  Program wrong(arguments);
+  EXPECT_EQ(wrong.ExitCode(), 2);
+  EXPECT_NE(wrong.text().find("--log-lag-bytes"), std::string::npos) << wrong.text();
+  Program help({"--help"});
+  EXPECT_EQ(help.ExitCode(), 0);
+  EXPECT_NE(help.text().find("--log-lag-bytes"), std::string::npos) << help.text();
+}
 TEST_F(PageserverProgram, ReadsOptionsFromAFile) {
   std::ofstream(root_ / "config.toml") << "data-dir=\"" << (root_ / "data").string()
-                                       << "\"\nlisten=\"127.0.0.1:0\"\ncache-bytes=\"64MiB\"\n";
+                                       << "\"\nlisten=\"127.0.0.1:0\"\ncache-bytes=\"64MiB\"\n"
+                                       << "log-lag-bytes=\"4GiB\"\n";
   Program program({"--config", (root_ / "config.toml").string()});
   ASSERT_TRUE(program.WaitFor("ready")) << program.text();
   program.Signal(SIGTERM);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// Goal: pagectl shows who reads a log and what it refused, and makes a reader leave only when it is
+// told so for certain. Method: the commands against a real server on loopback; what they print goes
+// to a file.
+#include <cstdio>
+#include <string>
+
+#include "client/ctl/commands.h"
+#include "tests/pageserver/rpc/server_fixture.h"
+
+namespace redoubt::ctl {
+namespace {
+
+// A console of which the test reads stdout and stderr together.
+class Paper {
+ public:
+  Paper(Runtime* runtime, bool json)
+      : file_(std::tmpfile()), console_(runtime->scheduler, {json, false, file_, file_}) {}
+  ~Paper() { std::fclose(file_); }
+  Paper(const Paper&) = delete;
+  Paper& operator=(const Paper&) = delete;
+  Console* console() { return &console_; }
+  std::string text() {
+    std::fflush(file_);
+    std::rewind(file_);
+    std::string text(64 << 10, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file_));
+    return text;
+  }
+  bool Says(const std::string& what) { return text().find(what) != std::string::npos; }
+
+ private:
+  std::FILE* file_;
+  Console console_;
+};
+
+Task<void> NoteReader(ServerWorld* world, uint32_t id, Lsn persisted) {
+  proto::LogStatusRequest request;
+  request.set_volume_id(id);
+  request.set_reader("page-a");
+  request.set_persisted_lsn(persisted.value());
+  const auto noted = co_await world->client->LogStatus(std::move(request), world->In(10));
+  EXPECT_TRUE(noted.ok()) << noted.status().ToString();
+}
+
+Task<void> ShowsBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  co_await NoteReader(world, id, RedoMaker::kStart);
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(3);
+  const Status stale = co_await Append(
+      world, AppendOf(id, Epoch(epoch.value() - 1), start, redo.end()), std::move(bytes));
+  EXPECT_EQ(stale.code(), StatusCode::kStaleEpoch);
+  const ServerAddress server{world->server->address()};
+  Paper people(world->runtime, false);
+  int code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(people.Says("page-a  has persisted 8204")) << people.text();
+  EXPECT_TRUE(people.Says("1 requests: stale epoch")) << people.text();
+  EXPECT_FALSE(people.Says("NO REDO COMES")) << people.text();
+  Paper machine(world->runtime, true);
+  code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(machine.Says("\"readers\":[{\"name\":\"page-a\",\"persisted_lsn\":8204}]"))
+      << machine.text();
+  EXPECT_TRUE(machine.Says("\"refused\":{\"stale epoch\":1}")) << machine.text();
+  EXPECT_TRUE(machine.Says("\"feed_server\":\"\",\"feed_problem\":\"\"")) << machine.text();
+  Paper list(world->runtime, true);
+  code = co_await VolumeList(world->runtime, list.console(), server);
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(list.Says("\"bad_frames\":0")) << list.text();
+}
+TEST_F(ServerTest, VolumeStatusShowsReadersAndWhatWasRefused) { RunWith(&ShowsBody); }
+
+Task<int> Forget(ServerWorld* world, Paper* paper, std::string reader, bool confirmed) {
+  const ServerAddress server{world->server->address()};
+  ForgetReaderOptions options{"v", std::move(reader), confirmed};
+  const int code =
+      co_await ForgetReader(world->runtime, paper->console(), server, std::move(options));
+  co_return code;
+}
+
+Task<void> ForgetsBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  co_await BeginLog(world, "v", id);
+  co_await NoteReader(world, id, RedoMaker::kStart);
+  Paper unsure(world->runtime, false);
+  int code = co_await Forget(world, &unsure, "page-a", false);
+  EXPECT_EQ(code, kExitUsage);
+  EXPECT_TRUE(unsure.Says("say --yes")) << unsure.text();
+  Paper other(world->runtime, true);
+  code = co_await Forget(world, &other, "page-b", true);
+  EXPECT_EQ(code, kExitProblem);
+  EXPECT_TRUE(other.Says("its readers are page-a")) << "not touched: " << other.text();
+  EXPECT_TRUE(other.Says("\"code\":\"not found\"")) << other.text();
+  Paper sure(world->runtime, true);
+  code = co_await Forget(world, &sure, "page-a", true);
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(sure.Says("{\"forgotten\":\"page-a\",\"readers\":[]")) << sure.text();
+  co_await world->Restart();
+  Paper again(world->runtime, false);
+  code = co_await Forget(world, &again, "page-a", true);
+  EXPECT_EQ(code, kExitProblem) << "gone for good";
+  EXPECT_TRUE(again.Says("nobody reads it from outside")) << again.text();
+}
+TEST_F(ServerTest, AReaderLeavesOnlyWhenThatIsConfirmed) { RunWith(&ForgetsBody); }
+
+}  // namespace
+}  // namespace redoubt::ctl
