@@ -13,14 +13,21 @@ namespace {
 constexpr Duration kBarInterval = std::chrono::milliseconds(100);
 constexpr Duration kLineInterval = std::chrono::seconds(5);
 constexpr size_t kBarCells = 24;
-
-std::string Bar(uint64_t done, uint64_t total) {
-  const size_t filled =
-      total == 0 ? 0 : static_cast<size_t>(std::min(done, total) * kBarCells / total);
-  return "[" + std::string(filled, '#') + std::string(kBarCells - filled, '.') + "] ";
-}
+constexpr size_t kBarCellsMin = 8;
+constexpr size_t kBarFrame = 3;  // "[" and "] "
 
 }  // namespace
+
+std::string FormatBar(std::string_view text, uint64_t done, uint64_t total, size_t columns) {
+  const size_t room = columns == 0 ? 0 : columns - 1;
+  if (total == 0 || text.size() + kBarFrame + kBarCellsMin > room) {
+    return std::string(text.substr(0, room));
+  }
+  const size_t cells = std::min(kBarCells, room - kBarFrame - text.size());
+  const size_t filled = static_cast<size_t>(std::min(done, total) * cells / total);
+  return "[" + std::string(filled, '#') + std::string(cells - filled, '.') + "] " +
+         std::string(text);
+}
 
 std::string FormatProgress(std::string_view what, uint64_t done, uint64_t total,
                            std::string_view unit, double seconds) {
@@ -91,7 +98,8 @@ void Console::Progress(std::string_view what, uint64_t done, uint64_t total,
   const std::string text = FormatProgress(what, done, total, unit, seconds);
   if (options_.progress_bar) {
     bar_shown_ = true;
-    std::fprintf(options_.err, "\r%s%s\x1b[K", Bar(done, total).c_str(), text.c_str());
+    std::fprintf(options_.err, "\r%s\x1b[K",
+                 FormatBar(text, done, total, options_.columns).c_str());
   } else {
     std::fprintf(options_.err, "%s\n", text.c_str());
   }

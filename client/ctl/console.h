@@ -26,6 +26,7 @@ struct ConsoleOptions {
   bool json = false;
   // A bar that is redrawn, instead of a line now and then.
   bool progress_bar = false;
+  size_t columns = 80;  // of the terminal that shows the bar
   std::FILE* out = stdout;
   std::FILE* err = stderr;
 };
@@ -63,5 +64,9 @@ class Console {
 // "restore: 41 % (1200 of 2900 pages, 310 pages/s)". Pure, for Console and its test.
 std::string FormatProgress(std::string_view what, uint64_t done, uint64_t total,
                            std::string_view unit, double seconds);
+
+// "[####......] " in front of `text`, as long as there is room; always shorter than `columns`,
+// since a line that wraps is not redrawn but repeated.
+std::string FormatBar(std::string_view text, uint64_t done, uint64_t total, size_t columns);
 
 }  // namespace redoubt::ctl

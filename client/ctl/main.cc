@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // pagectl: flags -> runtime -> one command.
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -301,6 +302,10 @@ int Main(int argc, char** argv) {
   ConsoleOptions console_options;
   console_options.json = line.json();
   console_options.progress_bar = isatty(STDERR_FILENO) != 0;
+  winsize window{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) {
+    console_options.columns = window.ws_col;
+  }
   Console console(world.runtime().scheduler, console_options);
   return world.Run(line.command()(&world.runtime(), &console));
 }

@@ -35,6 +35,18 @@ TEST(FormatProgress, SaysHowFarAndHowFast) {
   EXPECT_EQ(FormatProgress("verify", 7, 0, "pages", 0), "verify: (7 pages)");
 }
 
+TEST(FormatBar, IsNeverAsWideAsTheTerminal) {
+  const std::string text = "restore: 41 % (118900 of 290000 pages, 31000 pages/s)";
+  EXPECT_EQ(FormatBar(text, 1, 2, 200), "[############............] " + text);
+  EXPECT_EQ(FormatBar(text, 118900, 290000, 80), "[#########..............] " + text);
+  EXPECT_EQ(FormatBar(text, 1, 2, 60), text);
+  EXPECT_EQ(FormatBar(text, 1, 2, 21), text.substr(0, 20));
+  EXPECT_EQ(FormatBar("verify: (7 pages)", 7, 0, 80), "verify: (7 pages)");
+  for (size_t columns = 1; columns < 120; ++columns) {
+    EXPECT_LT(FormatBar(text, 118900, 290000, columns).size(), columns);
+  }
+}
+
 TEST(HexDump, FoldsRepeatedLinesAndEndsWithTheLast) {
   Bytes bytes(64, 0);
   bytes[0] = 'A';

@@ -16,7 +16,7 @@ namespace {
 class Paper {
  public:
   Paper(Runtime* runtime, bool json)
-      : file_(std::tmpfile()), console_(runtime->scheduler, {json, false, file_, file_}) {}
+      : file_(std::tmpfile()), console_(runtime->scheduler, {json, false, 80, file_, file_}) {}
   ~Paper() { std::fclose(file_); }
   Paper(const Paper&) = delete;
   Paper& operator=(const Paper&) = delete;
