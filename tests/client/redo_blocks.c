@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-enum { RECORD_INIT_PAGE = 59, RECORD_8_BYTES = 8, SINGLE_RECORD = 0x80 };
+enum {
+  RECORD_INIT_PAGE = 59,
+  RECORD_8_BYTES = 8,
+  RECORD_DYNAMIC_META = 62,
+  AUTO_INCREMENT_KIND = 2,
+  SINGLE_RECORD = 0x80
+};
 
 static void store_be16(uint8_t* out, unsigned value) {
   out[0] = (uint8_t)(value >> 8);
@@ -59,6 +65,15 @@ size_t mtr_write(uint8_t* out, uint32_t space, uint32_t page_no, uint64_t value)
   at += put_compressed(out + at, (uint32_t)(value >> 32));
   store_be32(out + at, (uint32_t)value);
   return at + 4;
+}
+
+size_t mtr_auto_increment(uint8_t* out, uint32_t table_id, uint32_t version, uint32_t counter) {
+  size_t at = 0;
+  out[at++] = (uint8_t)(RECORD_DYNAMIC_META | SINGLE_RECORD);
+  at += put_compressed(out + at, table_id);
+  at += put_compressed(out + at, version);
+  out[at++] = AUTO_INCREMENT_KIND;
+  return at + put_compressed(out + at, counter);
 }
 
 uint64_t lsn_to_sn(uint64_t lsn) {

@@ -14,6 +14,8 @@ enum { BLOCK_BYTES = 512, BLOCK_HEADER = 12, BLOCK_PAYLOAD = 496 };
  * 100. */
 size_t mtr_init_page(uint8_t* out, uint32_t space, uint32_t page_no);
 size_t mtr_write(uint8_t* out, uint32_t space, uint32_t page_no, uint64_t value);
+/* MLOG_TABLE_DYNAMIC_META of one table: its AUTO_INCREMENT counter. Numbers below 2^28. */
+size_t mtr_auto_increment(uint8_t* out, uint32_t table_id, uint32_t version, uint32_t counter);
 
 /* Positions: payload bytes of the stream <-> LSN (a data LSN). */
 uint64_t lsn_to_sn(uint64_t lsn);

@@ -2,10 +2,12 @@
 //
 // Goal: the C ABI does what redoubt_client.h promises, for a program in plain C with many threads.
 // Method: made-up redo against three real page servers that are log servers as well
-// (redoubt_client_test.py starts them): appended by many threads and read back by many, taken over
-// by a second writer, and without a majority. Any check that fails ends the program with 1.
+// (redoubt_client_test.py starts them), and a fourth that only has pages and follows those: appended
+// by many threads and read back by many, taken over by a second writer, and without a majority. Any
+// check that fails ends the program with 1.
 //
-//   redoubt_client_test ADDRESS:PID ADDRESS:PID ADDRESS:PID      the last two are killed on the way
+//   redoubt_client_test ADDRESS:PID ADDRESS:PID ADDRESS:PID PAGES_ADDRESS:PID
+//                                           the second and third are killed on the way
 //   redoubt_client_test --version
 #include "client/redoubt_client.h"
 
@@ -22,6 +24,7 @@
 
 enum {
   SERVERS = 3,
+  ALL_SERVERS = 4, /* with the one that only has pages */
   THREADS = 8,
   PAGES_PER_THREAD = 4,
   PAGES = THREADS * PAGES_PER_THREAD,
@@ -29,6 +32,8 @@ enum {
   PAGE_BYTES = 16384,
   SPACE = 5,
   SEEDED_SPACE = 6,
+  TABLE = 1042,
+  COUNTER = 4711,
   PATIENCE_MS = 30000,
   STREAM_BYTES = 1 << 20
 };
@@ -368,7 +373,10 @@ static void check_boot_bundle(redoubt_reader* reader, uint64_t lsn) {
   redoubt_space_list_free(spaces);
   redoubt_metadata* metadata;
   CHECK(redoubt_reader_metadata(reader, lsn, PATIENCE_MS, &metadata, &error) == REDOUBT_OK);
-  CHECK(metadata->table_count == 0 && metadata->size == 0);
+  uint8_t newest[64];
+  const size_t newest_size = mtr_auto_increment(newest, TABLE, 1, COUNTER);
+  CHECK(metadata->table_count == 1 && metadata->size == newest_size);
+  CHECK(memcmp(metadata->records, newest, newest_size) == 0);
   redoubt_metadata_free(metadata);
   redoubt_side_file_list* files;
   CHECK(redoubt_reader_side_files(reader, lsn, PATIENCE_MS, &files, &error) == REDOUBT_OK);
@@ -557,6 +565,26 @@ static void check_without_majority(struct server_log* log, redoubt_reader* reade
   CHECK(redoubt_writer_close(log->writer, 100, &error) == REDOUBT_DEADLINE_EXCEEDED);
 }
 
+/* Counters that only redo holds, the older one first. */
+static void count_up(struct server_log* log) {
+  uint8_t mtr[64];
+  log_add(log, mtr, mtr_auto_increment(mtr, TABLE, 1, COUNTER - 1000));
+  log_add(log, mtr, mtr_auto_increment(mtr, TABLE, 1, COUNTER));
+}
+
+/* The server that only has pages: it gets the volume's identity from the others. */
+static redoubt_reader* open_pages(redoubt_client* client, const char* const* addresses,
+                                  redoubt_reader_options reading, uint64_t epoch) {
+  CHECK(redoubt_volume_create(client, addresses, ALL_SERVERS, kVolume, PAGE_BYTES, "u-u-i-d",
+                              PATIENCE_MS, &error) == REDOUBT_OK);
+  reading.page_servers = addresses + SERVERS;
+  reading.page_server_count = 1;
+  redoubt_reader* reader;
+  CHECK(redoubt_reader_open(client, &reading, PATIENCE_MS, &reader, NULL, &error) == REDOUBT_OK);
+  seed(reader, epoch);
+  return reader;
+}
+
 static void kill_server(pid_t pid) { CHECK(kill(pid, SIGKILL) == 0); }
 
 static void run(const char* const* addresses, const pid_t* pids) {
@@ -605,7 +633,10 @@ static void run(const char* const* addresses, const pid_t* pids) {
   seed(reader, position.epoch);
   check_threads_block_signals();
 
+  redoubt_reader* pages = open_pages(client, addresses, reading, position.epoch);
+
   struct server_log* log = log_new(writer, kStart);
+  count_up(log);
   run_workers(log, reader);
   check_bad_appends(log);
   redoubt_writer_status status;
@@ -615,6 +646,8 @@ static void run(const char* const* addresses, const pid_t* pids) {
   CHECK(status.append_bytes == log->written_sn - log->start_sn && status.failure == REDOUBT_OK);
   check_batch(reader, end);
   check_boot_bundle(reader, end);
+  check_batch(pages, end);
+  check_boot_bundle(pages, end);
   check_async(client, &reading, end);
 
   uint64_t start = 0;
@@ -627,6 +660,8 @@ static void run(const char* const* addresses, const pid_t* pids) {
   kill_server(pids[2]);
   const uint64_t third_end = run_workers(log, reader);
   check_batch(reader, third_end);
+  check_batch(pages, third_end);
+  check_boot_bundle(pages, third_end);
   kill_server(pids[1]);
   check_without_majority(log, reader, third_end);
   log_free(log);
@@ -636,6 +671,7 @@ static void run(const char* const* addresses, const pid_t* pids) {
   CHECK(counters.failovers + counters.hedges_won > 0);
   CHECK(redoubt_client_close(client, &error) == REDOUBT_INVALID_ARGUMENT);
   redoubt_reader_close(reader);
+  redoubt_reader_close(pages);
   CHECK(redoubt_client_close(client, &error) == REDOUBT_OK);
 }
 
@@ -644,13 +680,13 @@ int main(int argc, char** argv) {
     printf("redoubt_client %u\n", (unsigned)redoubt_client_version());
     return 0;
   }
-  if (argc != 1 + SERVERS) {
-    fprintf(stderr, "usage: redoubt_client_test ADDRESS:PID ADDRESS:PID ADDRESS:PID\n");
+  if (argc != 1 + ALL_SERVERS) {
+    fprintf(stderr, "usage: redoubt_client_test ADDRESS:PID ADDRESS:PID ADDRESS:PID PAGES:PID\n");
     return 2;
   }
-  const char* addresses[SERVERS];
-  pid_t pids[SERVERS];
-  for (int i = 0; i < SERVERS; ++i) {
+  const char* addresses[ALL_SERVERS];
+  pid_t pids[ALL_SERVERS];
+  for (int i = 0; i < ALL_SERVERS; ++i) {
     char* colon = strrchr(argv[1 + i], ':');
     *colon = '\0';
     addresses[i] = argv[1 + i];

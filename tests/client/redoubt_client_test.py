@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the C test of the client library against three real page servers on loopback.
+"""Runs the C test of the client library against three real page servers on loopback and one that only has pages.
 
 python3 tests/client/redoubt_client_test.py --pageserver build/release/bin/pageserver \\
     --test build/release/tests/redoubt_client_test
@@ -21,10 +21,11 @@ SECONDS_MAX = 200
 class Server:
     """One pageserver process on a port of its own choice."""
 
-    def __init__(self, program: str, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, *more: str) -> None:
         directory.mkdir()
         self.log = (directory / "log").open("wb")
         command = [program, "--data-dir", str(directory / "data"), "--listen", "127.0.0.1:0", "--cache-bytes", "64MiB"]
+        command += more
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         assert self.process.stdout is not None
         ready = self.process.stdout.readline().decode()
@@ -52,6 +53,8 @@ def main() -> int:
         try:
             for number in range(SERVERS):
                 servers.append(Server(arguments.pageserver, Path(root) / f"server{number}"))
+            logs = ",".join(server.address for server in servers)
+            servers.append(Server(arguments.pageserver, Path(root) / "pages", "--role", "page", "--log-servers", logs))
             names = [f"{server.address}:{server.process.pid}" for server in servers]
             return subprocess.run([arguments.test, *names], timeout=SECONDS_MAX, check=False).returncode
         finally:
