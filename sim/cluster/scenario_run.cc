@@ -392,6 +392,13 @@ void ScenarioRun::StopEverything() {
     }
   }
   world_.RunUntil(world_.now_ns() + kQuietNs, nullptr, scenario_.limits().events());
+  for (const NodeId server : servers) {
+    const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(server));
+    const auto used = program == nullptr ? std::nullopt : program->CacheUsed();
+    if (used.has_value()) {
+      context_.leaks.Cached(std::string(world_.NameOf(server)), used->bytes, used->bytes_max);
+    }
+  }
   // Page servers first: they are clients of the log servers.
   for (const NodeId server : servers) {
     if (cast_.GroupOf(server).pulls_redo) {

@@ -95,9 +95,11 @@ Task<Status> ServerProgram::Start() {
   for (const ServerPlace& place : context_->log_servers) {
     log_servers.push_back(place.address);
   }
-  server_ = std::make_unique<PageServer>(
-      runtime_, OptionsFor(context_->settings, size_percent, role_, address_,
-                           std::move(log_servers), rocksdb_.get(), &context_->StoreOf(node_)));
+  PageServerOptions options =
+      OptionsFor(context_->settings, size_percent, role_, address_, std::move(log_servers),
+                 rocksdb_.get(), &context_->StoreOf(node_));
+  cache_bytes_max_ = options.page_cache_bytes;
+  server_ = std::make_unique<PageServer>(runtime_, std::move(options));
   const Status status = co_await server_->Start();
   if (!status.ok()) {
     co_return status.WithContext("the server cannot start");
@@ -143,6 +145,13 @@ std::optional<LogVolumeStatus> ServerProgram::LogOf(const std::string& volume) c
     return std::nullopt;
   }
   return (*found)->log->status();
+}
+
+std::optional<ServerProgram::CacheUse> ServerProgram::CacheUsed() const {
+  if (server_ == nullptr || !serving_ || role_ == ServerRole::kLog) {
+    return std::nullopt;
+  }
+  return CacheUse{server_->cache().bytes(), cache_bytes_max_};
 }
 
 Task<void> ServerProgram::Stop() {

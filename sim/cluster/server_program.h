@@ -25,6 +25,12 @@ class ServerProgram : public NodeProgram {
                 std::string address);
   // Where the volume's log stands; nothing while it is not there, or not started.
   std::optional<LogVolumeStatus> LogOf(const std::string& volume) const;
+  // Of a server with pages that is ready.
+  struct CacheUse {
+    uint64_t bytes;
+    uint64_t bytes_max;  // as configured
+  };
+  std::optional<CacheUse> CacheUsed() const;
   // Starts the server; tries again, as whoever looks after it would, while its disk is full or has
   // just failed. A server that cannot start on what a crash left is a finding.
   Task<void> Run() override;
@@ -40,6 +46,7 @@ class ServerProgram : public NodeProgram {
   std::unique_ptr<SimRocksdb> rocksdb_;  // null: the in-memory store
   std::unique_ptr<PageServer> server_;
   bool serving_ = false;
+  uint64_t cache_bytes_max_ = 0;
 };
 
 }  // namespace redoubt::sim

@@ -29,6 +29,16 @@ class LeakCheck {
     ++checked_count_;
     Expect(node, "without clients", "connections", held.connections);
   }
+  // What a server's page cache holds by its own count, with the work done and nothing evicted
+  // since.
+  void Cached(const std::string& node, uint64_t bytes, uint64_t bytes_max) {
+    ++checked_count_;
+    if (bytes > bytes_max) {
+      findings_->Report("C10", node + " holds " + std::to_string(bytes) +
+                                   " bytes in its page cache, " + std::to_string(bytes_max) +
+                                   " are allowed");
+    }
+  }
   void Stopped(const std::string& node, const Holdings& held) {
     ++checked_count_;
     Expect(node, "after its stop", "connections", held.connections);

@@ -273,6 +273,10 @@ TEST(LeakCheck, NamesWhatIsStillHeld) {
   leaks.Stopped("log1", Holdings{0, 0, 2, 0, 0});
   ASSERT_EQ(findings.all().size(), 2U);
   EXPECT_NE(findings.all()[1].what.find("2 open files"), std::string::npos);
+  leaks.Cached("page1", 4096, 4096);
+  EXPECT_EQ(findings.all().size(), 2U);
+  leaks.Cached("page1", 4097, 4096);
+  EXPECT_EQ(findings.all().size(), 3U);
 }
 
 }  // namespace
