@@ -9,6 +9,9 @@
                     load; mysqld is killed under load and its local redo catches up; what was acknowledged is there;
                     after a clean stop `pagectl compare` says that every page is equal; a server that takes the volume
                     over ends the older one
+    --mode read     innodb_pageserver_mode=READ with a buffer pool smaller than the data: sysbench runs on pages
+                    from the page server; it is killed under load, local files are read; it comes back and is read from
+                    again; at the end CHECK TABLE and every page equal
 
 python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--keep DIR]
 
@@ -35,6 +38,8 @@ import stack  # noqa: E402
 
 _VOLUME = "compute"
 _TABLES = ("--tables=2", "--table-size=20000")
+_ALL_TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema REGEXP '^(sbtest|ledger)$'"
+_SMALL_POOL = "--innodb-buffer-pool-size=8M"
 _REFUSED = (
     "ALTER TABLE ledger.t ADD INDEX (note), ALGORITHM=INPLACE",
     "ALTER INSTANCE DISABLE INNODB REDO_LOG",
@@ -153,10 +158,11 @@ class Servers:
         """Of the log servers, as flags and variables want them."""
         return ",".join(s.address for s in self.log_servers)
 
-    def arguments(self) -> list[str]:
+    def arguments(self, mode: str = "STREAM") -> list[str]:
         """mysqld's."""
         return [
-            "--innodb-pageserver-mode=STREAM",
+            f"--innodb-pageserver-mode={mode}",
+            f"--innodb-pageserver-page-servers={self.page_server.address}",
             f"--innodb-pageserver-log-servers={self.addresses()}",
             f"--innodb-pageserver-volume={_VOLUME}",
         ]
@@ -182,8 +188,10 @@ class Servers:
             time.sleep(0.2)
 
 
-class StreamCheck:
-    """One run of --mode stream."""
+class Check:
+    """What the runs of the modes have in common."""
+
+    mode = ""
 
     def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float) -> None:
         self.server = PatchedServer(work_dir / "mysql", programs)
@@ -199,8 +207,23 @@ class StreamCheck:
             stack.progress(f"  NOT: {text}")
 
     def start(self, *more: str) -> None:
-        """mysqld in mode STREAM."""
-        self.server.start(*self.servers.arguments(), *more)
+        """mysqld in the mode."""
+        self.server.start(*self.servers.arguments(self.mode), *more)
+
+    def seed(self) -> None:
+        """Servers with a volume that holds a database."""
+        for server in self.servers.all:
+            server.start()
+        self.server.initialize()
+        self.server.start()
+        self.server.prepare()
+        self.server.stop()
+        stack.progress("a cold copy goes into the volume")
+        self.servers.seed(self.server.datadir)
+
+    def run(self) -> None:
+        """The steps."""
+        raise NotImplementedError
 
     def stop_and_compare(self, when: str) -> None:
         """A clean stop; then each page of the files against the volume."""
@@ -214,23 +237,28 @@ class StreamCheck:
             compared > 1000 and unequal == 0, f"{when}: {unequal} of {compared} pages: {result.get('unequal')!s:.600}"
         )
 
+    def check_tables(self) -> None:
+        """CHECK TABLE of all."""
+        for database, table in self.server.query(_ALL_TABLES):
+            answer = self.server.query(f"CHECK TABLE {database}.{table}")[-1][-1]
+            self.expect(answer == "OK", f"CHECK TABLE {database}.{table}: {answer}")
+
     def flush_lsn(self) -> int:
         """Where the server was shut down, as ibdata1 says."""
         with open(self.server.datadir / "ibdata1", "rb") as file:
             file.seek(26)
             return int.from_bytes(file.read(8), "big")
 
+
+class StreamCheck(Check):
+    """One run of --mode stream."""
+
+    mode = "STREAM"
+
     def run(self) -> None:
         """The steps."""
-        for server in self.servers.all:
-            server.start()
-        self.server.initialize()
-        self.server.start()
-        self.server.prepare()
-        self.server.stop()
+        self.seed()
         shutil.copytree(self.server.datadir, self.usurper.datadir)
-        stack.progress("a cold copy goes into the volume")
-        self.servers.seed(self.server.datadir)
         self.stream()
         self.unlogged()
         self.stop_and_compare("after sysbench and DDL")
@@ -338,12 +366,6 @@ class StreamCheck:
         self.check_tables()
         self.server.load(2)
 
-    def check_tables(self) -> None:
-        """CHECK TABLE of all."""
-        for table in ("sbtest.sbtest1", "sbtest.sbtest2", "ledger.t", "ledger.f"):
-            answer = self.server.query(f"CHECK TABLE {table}")[-1][-1]
-            self.expect(answer == "OK", f"CHECK TABLE {table}: {answer}")
-
     def taken_over(self) -> None:
         """A server with an old directory takes the volume: it refuses to start, and the one before it ends."""
         self.start()
@@ -359,6 +381,58 @@ class StreamCheck:
             stack.progress(f"  the older server's commit: {str(lost)[-80:]}")
         self.expect(self.server.exit_code(30) is not None, "a fenced server goes on")
         self.expect("taken the volume over" in self.server.error_log_tail(200), "the fenced server does not say why")
+
+
+class ReadCheck(Check):
+    """One run of --mode read."""
+
+    mode = "READ"
+
+    def run(self) -> None:
+        """The steps."""
+        self.seed()
+        self.start(_SMALL_POOL)
+        self.server.load(2, "oltp_write_only")  # the page server answers once it has applied something,
+        time.sleep(6)  # and is asked again some seconds after it did not
+        before = self.numbers()
+        stack.progress(f"sysbench, {self.seconds:.0f} s, pages from the page server")
+        self.server.load(self.seconds)
+        after = self.numbers()
+        self.tell("  ", before, after)
+        self.expect(after["reads"] - before["reads"] > 1000, "less than 1000 pages came from the page server")
+        self.expect(after["read_fallbacks"] == before["read_fallbacks"], "local files were read")
+        self.page_server_away()
+        self.check_tables()
+        self.stop_and_compare("at the end")
+
+    def numbers(self) -> dict[str, int]:
+        """The counters of reads."""
+        status = self.server.pageserver_status()
+        return {name: int(status[name]) for name in ("reads", "read_wait_us", "read_fallbacks", "read_requests")}
+
+    @staticmethod
+    def tell(text: str, before: dict[str, int], after: dict[str, int]) -> None:
+        """The differences."""
+        stack.progress(text + ", ".join(f"{name}={after[name] - before[name]}" for name in after))
+
+    def page_server_away(self) -> None:
+        """Killed and started again under load, when it is no log server at the same time."""
+        if self.servers.page_server in self.servers.log_servers:
+            return
+        before = self.numbers()
+        load = threading.Thread(target=self.server.load, args=(20,), daemon=True)
+        load.start()
+        time.sleep(1)
+        self.servers.page_server.kill9()
+        time.sleep(4)
+        away = self.numbers()
+        self.tell("  while the page server was away: ", before, away)
+        self.expect(away["read_fallbacks"] > before["read_fallbacks"], "no local file was read")
+        self.servers.page_server.start()
+        load.join(120)
+        back = self.numbers()
+        self.tell("  afterwards: ", away, back)
+        self.expect(back["reads"] > away["reads"], "the page server was not read from again")
 
 
 def check_off(work_dir: Path, programs: Path, seconds: float) -> list[str]:
@@ -379,12 +453,13 @@ def check_off(work_dir: Path, programs: Path, seconds: float) -> list[str]:
     return problems + ([] if tables == ["OK", "OK"] else [f"CHECK TABLE: {tables}"])
 
 
-def check_stream(work_dir: Path, programs: Path, counts: list[int], seconds: float) -> list[str]:
-    """--mode stream."""
+def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argparse.Namespace) -> list[str]:
+    """--mode stream or read."""
     problems: list[str] = []
+    kind = StreamCheck if options.mode == "stream" else ReadCheck
     for count in counts:
-        stack.progress(f"mode STREAM, {count} log server{'s' if count > 1 else ''}")
-        check = StreamCheck(work_dir / f"servers{count}", programs, count, seconds)
+        stack.progress(f"mode {kind.mode}, {count} log server{'s' if count > 1 else ''}")
+        check = kind(work_dir / f"servers{count}", programs, count, options.seconds)
         with ExitStack() as running:
             for program in (check.server, check.usurper, *check.servers.all):
                 running.enter_context(program)
@@ -396,7 +471,7 @@ def check_stream(work_dir: Path, programs: Path, counts: list[int], seconds: flo
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="A mysqld with its redo in Redoubt.")
-    parser.add_argument("--mode", choices=["off", "stream"], default="stream")
+    parser.add_argument("--mode", choices=["off", "stream", "read"], default="stream")
     parser.add_argument("--servers", type=int, choices=[1, 3], help="only with so many log servers; default: both")
     parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
@@ -406,7 +481,7 @@ def main() -> int:
         programs = built_programs()
         if options.mode == "off":
             return check_off(work_dir, programs, options.seconds)
-        return check_stream(work_dir, programs, [options.servers] if options.servers else [1, 3], options.seconds)
+        return check_mode(work_dir, programs, [options.servers] if options.servers else [1, 3], options)
 
     return stack.run_check("compute", options.keep, check, f"mode {options.mode}")
 

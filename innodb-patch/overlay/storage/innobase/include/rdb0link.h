@@ -21,6 +21,8 @@ namespace rdb {
 struct Link {
   redoubt_client *client;
   redoubt_writer *writer;
+  /** Null below mode READ. */
+  redoubt_reader *reader;
   /** Where the writer's epoch began. */
   redoubt_position position;
 };
@@ -38,9 +40,18 @@ struct Counters {
   std::atomic<uint64_t> quorum_wait_us{0};
   std::atomic<uint64_t> quorum_wait_us_max{0};
   std::atomic<uint64_t> catch_up_bytes{0};
+  std::atomic<uint64_t> reads{0};
+  std::atomic<uint64_t> read_bytes{0};
+  std::atomic<uint64_t> read_wait_us{0};
+  std::atomic<uint64_t> read_fallbacks{0};
   std::atomic<uint64_t> forbidden_ops{0};
 };
 extern Counters counters;
+
+/** Reads go to the page servers from now on, or do not any more; the latter waits
+for those under way. */
+void begin_reads();
+void end_reads();
 
 /** Something cannot be done for good: a newer writer has the volume, or the log
 servers refuse. Nothing that this server still does may be acknowledged, so it

@@ -22,6 +22,7 @@ details. */
 
 #include "univ.i"
 
+#include "buf0types.h"
 #include "log0types.h"
 
 class THD;
@@ -34,7 +35,10 @@ enum Mode : ulong {
   /** Nothing. */
   OFF,
   /** Redo goes to the log servers as well as to the local files. */
-  STREAM
+  STREAM,
+  /** Pages come from the page servers; they are still written to local files,
+  which are read when the page servers do not answer. */
+  READ
 };
 
 /** What innodb_pageserver_mode says; not yet looked at. */
@@ -43,10 +47,12 @@ extern ulong mode_setting;
 /** The other variables innodb_pageserver_*. */
 struct Settings {
   char *log_servers;
+  char *page_servers;
   char *volume;
   bool wal_sync;
   ulong wal_buffer_size;
   ulong wal_timeout_ms;
+  ulong read_timeout_ms;
 };
 extern Settings settings;
 
@@ -99,6 +105,21 @@ wait with innodb_pageserver_wal_sync=OFF.
 @param[in]  all      wait for all of it
 @return an LSN above `flushed`, at most `up_to`, at which a wal_append ended */
 lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all);
+/** @} */
+
+/** @name Pages */
+/** @{ */
+
+/** Pages of this tablespace are to be had from the page servers now. Not before
+the log threads have started: recovery reads local files. */
+bool reads_from_server(space_id_t space);
+
+/** Reads a page as of everything that is flushed.
+@param[in]   page_id  the page
+@param[out]  buf      len bytes
+@param[in]   len      size of the page
+@return false: to be read from the local file */
+bool read(const page_id_t &page_id, void *buf, ulint len);
 /** @} */
 
 /** @name What would go past the redo */

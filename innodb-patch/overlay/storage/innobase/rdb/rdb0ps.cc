@@ -35,7 +35,7 @@ static constexpr uint32_t CONNECT_TIMEOUT_MS = 60000;
 static constexpr uint32_t CLOSE_TIMEOUT_MS = 60000;
 
 static const char *mode_name() {
-  static const char *const names[] = {"OFF", "STREAM"};
+  static const char *const names[] = {"OFF", "STREAM", "READ"};
   return names[mode_setting];
 }
 
@@ -129,6 +129,26 @@ static int open_writer(redoubt_error *error) {
                              &link.writer, &link.position, error);
 }
 
+static int open_reader(redoubt_error *error) {
+  auto addresses = split_addresses(settings.page_servers);
+  if (addresses.empty()) {
+    addresses = split_addresses(settings.log_servers);
+  }
+  std::vector<const char *> servers;
+  for (const std::string &address : addresses) {
+    servers.push_back(address.c_str());
+  }
+  redoubt_reader_options options;
+  redoubt_reader_options_init(&options);
+  options.volume = settings.volume;
+  options.volume_uid = link.position.volume_uid;
+  options.page_servers = servers.data();
+  options.page_server_count = servers.size();
+  uint32_t page_size = 0;
+  return redoubt_reader_open(link.client, &options, CONNECT_TIMEOUT_MS,
+                             &link.reader, &page_size, error);
+}
+
 int connect(redoubt_error *error) {
   redoubt_client_options options;
   redoubt_client_options_init(&options);
@@ -138,7 +158,11 @@ int connect(redoubt_error *error) {
     return code;
   }
   code = open_writer(error);
+  if (code == REDOUBT_OK && mode >= READ) {
+    code = open_reader(error);
+  }
   if (code != REDOUBT_OK) {
+    redoubt_writer_close(link.writer, 0, nullptr);
     redoubt_client_close(link.client, nullptr);
     link = Link{};
   }
@@ -146,6 +170,8 @@ int connect(redoubt_error *error) {
 }
 
 int disconnect(redoubt_error *error) {
+  redoubt_reader_close(link.reader);
+  link.reader = nullptr;
   const int code = redoubt_writer_close(link.writer, CLOSE_TIMEOUT_MS, error);
   redoubt_client_close(link.client, nullptr);
   link.writer = nullptr;
@@ -243,11 +269,15 @@ static const char *state_of(const redoubt_writer_status &writer) {
 /* Called with LOCK_status held: one caller at a time. */
 int show_status(THD *, SHOW_VAR *var, char *) {
   static redoubt_writer_status writer;
-  static ulonglong values[16];
-  static SHOW_VAR rows[19];
+  static ulonglong values[24];
+  static SHOW_VAR rows[27];
   writer = redoubt_writer_status{};
   if (link.writer != nullptr) {
     redoubt_writer_get_status(link.writer, &writer);
+  }
+  redoubt_reader_status reader{};
+  if (link.reader != nullptr) {
+    redoubt_reader_get_status(link.reader, &reader);
   }
   const struct {
     const char *name;
@@ -267,6 +297,12 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"quorum_waits", counters.quorum_waits},
       {"quorum_wait_us_total", counters.quorum_wait_us},
       {"quorum_wait_us_max", counters.quorum_wait_us_max},
+      {"reads", counters.reads},
+      {"read_bytes", counters.read_bytes},
+      {"read_wait_us", counters.read_wait_us},
+      {"read_fallbacks", counters.read_fallbacks},
+      {"read_requests", reader.requests},
+      {"read_failovers", reader.failovers},
       {"forbidden_ops", counters.forbidden_ops},
   };
   static_assert(UT_ARR_SIZE(numbers) <= UT_ARR_SIZE(values));

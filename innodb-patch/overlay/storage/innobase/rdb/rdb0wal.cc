@@ -150,9 +150,11 @@ void wal_start(log_t &log) {
     catch_up(log, from, end);
   }
   log_consumer_register(log, &stream_consumer);
+  begin_reads();
 }
 
 void wal_stop(log_t &log) {
+  end_reads();
   log_consumer_unregister(log, &stream_consumer);
   redoubt_error error{};
   if (disconnect(&error) != REDOUBT_OK) {
