@@ -17,6 +17,8 @@ namespace {
 constexpr uint64_t kIndexStrideBytes = 256 << 10;
 // What the buffer keeps between batches.
 constexpr size_t kBufferBytesKept = 5 << 20;
+// Larger appends use space up too soon to gain what writing it costs.
+constexpr size_t kSpaceAheadAppendMax = 32 << 10;
 
 }  // namespace
 
@@ -136,9 +138,10 @@ Task<Status> RedoStore::Abandon(bool new_segment, Status status) {
   co_return status;
 }
 
-// The space behind `end` that the write up to there brings into being, too.
-uint64_t RedoStore::SpaceAhead(uint64_t end) const {
-  if (end <= written_bytes_) {
+// The space behind buffer_ that the write of it brings into being, too.
+uint64_t RedoStore::SpaceAhead() const {
+  const uint64_t end = active_bytes_ + buffer_.size();
+  if (end <= written_bytes_ || buffer_.size() > kSpaceAheadAppendMax) {
     return 0;
   }
   const uint64_t until = std::min(end + options_.space_ahead_bytes, options_.segment_bytes_max);
@@ -208,7 +211,7 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit)
     EncodeRecord(chunk, segments_.back().owner, durable_end, commit);
     at = chunk.range.end;
   }
-  const uint64_t space_ahead = SpaceAhead(active_bytes_ + buffer_.size());
+  const uint64_t space_ahead = SpaceAhead();
   const Status status = co_await WriteAndSync(new_segment, space_ahead);
   if (buffer_.capacity() > kBufferBytesKept) {
     buffer_ = Bytes();

@@ -21,7 +21,7 @@
 // appears under its name only when it is synced. A newest segment that has nothing else, and whose
 // header may be no better, is replaced by it.
 //
-// An append that makes its file longer writes zeroes behind its record, which the next ones
+// A small append that makes its file longer writes zeroes behind its record, which the next ones
 // overwrite: a sync of bytes that change neither the file's size nor its blocks is one write of the
 // device, and none of the file system's journal (README.md of pageserver: "Space ahead"). So the
 // end of a log is told by its records alone: what follows the last one is zero, or was never
@@ -60,7 +60,7 @@ struct RedoStoreOptions {
   uint64_t volume_uid = 0;
   // A segment that has reached this size is followed by a new one.
   uint64_t segment_bytes_max = 64 << 20;
-  // So many zeroes are written behind a record that makes the file longer; 0: none.
+  // So many zeroes are written behind a small append that makes the file longer; 0: none.
   uint64_t space_ahead_bytes = 1 << 20;
 };
 
@@ -162,7 +162,7 @@ class RedoStore {
   // Writes buffer_, header and all, as `segment`'s file: it appears whole and durable, or not.
   Task<Status> WriteWholeSegment(const Segment* segment);
   Task<Status> OpenActive(SegmentHeader header);
-  uint64_t SpaceAhead(uint64_t end) const;
+  uint64_t SpaceAhead() const;
   Task<Status> WriteBuffer();
   Task<Status> WriteAndSync(bool new_segment, uint64_t space_ahead);
   Task<Status> Abandon(bool new_segment, Status status);

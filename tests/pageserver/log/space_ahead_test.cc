@@ -124,6 +124,21 @@ class SpaceAhead {
   uint64_t drawn_ = 0;
 };
 
+TEST(SpaceAhead, ALargeAppendWritesNoMoreThanItself) {
+  NodeHarness node;
+  SpaceAhead log(&node);
+  log.Begin();
+  ASSERT_TRUE(log.Append(40'000).ok());
+  const std::vector<std::string> paths = log.Paths();
+  ASSERT_EQ(paths.size(), 1U);
+  const Bytes file = log.FileOf(paths.front());
+  EXPECT_EQ(SpaceAhead::RecordsEnd(file), file.size());
+  ASSERT_TRUE(log.Append(100).ok());
+  const Bytes longer = log.FileOf(paths.front());
+  EXPECT_EQ(SpaceAhead::RecordsEnd(longer) + kSpaceAhead, longer.size());
+  log.ExpectAll();
+}
+
 TEST(SpaceAhead, AppendsLeaveTheFileAsLongAsItIs) {
   NodeHarness node;
   SpaceAhead log(&node);
