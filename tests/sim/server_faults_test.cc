@@ -83,7 +83,7 @@ TEST_P(ServerFaults, FullDiskIsNamedAndAppendsGoOnWhenThereIsSpace) {
   test_.RunFor(3 * kSecond);
   SimDisk& disk = test_.world.DiskOf(server_);
   disk.SetCapacity(disk.used_bytes() + 300);
-  test_.RunFor(4 * kSecond);
+  test_.RunFor(4 * kSecond);  // first what was written ahead is used up
   EXPECT_EQ(seen_.problem.code(), StatusCode::kNoSpace) << seen_.problem.ToString();
   const Lsn stuck = seen_.acknowledged;
   test_.RunFor(2 * kSecond);

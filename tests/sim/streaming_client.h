@@ -41,6 +41,7 @@ inline Task<void> Serve(Runtime* runtime) {
   PageServerOptions options;
   options.data_dir = "/data";
   options.listen = kAddress;
+  options.volumes.log_segment_bytes = 8 << 10;  // and so 1 KiB is written ahead of the records
   options.open_store = [](Runtime* r, std::string path) {
     return MemoryKvStore::Open(r, std::move(path));
   };
