@@ -10,6 +10,7 @@ namespace redoubt::sim {
 namespace {
 
 constexpr char kLog[] = "/data/log/";
+constexpr uint64_t kSegmentBytes = 8 << 10;  // of which 1 KiB is written ahead of the records
 
 class ServerFaults : public testing::TestWithParam<uint64_t> {
  protected:
@@ -26,7 +27,7 @@ class ServerFaults : public testing::TestWithParam<uint64_t> {
     test_.world.StartNode(client_, Program([this](Runtime* r) { return WriteLog(r, &seen_); }));
   }
   void StartServer() {
-    test_.world.StartNode(server_, Program([](Runtime* r) { return Serve(r); }));
+    test_.world.StartNode(server_, Program([](Runtime* r) { return Serve(r, kSegmentBytes); }));
   }
   void RestartServer(KillKind kind) {
     test_.world.KillNode(server_, kind, CrashPolicy::kSeeded);

@@ -37,11 +37,12 @@ struct Seen {
   Bytes log;      // as the server has it, from there
 };
 
-inline Task<void> Serve(Runtime* runtime) {
+inline Task<void> Serve(Runtime* runtime,
+                        uint64_t log_segment_bytes = VolumeRegistryOptions().log_segment_bytes) {
   PageServerOptions options;
   options.data_dir = "/data";
   options.listen = kAddress;
-  options.volumes.log_segment_bytes = 8 << 10;  // and so 1 KiB is written ahead of the records
+  options.volumes.log_segment_bytes = log_segment_bytes;
   options.open_store = [](Runtime* r, std::string path) {
     return MemoryKvStore::Open(r, std::move(path));
   };
