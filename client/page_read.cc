@@ -18,6 +18,7 @@ PageClient::Read::Read(PageClient* client, std::vector<PageId> pages, Lsn read_l
       not_modified_since_(not_modified_since),
       deadline_(deadline),
       slots_(pages_.size()),
+      without_volume_(client->replicas_.size()),
       changed_(runtime_->scheduler) {
   for (Slot& slot : slots_) {
     slot.verdicts.resize(client->replicas_.size());
@@ -115,6 +116,14 @@ Task<void> PageClient::Read::RunRequest(std::shared_ptr<Read> read,
 
 void PageClient::Read::TakeAnswer(const Request& request,
                                   Result<std::vector<Result<FetchedPage>>> answer) {
+  const bool without_volume = !answer.ok() && answer.status().code() == StatusCode::kNotFound;
+  without_volume_[request.replica] = without_volume;
+  if (without_volume && !std::all_of(without_volume_.begin(), without_volume_.end(),
+                                     [](bool none) { return none; })) {
+    trouble_ = Unavailable(client_->replicas_[request.replica]->name() +
+                           " has lost the volume: " + answer.status().message());
+    return;
+  }
   bool useful = false;
   for (size_t i = 0; i < request.places.size(); ++i) {
     const size_t place = request.places[i];

@@ -69,6 +69,9 @@ class PageClient::Read : public std::enable_shared_from_this<PageClient::Read> {
   Lsn not_modified_since_;
   TimePoint deadline_;
   std::vector<Slot> slots_;
+  // By replica: its last answer was that it has no such volume. One that lost its disk says so, and
+  // knows nothing; only all of them together can say that there is none.
+  std::vector<bool> without_volume_;
   std::vector<bool> asked_;                         // in this round, by replica
   std::vector<std::shared_ptr<Request>> requests_;  // of this round
   size_t request_count_ = 0;                        // ever

@@ -470,6 +470,10 @@ TEST_F(PageClientTest, AWipedServerIsNotBelievedAndIsLookedUpAgain) {
   for (int i = 0; i < 6; ++i) {
     EXPECT_TRUE(Read(3).status.ok());
   }
+  servers_[1]->down = true;
+  const Outcome read = Read(3, Lsn(950), milliseconds(500));
+  EXPECT_EQ(read.status.code(), StatusCode::kUnavailable) << read.status.ToString();
+  servers_[1]->down = false;
   servers_[1]->no_volume = true;
   EXPECT_EQ(Read(3).status.code(), StatusCode::kNotFound) << "nobody has the volume";
 }
