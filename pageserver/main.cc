@@ -32,7 +32,7 @@ struct Flags {
   std::string role = "all";
   std::vector<std::string> log_servers;
   uint64_t cache_bytes = uint64_t{512} << 20;
-  uint64_t log_lag_bytes = uint64_t{16} << 30;
+  uint64_t log_lag_bytes = VolumeRegistryOptions().log_lag_bytes_max;
   std::string log_level = "info";
 };
 

@@ -15,7 +15,6 @@ namespace {
 constexpr char kCatalogName[] = "volumes";
 constexpr size_t kCatalogBytesMax = 16 << 20;
 constexpr size_t kSourceIdCharsMax = 256;
-constexpr uint64_t kLogSpaceAheadBytesMax = 1 << 20;
 constexpr Duration kLookUpTimeout = std::chrono::seconds(5);
 
 std::string Label(const VolumeSettings& settings) { return "volume " + settings.name; }
@@ -133,7 +132,7 @@ Task<Status> VolumeRegistry::StartLog(Volume* volume) {
   log_options.store.volume_uid = volume->settings.uid;
   log_options.store.segment_bytes_max = options_.log_segment_bytes;
   log_options.store.space_ahead_bytes =
-      std::min(kLogSpaceAheadBytesMax, options_.log_segment_bytes / 8);
+      std::min(log_options.store.space_ahead_bytes, options_.log_segment_bytes / 8);
   log_options.tail_bytes_max = options_.log_tail_bytes;
   log_options.lag_bytes_max = options_.log_lag_bytes_max;
   log_options.has_page_role = store_ != nullptr;

@@ -57,11 +57,9 @@ class MajorityCopy {
                                       "writer may cut it off");
     }
   }
-  uint64_t checked_count() const { return checked_count_; }
 
  private:
   void Expect(Lsn lsn, const std::string& promise, const Replicas& replicas) {
-    ++checked_count_;
     const auto lacking =
         static_cast<size_t>(std::count_if(replicas.copies.begin(), replicas.copies.end(),
                                           [lsn](const Copy& copy) { return copy.end < lsn; }));
@@ -78,7 +76,6 @@ class MajorityCopy {
   Epoch epoch_;
   Lsn acknowledged_;
   Lsn acknowledged_before_ = kMaxLsn;
-  uint64_t checked_count_ = 0;
 };
 
 }  // namespace redoubt::sim

@@ -108,18 +108,7 @@ Task<Status> Stream(Runtime* runtime, Notes* notes, LogWriter* writer, RedoMaker
     notes->writes[start] = {redo->end(), page_no, value};
     // Now and then an mtr leaves in two chunks.
     const size_t cut = runtime->random->Below(3) == 0 ? 1 + runtime->random->Below(4) : 0;
-    const Lsn middle = innodb::AdvanceLsn(start, cut);
-    for (const LsnRange range : {LsnRange{start, middle}, LsnRange{middle, redo->end()}}) {
-      if (range.empty()) {
-        continue;
-      }
-      RedoAppend append;
-      append.range = range;
-      append.first_mtr_lsn = range.start == start ? start : Lsn{};
-      const auto split = bytes.begin() + static_cast<ptrdiff_t>(cut);
-      append.payload = range.start == start && cut > 0
-                           ? std::make_shared<const Bytes>(bytes.begin(), split)
-                           : std::make_shared<const Bytes>(split, bytes.end());
+    for (const RedoAppend& append : AppendsOf(start, bytes, cut)) {
       Status status(StatusCode::kDeadlineExceeded, "not tried");
       while (status.code() == StatusCode::kDeadlineExceeded) {
         RedoAppend copy = append;

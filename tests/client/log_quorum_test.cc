@@ -126,18 +126,7 @@ Task<Status> Stream(Runtime* runtime, Ledger* ledger, LogWriter* writer, RedoMak
     pending.push_back({start, redo->end(), Crc32c(bytes)});
     // Now and then an mtr leaves in two chunks, so that one can be torn.
     const size_t cut = runtime->random->Below(3) == 0 ? 1 + runtime->random->Below(4) : 0;
-    const Lsn middle = innodb::AdvanceLsn(start, cut);
-    for (const LsnRange range : {LsnRange{start, middle}, LsnRange{middle, redo->end()}}) {
-      if (range.empty()) {
-        continue;
-      }
-      RedoAppend append;
-      append.range = range;
-      append.first_mtr_lsn = range.start == start ? start : Lsn{};
-      const auto begin = bytes.begin() + (range.start == start ? 0 : static_cast<ptrdiff_t>(cut));
-      const auto end =
-          range.end == redo->end() ? bytes.end() : bytes.begin() + static_cast<ptrdiff_t>(cut);
-      append.payload = std::make_shared<const Bytes>(begin, end);
+    for (const RedoAppend& append : AppendsOf(start, bytes, cut)) {
       Status status(StatusCode::kDeadlineExceeded, "not tried");
       while (status.code() == StatusCode::kDeadlineExceeded) {
         RedoAppend copy = append;

@@ -3,7 +3,9 @@
 // A few mtrs of a made-up server, for tests.
 #pragma once
 
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "client/log_writer.h"
 #include "common/innodb/log_block.h"
@@ -63,5 +65,26 @@ class RedoMaker {
   sim::MtrEncoder encoder_;
   Lsn end_;
 };
+
+// The mtr at `start` as two appends, the first with `cut` bytes; as one if that leaves one empty.
+inline std::vector<RedoAppend> AppendsOf(Lsn start, const Bytes& mtr, size_t cut) {
+  if (cut >= mtr.size()) {
+    cut = 0;
+  }
+  const Lsn middle = innodb::AdvanceLsn(start, cut);
+  const auto split = mtr.begin() + static_cast<ptrdiff_t>(cut);
+  std::vector<RedoAppend> appends;
+  if (cut > 0) {
+    RedoAppend& head = appends.emplace_back();
+    head.range = {start, middle};
+    head.first_mtr_lsn = start;
+    head.payload = std::make_shared<const Bytes>(mtr.begin(), split);
+  }
+  RedoAppend& rest = appends.emplace_back();
+  rest.range = {middle, innodb::AdvanceLsn(start, mtr.size())};
+  rest.first_mtr_lsn = cut > 0 ? Lsn{} : start;
+  rest.payload = std::make_shared<const Bytes>(split, mtr.end());
+  return appends;
+}
 
 }  // namespace redoubt
