@@ -63,6 +63,7 @@ constexpr Examples kExamples[] = {
      "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7 --seeds 3"},
     {"trace",
      "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
+     "  simulate trace 7.trace --format lines\n"
      "  simulate trace 7.trace --format html -o 7.html"},
     {"diff", "  simulate diff 7.trace other.trace"},
     {"probes", "  simulate probes\n  simulate probes --history out.jsonl"},
@@ -73,9 +74,25 @@ constexpr Examples kExamples[] = {
     {"list", "  simulate list\n  simulate list scenarios/smoke"},
 };
 
+constexpr char kLinesHelp[] =
+    "\nA line for each change of state:\n"
+    "  seconds, nodes, node, r(ole) and epo(ch), LSN, commit, applied, on disk, dirty, what\n"
+    "nodes has a place for the run and for each node: a letter where it happened, . up, - down.\n"
+    "  S start   R ready      K kill -9     X power cut    C crash image   Z paused\n"
+    "  F fault   D disk error P promised an epoch          E began an epoch\n"
+    "  W a writer has its epoch    A acknowledged, applied (twice a second at most)\n"
+    "  i w e a line of the node's log    = phase of the run    ! violation\n"
+    "r: L log, P pages, A both, W writer, C compute, R reader, - not working.\n"
+    "LSN: the furthest one; commit, applied, on disk: so far behind it, = not at all, . has none.\n"
+    "dirty: file operations that a power cut may take back.";
+
 void AddExamples(CLI::App* app) {
   for (const Examples& examples : kExamples) {
-    app->get_subcommand(examples.subcommand)->footer(std::string("Examples:\n") + examples.lines);
+    const std::string subcommand = examples.subcommand;
+    const bool shows_lines = subcommand == "run" || subcommand == "replay" || subcommand == "trace";
+    app->get_subcommand(subcommand)
+        ->footer(std::string("Examples:\n") + examples.lines +
+                 (shows_lines ? std::string(kLinesHelp) : ""));
   }
 }
 
@@ -97,6 +114,7 @@ void AddRun(CLI::App* app, RunCommand* command) {
       ->capture_default_str();
   app->add_flag("--bisect", command->bisect, "exit 125 when the run says nothing, for git bisect");
   app->add_flag("--in-process", command->in_process, "no child process, for debuggers");
+  app->add_flag("-q,--quiet", command->quiet, "not a line for each change of state");
   app->add_flag("--hash-only", command->hash_only, "print the trace hash and the exit code only");
 }
 
@@ -124,8 +142,10 @@ void AddSwarm(CLI::App* app, SwarmCommand* command) {
 
 void AddTrace(CLI::App* app, TraceCommand* command) {
   app->add_option("file", command->file, "trace file")->required();
-  app->add_option("--format", command->format, "ascii, jsonl, html, perfetto")
-      ->check(CLI::IsMember({"ascii", "jsonl", "html", "perfetto"}))
+  app->add_option("--format", command->format,
+                  "ascii: every event; lines: changes of state, as run shows them; "
+                  "jsonl, html, perfetto")
+      ->check(CLI::IsMember({"ascii", "lines", "jsonl", "html", "perfetto"}))
       ->capture_default_str();
   app->add_option("--node", command->node, "only this node's events");
   app->add_option("--since", command->since, "only from this virtual time on: 12s, 1500ms");

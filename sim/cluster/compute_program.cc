@@ -75,6 +75,7 @@ Task<Status> ComputeProgram::Write(LogWriter* writer, VolumeSetup* setup) {
     co_return position.status();
   }
   ++context_->writer_count;
+  const ShownWriter::While shown(&shown_, writer);
   runtime_->log->Info("writer of epoch " + std::to_string(position->epoch.value()) +
                       ", log ends at " + std::to_string(position->end.value()));
   std::vector<EpochMark> history;

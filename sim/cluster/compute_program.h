@@ -15,6 +15,7 @@
 #include "client/page_client.h"
 #include "common/runtime/runtime.h"
 #include "sim/cluster/run_context.h"
+#include "sim/cluster/shown_writer.h"
 #include "sim/cluster/volume_setup.h"
 #include "sim/runtime/seeded_stream.h"
 #include "sim/runtime/sim_world.h"
@@ -28,6 +29,7 @@ class ComputeProgram : public NodeProgram {
   // `entity`: for its random streams; differs between incarnations.
   ComputeProgram(Runtime* runtime, RunContext* context, uint64_t entity, Duty duty);
   Task<void> Run() override;
+  void Describe(NodeState* state) const override { shown_.Describe('C', state); }
 
  private:
   // One life, until it fails for good.
@@ -45,6 +47,7 @@ class ComputeProgram : public NodeProgram {
   uint64_t entity_;
   Duty duty_;
   SeededStream random_;
+  ShownWriter shown_;
   uint64_t lives_ = 0;
 };
 

@@ -84,6 +84,7 @@ class ReaderProgram : public NodeProgram {
         client_(runtime, context, std::move(server), entity),
         route_(&context->world->random(), "reader-route", entity) {}
   Task<void> Run() override;
+  void Describe(NodeState* state) const override { state->role = 'R'; }
 
  private:
   Runtime* runtime_;
@@ -100,6 +101,7 @@ class VerifierProgram : public NodeProgram {
   VerifierProgram(Runtime* runtime, RunContext* context, uint64_t entity)
       : runtime_(runtime), context_(context), entity_(entity) {}
   Task<void> Run() override;
+  void Describe(NodeState* state) const override { state->role = 'R'; }
 
  private:
   void Stage(std::string stage);

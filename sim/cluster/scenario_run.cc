@@ -51,6 +51,9 @@ class ScenarioRun {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
     BuildCast();
+    if (options.begun) {
+      options.begun(NodeNames());
+    }
     for (const NodeId server : cast_.Servers()) {
       Install(server);
     }
@@ -104,6 +107,7 @@ class ScenarioRun {
   bool AuditUntil(uint64_t rounds, int64_t deadline_ns);
   // `node` runs until `done`, or until something is found or the time is up: false.
   bool RunUntilDone(NodeId node, const std::function<bool()>& done, int64_t deadline_ns);
+  std::vector<std::string> NodeNames() const;
   RunReport Report();
   std::string AddressOf(NodeId node) const { return std::string(world_.NameOf(node)) + ":7000"; }
   uint64_t EntityOf(NodeId node) const {
@@ -424,7 +428,16 @@ void ScenarioRun::StopEverything() {
   }
 }
 
+std::vector<std::string> ScenarioRun::NodeNames() const {
+  std::vector<std::string> names;
+  for (NodeId node = 0; node < world_.node_count(); ++node) {
+    names.emplace_back(world_.NameOf(node));
+  }
+  return names;
+}
+
 RunReport ScenarioRun::Report() {
+  trace_.SetObserver(nullptr);  // what is left is taking the world apart
   RunReport report;
   report.findings = context_.findings.all();
   report.trace_hash = trace_.hash();
@@ -447,9 +460,7 @@ RunReport ScenarioRun::Report() {
   report.plant_reached = plants_.reached_count();
   report.settings = resolved_.description;
   report.local_storage = twins_.Summary();
-  for (NodeId node = 0; node < world_.node_count(); ++node) {
-    report.node_names.emplace_back(world_.NameOf(node));
-  }
+  report.node_names = NodeNames();
   report.events = trace_.events();
   report.faults = trace_.faults();
   report.checkpoints = trace_.checkpoints();

@@ -36,6 +36,8 @@ struct RunOptions {
   Trace::Keep keep = Trace::Keep::kNothing;
   std::string plant;                               // a known one (plants.h); "": the scenario's own
   std::function<void(const TraceEvent&)> observe;  // sees every event of the trace
+  // Before the first event that happens: the names of the nodes, by number.
+  std::function<void(const std::vector<std::string>&)> begun;
 };
 
 struct RunReport {

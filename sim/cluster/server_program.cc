@@ -101,7 +101,8 @@ Task<Status> ServerProgram::Start() {
   cache_bytes_max_ = options.page_cache_bytes;
   server_ = std::make_unique<PageServer>(runtime_, std::move(options));
   const Status status = co_await server_->Start();
-  if (!status.ok()) {
+  up_ = status.ok();
+  if (!up_) {
     co_return status.WithContext("the server cannot start");
   }
   for (const VolumeRegistry::Listed& volume : server_->volumes().List()) {
@@ -132,6 +133,9 @@ Task<void> ServerProgram::Run() {
     co_await server_->Stop();
     co_await runtime_->scheduler->Sleep(Duration(kRestartNs));
   }
+  if (!up_) {
+    co_return;  // until somebody replaces its disk
+  }
   serving_ = true;
   runtime_->log->Info("ready at " + server_->address());
 }
@@ -145,6 +149,28 @@ std::optional<LogVolumeStatus> ServerProgram::LogOf(const std::string& volume) c
     return std::nullopt;
   }
   return (*found)->log->status();
+}
+
+void ServerProgram::Describe(NodeState* state) const {
+  if (server_ == nullptr || !serving_) {
+    return;
+  }
+  state->role = role_ == ServerRole::kLog ? 'L' : role_ == ServerRole::kPage ? 'P' : 'A';
+  const Result<VolumeRef> found = server_->volumes().FindByName(context_->settings.volume);
+  if (!found.ok()) {
+    return;
+  }
+  if ((*found)->log != nullptr) {
+    const LogVolumeStatus log = (*found)->log->status();
+    state->epoch = log.epoch.value();
+    state->end_lsn = log.end.value();
+    state->commit_lsn = log.commit.value();
+  }
+  if ((*found)->pages != nullptr) {
+    const PageVolumeStatus pages = (*found)->pages->status();
+    state->applied_lsn = pages.applied.value();
+    state->persisted_lsn = pages.persisted.value();
+  }
 }
 
 std::optional<ServerProgram::CacheUse> ServerProgram::CacheUsed() const {

@@ -35,6 +35,7 @@ class ServerProgram : public NodeProgram {
   // just failed. A server that cannot start on what a crash left is a finding.
   Task<void> Run() override;
   Task<void> Stop() override;
+  void Describe(NodeState* state) const override;
 
  private:
   Task<Status> Start();
@@ -45,6 +46,7 @@ class ServerProgram : public NodeProgram {
   std::string address_;
   std::unique_ptr<SimRocksdb> rocksdb_;  // null: the in-memory store
   std::unique_ptr<PageServer> server_;
+  bool up_ = false;  // some of its volumes may have failed
   bool serving_ = false;
   uint64_t cache_bytes_max_ = 0;
 };

@@ -8,6 +8,7 @@
 #include "client/log_writer.h"
 #include "common/runtime/runtime.h"
 #include "sim/cluster/run_context.h"
+#include "sim/cluster/shown_writer.h"
 #include "sim/cluster/volume_setup.h"
 #include "sim/runtime/seeded_stream.h"
 #include "sim/runtime/sim_world.h"
@@ -19,6 +20,7 @@ class TailerProgram : public NodeProgram {
   // `entity`: for its random stream; differs between lives.
   TailerProgram(Runtime* runtime, RunContext* context, uint64_t entity);
   Task<void> Run() override;
+  void Describe(NodeState* state) const override { shown_.Describe('W', state); }
 
  private:
   // One writer's life, until it fails for good.
@@ -33,6 +35,7 @@ class TailerProgram : public NodeProgram {
   Runtime* runtime_;
   RunContext* context_;
   SeededStream random_;
+  ShownWriter shown_;
 };
 
 }  // namespace redoubt::sim

@@ -30,6 +30,7 @@ struct RunCommand {
   uint32_t seconds_max = 600;
   bool in_process = false;  // no child: for debuggers
   bool hash_only = false;
+  bool quiet = false;   // no lines of states
   bool bisect = false;  // idle, harness error, time limit: 125, for `git bisect run`
 };
 int RunOnce(const RunCommand& command);
@@ -44,7 +45,7 @@ int ShrinkCapsule(const ShrinkCommand& command);
 
 struct TraceCommand {
   std::string file;
-  std::string format = "ascii";  // jsonl, html, perfetto
+  std::string format = "ascii";  // lines, jsonl, html, perfetto
   std::string node;
   std::string since;  // virtual time: "12s", "1500ms"
   std::string grep;

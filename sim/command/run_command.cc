@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "sim/cluster/plants.h"
 #include "sim/cluster/settings.h"
@@ -14,6 +15,7 @@
 #include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
+#include "sim/trace/state_lines.h"
 
 namespace redoubt::sim {
 namespace {
@@ -103,6 +105,19 @@ int RunHere(const RunCommand& command, proto::Capsule capsule) {
   options.keep = command.trace_full  ? Trace::Keep::kEverything
                  : command.hash_only ? Trace::Keep::kNothing
                                      : Trace::Keep::kRecent;
+  std::optional<StateLines> lines;
+  if (!command.quiet && !command.hash_only && command.trace_file != "-") {
+    // Each is written at once: the last ones are wanted most when the run dies.
+    options.begun = [&lines](const std::vector<std::string>& names) {
+      lines.emplace(names);
+      std::cout << lines->Head() << std::flush;
+    };
+    options.observe = [&lines](const TraceEvent& event) {
+      if (lines.has_value() && IsTransition(event.kind)) {
+        std::cout << lines->Line(event) << std::flush;
+      }
+    };
+  }
   const RunReport report = RunScenario(ScenarioOf(capsule), options);
   if (command.hash_only) {
     std::cout << HashText(report.trace_hash) << ' ' << CodeOf(report.outcome) << std::endl;

@@ -7,6 +7,7 @@
 
 #include "sim/command/build_info.h"
 #include "sim/command/commands.h"
+#include "sim/trace/state_lines.h"
 #include "sim/trace/trace_file.h"
 #include "sim/trace/trace_page.h"
 
@@ -61,6 +62,13 @@ int ShowTrace(const TraceCommand& command) {
     text = TraceJsonLines(*trace);
   } else if (command.format == "perfetto") {
     text = TracePerfetto(*trace);
+  } else if (command.format == "lines") {
+    const auto& names = trace->header.nodes();
+    StateLines lines(std::vector<std::string>(names.begin(), names.end()));
+    text = lines.Head();
+    for (const TraceEvent& event : trace->events) {
+      text += lines.Line(event);
+    }
   } else if (command.format == "html") {
     text = TracePage(*trace);
   } else {

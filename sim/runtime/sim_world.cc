@@ -240,6 +240,16 @@ EventQueue::EventId SimWorld::PushHandle(NodeId node, uint32_t incarnation, int6
   return queue_.Push(std::move(event), DrawTie());
 }
 
+NodeState SimWorld::StateOf(NodeId id) const {
+  NodeState state;
+  const Node& node = *nodes_[id];
+  state.pending_count = node.disk->pending_count();
+  if (node.incarnation != nullptr && node.incarnation->program != nullptr) {
+    node.incarnation->program->Describe(&state);
+  }
+  return state;
+}
+
 void SimWorld::Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::string text) {
   TraceEvent event;
   event.time_ns = now_ns();
@@ -250,6 +260,9 @@ void SimWorld::Record(NodeId node, TraceKind kind, uint64_t a, uint64_t b, std::
   event.a = a;
   event.b = b;
   event.text = std::move(text);
+  if (node < nodes_.size() && trace_->WantsState(kind)) {
+    event.state = StateOf(node);
+  }
   trace_->Record(std::move(event), random_.draw_count());
 }
 

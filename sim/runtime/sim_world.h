@@ -39,6 +39,8 @@ class NodeProgram {
   virtual Task<void> Run() = 0;
   // Ends everything that the program does, and gives back what it holds. At most once.
   virtual Task<void> Stop() { co_return; }
+  // Adds what it knows of its state. Changes nothing; asked at any time.
+  virtual void Describe(NodeState*) const {}
 };
 using ProgramFactory = std::function<std::unique_ptr<NodeProgram>(Runtime*)>;
 
@@ -153,6 +155,7 @@ class SimWorld {
   // Not yet: the node is paused, or its clock has become slower.
   bool Postpone(EventQueue::Event* event);
   void KillNow(const PendingKill& kill);
+  NodeState StateOf(NodeId node) const;
   uint32_t DrawTie() { return static_cast<uint32_t>(ties_.Next()); }
 
   SimOptions options_;

@@ -15,6 +15,24 @@ bool IsReadable(TraceKind kind) {
          kind != TraceKind::kRandomDraw && kind != TraceKind::kBlockingWork;
 }
 
+bool IsTransition(TraceKind kind) {
+  switch (kind) {
+    case TraceKind::kNodeStart:
+    case TraceKind::kNodeKill:
+    case TraceKind::kNodePause:
+    case TraceKind::kCrashImage:
+    case TraceKind::kFileFault:
+    case TraceKind::kLog:
+    case TraceKind::kPhase:
+    case TraceKind::kFault:
+    case TraceKind::kOperation:
+    case TraceKind::kViolation:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string_view TraceKindName(TraceKind kind) {
   switch (kind) {
     case TraceKind::kResume:

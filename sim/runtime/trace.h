@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,20 @@ enum class TraceKind : uint8_t {
 std::string_view TraceKindName(TraceKind kind);
 // Of interest to a person who reads a failure.
 bool IsReadable(TraceKind kind);
+// A node, or the run as a whole, is in another state after it: one of the few hundred events that
+// tell the story of a run (sim/trace/state_lines.h).
+bool IsTransition(TraceKind kind);
+
+// Where a node stood when one of them happened. An LSN of 0: it has none.
+struct NodeState {
+  char role = '-';  // L log, P pages, A both, W writer, C compute, R reads; - is not working
+  uint64_t epoch = 0;
+  uint64_t end_lsn = 0;     // of its log; of what a writer was given
+  uint64_t commit_lsn = 0;  // of what a writer was told
+  uint64_t applied_lsn = 0;
+  uint64_t persisted_lsn = 0;
+  uint64_t pending_count = 0;  // operations on its disk that a power cut may take back
+};
 
 struct TraceEvent {
   int64_t time_ns = 0;
@@ -59,6 +74,8 @@ struct TraceEvent {
   uint64_t a = 0;
   uint64_t b = 0;
   std::string text;
+  // No part of the hash: it follows from what happened.
+  std::optional<NodeState> state = std::nullopt;
 };
 
 class Trace {
@@ -69,6 +86,9 @@ class Trace {
 
   // `node_draws`: draw count of the run so far.
   void Record(TraceEvent event, uint64_t draw_count);
+
+  // Whether events of this kind are kept, and so may carry their node's state.
+  bool WantsState(TraceKind kind) const { return keep_ != Keep::kNothing && IsTransition(kind); }
 
   // Sees every event, whatever is kept.
   void SetObserver(std::function<void(const TraceEvent&)> observer) {

@@ -32,6 +32,16 @@ TraceEvent FromRecord(const proto::TraceRecord& record) {
   event.a = record.a();
   event.b = record.b();
   event.text = record.text();
+  if (record.has_state()) {
+    const proto::TraceNodeState& state = record.state();
+    event.state = NodeState{static_cast<char>(state.role()),
+                            state.epoch(),
+                            state.end_lsn(),
+                            state.commit_lsn(),
+                            state.applied_lsn(),
+                            state.persisted_lsn(),
+                            state.pending_count()};
+  }
   return event;
 }
 
@@ -46,6 +56,16 @@ proto::TraceRecord ToRecord(const TraceEvent& event) {
   record.set_a(event.a);
   record.set_b(event.b);
   record.set_text(event.text);
+  if (event.state.has_value()) {
+    proto::TraceNodeState* state = record.mutable_state();
+    state->set_role(static_cast<unsigned char>(event.state->role));
+    state->set_epoch(event.state->epoch);
+    state->set_end_lsn(event.state->end_lsn);
+    state->set_commit_lsn(event.state->commit_lsn);
+    state->set_applied_lsn(event.state->applied_lsn);
+    state->set_persisted_lsn(event.state->persisted_lsn);
+    state->set_pending_count(event.state->pending_count);
+  }
   return record;
 }
 

@@ -136,6 +136,22 @@ def check_trace_and_help(command: Command) -> None:
         expect(f"the help of {name} has no example", code == 0 and shown, output)
 
 
+def check_lines(command: Command) -> None:
+    """A run says each change of state in a line of at most 120 columns, unless it shall be quiet; a trace does again."""
+    trace = command.directory / "lines.trace"
+    _, output = command.scenario("--seed", "1", "--trace", str(trace), "--trace-full")
+    shown = re.findall(r"^ +\d+\.\d{6} [ =FA!][-.SRKXZFDPEWCiwe!=]{4,} \w+ .*$", output, re.MULTILINE)
+    expect("too few lines", len(shown) > 50, output)
+    expect("a line is too long", max(map(len, shown)) <= 120, max(shown, key=len))
+    for letter in "SRXCFPEW":
+        expect(f"no letter {letter}", any(letter in line[12:20] for line in shown), output)
+    expect("no positions", re.search(r" A +\d+ +\d{4,} +(=|-\d+) +(=|-\d+) +(=|-\d+) +\d+ ", output) is not None, output)
+    _, again = command.run("trace", str(trace), "--format", "lines")
+    expect("trace --format lines shows others", all(line in again for line in shown), again)
+    _, quiet = command.scenario("--seed", "1", "--quiet")
+    expect("--quiet is not", quiet.count("\n") < 10, quiet)
+
+
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="Check the simulate command as a person uses it.")
@@ -148,6 +164,7 @@ def main() -> int:
         check_capsule_elsewhere(command, capsule)
         check_shrink(command, capsule)
         check_trace_and_help(command)
+        check_lines(command)
     print("the command does what it says")
     return 0
 

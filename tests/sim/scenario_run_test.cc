@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "sim/cluster/settings.h"
 
@@ -47,6 +48,22 @@ TEST(ScenarioRun, SameSeedSameTrace) {
   EXPECT_EQ(first.trace_hash, second.trace_hash);
   EXPECT_EQ(first.draw_count, second.draw_count);
   EXPECT_NE(first.trace_hash, RunSmall(8).trace_hash);
+}
+
+// Who looks at a run, and asks its nodes for their states, changes nothing.
+TEST(ScenarioRun, LookingChangesNothing) {
+  const RunReport alone = RunSmall(7);
+  RunOptions options;
+  options.seed = 7;
+  options.keep = Trace::Keep::kEverything;
+  uint64_t states = 0;
+  size_t nodes = 0;
+  options.begun = [&](const std::vector<std::string>& names) { nodes = names.size(); };
+  options.observe = [&](const TraceEvent& event) { states += event.state.has_value() ? 1 : 0; };
+  const RunReport watched = RunScenario(Small(), options);
+  EXPECT_EQ(watched.trace_hash, alone.trace_hash);
+  EXPECT_EQ(nodes, alone.node_names.size());
+  EXPECT_GT(states, 20U);
 }
 
 TEST(ScenarioRun, PassesAndDoesItsWork) {
