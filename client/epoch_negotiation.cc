@@ -66,11 +66,22 @@ Task<void> AskPrepare(LogReplica* replica, Epoch epoch, TimePoint deadline,
   answer->emplace(std::move(promised));
 }
 
-Task<Result<Epoch>> ChooseEpoch(Runtime* runtime, const Replicas* replicas, TimePoint deadline) {
+// How long each round of questions waits for the slowest member. A silent one costs every round
+// that much, and the rounds that follow must still have time.
+struct Patience {
+  Duration round;
+  TimePoint deadline;
+
+  TimePoint Until(const Runtime* runtime) const {
+    return std::min(deadline, runtime->scheduler->Now() + round);
+  }
+};
+
+Task<Result<Epoch>> ChooseEpoch(Runtime* runtime, const Replicas* replicas, Patience patience) {
   Answers<Epoch> answers(replicas->size());
   TaskGroup group(runtime->scheduler);
   for (size_t i = 0; i < replicas->size(); ++i) {
-    group.Spawn(AskPromised((*replicas)[i].get(), deadline, &answers.of[i]));
+    group.Spawn(AskPromised((*replicas)[i].get(), patience.Until(runtime), &answers.of[i]));
   }
   co_await group.Join();
   if (answers.good_count() < Majority(*replicas)) {
@@ -129,11 +140,11 @@ Task<Result<Lsn>> UsableEnd(LogReplica* donor, const PromisedLog* log, TimePoint
 }
 
 Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas, Epoch epoch,
-                                      TimePoint deadline) {
+                                      Patience patience) {
   Answers<PromisedLog> answers(replicas->size());
   TaskGroup group(runtime->scheduler);
   for (size_t i = 0; i < replicas->size(); ++i) {
-    group.Spawn(AskPrepare((*replicas)[i].get(), epoch, deadline, &answers.of[i]));
+    group.Spawn(AskPrepare((*replicas)[i].get(), epoch, patience.Until(runtime), &answers.of[i]));
   }
   co_await group.Join();
   if (answers.good_count() < Majority(*replicas)) {
@@ -160,7 +171,7 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
   }
   Lsn start = best->end;
   if (replicas->size() > 1) {
-    const Result<Lsn> usable = co_await UsableEnd(donor, best, deadline);
+    const Result<Lsn> usable = co_await UsableEnd(donor, best, patience.Until(runtime));
     if (!usable.ok()) {
       co_return usable.status();
     }
@@ -173,7 +184,8 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
       if (answers.of[i]->ok()) {
         const PromisedLog& log = **answers.of[i];
         start = std::max(start, log.commit);  // half an mtr that a single server has committed
-        confirming.Spawn(AskConfirm((*replicas)[i].get(), best->epoch, deadline, &confirmed));
+        confirming.Spawn(
+            AskConfirm((*replicas)[i].get(), best->epoch, patience.Until(runtime), &confirmed));
       }
     }
     co_await confirming.Join();
@@ -200,21 +212,22 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
 
 Task<Result<NegotiatedEpoch>> NegotiateEpoch(
     Runtime* runtime, const std::vector<std::unique_ptr<LogReplica>>* replicas, Epoch epoch,
-    Duration attempt_timeout, TimePoint deadline) {
+    Duration round_timeout, TimePoint deadline) {
   if (replicas->size() == 1) {
     // Nobody to agree with: the server chooses, and what it has synced is the log.
-    Result<NegotiatedEpoch> alone = co_await Attempt(runtime, replicas, epoch, deadline);
+    const Patience all_the_time{deadline - runtime->scheduler->Now(), deadline};
+    Result<NegotiatedEpoch> alone = co_await Attempt(runtime, replicas, epoch, all_the_time);
     co_return alone;
   }
+  const Patience patience{round_timeout, deadline};
   for (;;) {
-    const TimePoint until = std::min(deadline, runtime->scheduler->Now() + attempt_timeout);
     Result<Epoch> chosen = epoch;
     if (epoch == Epoch{}) {
-      chosen = co_await ChooseEpoch(runtime, replicas, until);
+      chosen = co_await ChooseEpoch(runtime, replicas, patience);
     }
     Status status = chosen.status();
     if (status.ok()) {
-      Result<NegotiatedEpoch> found = co_await Attempt(runtime, replicas, *chosen, until);
+      Result<NegotiatedEpoch> found = co_await Attempt(runtime, replicas, *chosen, patience);
       if (found.ok()) {
         co_return found;
       }

@@ -29,11 +29,13 @@ struct NegotiatedEpoch {
 };
 
 // `epoch` 0: chosen here. `replicas` outlive the task and run nothing else meanwhile.
+// `round_timeout`: how long a round of questions (1, 2, 4) waits for those who do not answer; a
+// majority is enough to go on.
 // kStaleEpoch: a newer writer exists. kNotFound: no majority has the volume. kInvalidArgument: the
 // members hold different volumes of that name. kCorruption, kUnsupported: the donor's last redo
 // cannot be parsed. kUnavailable, kDeadlineExceeded: no majority answered; some may have promised.
 Task<Result<NegotiatedEpoch>> NegotiateEpoch(
     Runtime* runtime, const std::vector<std::unique_ptr<LogReplica>>* replicas, Epoch epoch,
-    Duration attempt_timeout, TimePoint deadline);
+    Duration round_timeout, TimePoint deadline);
 
 }  // namespace redoubt

@@ -47,7 +47,8 @@ struct LogWriterOptions {
   size_t window_bytes = 16 << 20;
   // An append that is not answered for so long counts as a lost connection.
   Duration append_timeout = std::chrono::seconds(30);
-  // How long Start waits for the slowest of several log servers before it goes on without it.
+  // How long Start waits, twice, for the slowest of several log servers before it goes on without
+  // it.
   Duration prepare_timeout = std::chrono::seconds(1);
   // With several log servers: one that was not sent anything for so long is asked whether it is
   // still there, and told again what is committed.

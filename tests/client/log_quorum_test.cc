@@ -322,6 +322,49 @@ void RunSeed(uint64_t seed, Harm harm, int rounds) {
   EXPECT_GT(ledger.epochs, 2U);
 }
 
+Task<void> StartOnce(Runtime* runtime, LogWriterOptions options, Status* status, int64_t* took_ms) {
+  LogWriter writer(runtime, kAddresses, std::move(options));
+  const TimePoint began = runtime->scheduler->Now();
+  const Result<LogPosition> position = co_await writer.Start(Epoch(0), In(runtime, 20'000));
+  *status = position.status();
+  *took_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(runtime->scheduler->Now() - began)
+          .count();
+  co_await writer.Stop();
+}
+
+// A machine without power says nothing at all, not even that nobody listens there.
+TEST(LogQuorum, TakesOverAlthoughOneServerIsSilent) {
+  for (size_t silent = 0; silent < kAddresses.size(); ++silent) {
+    SCOPED_TRACE(kAddresses[silent]);
+    sim::TestWorld world(1, sim::SimOptions());
+    std::vector<sim::NodeId> servers;
+    for (const std::string& address : kAddresses) {
+      servers.push_back(world.world.AddNode(address.substr(0, address.find(':'))));
+      world.world.StartNode(
+          servers.back(), sim::Program([address](Runtime* r) { return ServeForever(r, address); }));
+    }
+    const sim::NodeId admin = world.world.AddNode("admin");
+    const sim::NodeId writer = world.world.AddNode("writer");
+    bool made = false;
+    world.world.StartNode(admin,
+                          sim::Program([&made](Runtime* r) { return MakeVolumes(r, &made); }));
+    world.world.RunUntil(30 * sim::kSecond, [&made] { return made; }, sim::kEventLimit);
+    ASSERT_TRUE(made);
+    world.world.KillNode(servers[silent], sim::KillKind::kPower, sim::CrashPolicy::kSeeded);
+    Status status = Unavailable("not tried");
+    int64_t took_ms = -1;
+    world.world.StartNode(writer, sim::Program([&](Runtime* r) {
+                            return StartOnce(r, Options(), &status, &took_ms);
+                          }));
+    world.world.RunUntil(
+        world.world.now_ns() + 30 * sim::kSecond, [&took_ms] { return took_ms >= 0; },
+        sim::kEventLimit);
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    EXPECT_LT(took_ms, 1000) << "two rounds that wait 300 ms each, and no more";
+  }
+}
+
 TEST(LogQuorum, NothingAcknowledgedIsLostWhenOneServerAtATimeDies) {
   for (uint64_t seed = 1; seed <= 8 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kKill, 30);
