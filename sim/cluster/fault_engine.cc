@@ -50,6 +50,25 @@ bool HitsAServer(proto::FaultKind kind) {
   }
 }
 
+CrashPolicy PolicyOf(proto::CrashImage image) {
+  switch (image) {
+    case proto::IMAGE_CLEAN:
+      return CrashPolicy::kClean;
+    case proto::IMAGE_ALL:
+      return CrashPolicy::kAll;
+    case proto::IMAGE_PREFIX:
+      return CrashPolicy::kPrefix;
+    case proto::IMAGE_BLOCKS:
+      return CrashPolicy::kBlocks;
+    case proto::IMAGE_TORN:
+      return CrashPolicy::kTorn;
+    case proto::IMAGE_LOST_NAMES:
+      return CrashPolicy::kLostNames;
+    default:
+      return CrashPolicy::kSeeded;
+  }
+}
+
 }  // namespace
 
 FaultEngine::FaultEngine(SimWorld* world, const Cast* cast, const ResolvedScenario* resolved)
@@ -80,7 +99,7 @@ void FaultEngine::Begin() {
     const proto::ScheduledFault& fault = resolved_->schedule[i];
     Later(FireTimeNs(fault), [this, &fault, i] {
       Fire(Shot{fault.kind(), fault.duration_ms() * kMs, fault.size(), fault.text(), &streams_[i],
-                fault.target(), fault.node()});
+                fault.target(), fault.node(), kWorldNode, PolicyOf(fault.image())});
     });
   }
 }
@@ -129,7 +148,7 @@ void FaultEngine::Fire(Shot shot) {
 bool FaultEngine::FireNode(const Shot& shot) {
   switch (shot.kind) {
     case proto::SERVER_POWER:
-      return KillFor(shot.server, KillKind::kPower, shot.duration_ns);
+      return KillFor(shot.server, KillKind::kPower, shot.duration_ns, shot.image);
     case proto::SERVER_KILL:
       return KillFor(shot.server, KillKind::kProcess, shot.duration_ns);
     case proto::TAILER_KILL:
@@ -182,11 +201,11 @@ bool FaultEngine::PauseFor(NodeId node, uint64_t duration_ns) {
   return world_->IsUp(node);
 }
 
-bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns) {
+bool FaultEngine::KillFor(NodeId node, KillKind kind, uint64_t duration_ns, CrashPolicy image) {
   if (!world_->IsUp(node)) {
     return false;
   }
-  world_->KillNode(node, kind, CrashPolicy::kSeeded);
+  world_->KillNode(node, kind, image);
   Later(duration_ns, [this, node] {
     if (!world_->IsUp(node)) {
       cast_->Start(node);
@@ -235,7 +254,7 @@ bool FaultEngine::TakeOver(uint64_t duration_ns) {
 // The power goes; when the server has started again, a trigger waits for one of its first file
 // operations, and pulling that leads back here.
 void FaultEngine::CutInRecovery(const Shot& shot) {
-  world_->KillNode(shot.server, KillKind::kPower, CrashPolicy::kSeeded);
+  world_->KillNode(shot.server, KillKind::kPower, shot.image);
   Later(shot.duration_ns, [this, shot] {
     if (world_->IsUp(shot.server)) {
       return;
@@ -282,7 +301,7 @@ void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
   if (trigger.in_recovery) {
     CutInRecovery(trigger.shot);
   } else {
-    KillFor(server, KillKind::kPower, trigger.shot.duration_ns);
+    KillFor(server, KillKind::kPower, trigger.shot.duration_ns, trigger.shot.image);
   }
 }
 

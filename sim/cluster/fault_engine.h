@@ -46,8 +46,9 @@ class FaultEngine {
     std::string text;
     SeededStream* stream = nullptr;
     proto::FaultTarget target = proto::TARGET_ANY;
-    uint32_t node_no = 0;        // of the target's; 0: drawn
-    NodeId server = kWorldNode;  // the victim, of faults that have a server for one
+    uint32_t node_no = 0;                      // of the target's; 0: drawn
+    NodeId server = kWorldNode;                // the victim, of faults that have a server for one
+    CrashPolicy image = CrashPolicy::kSeeded;  // where it cuts the power
   };
   // A power cut of a server that waits for its moment.
   struct Trigger {
@@ -71,7 +72,8 @@ class FaultEngine {
   bool FireClock(const Shot& shot);
 
   bool PauseFor(NodeId node, uint64_t duration_ns);
-  bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns);
+  bool KillFor(NodeId node, KillKind kind, uint64_t duration_ns,
+               CrashPolicy image = CrashPolicy::kSeeded);
   // As an operator does it: the program is asked to stop, and started again.
   bool Restart(const Shot& shot);
   void FinishRestart(NodeId server, uint32_t incarnation, uint64_t duration_ns, int64_t give_up_ns);
@@ -95,6 +97,9 @@ class FaultEngine {
   bool SlowLink(const Shot& shot);
   bool SwizzleClog(const Shot& shot);
   bool RandomSplit(const Shot& shot);
+  bool UniformSplit(const Shot& shot);
+  // Cuts `side` off for the shot's duration, in both directions or in one.
+  void Part(const std::set<NodeId>& side, const Shot& shot);
   NodeId AnyNode(const Shot& shot) const;
   std::pair<NodeId, NodeId> OneDirection(const Shot& shot);
   void WatchDisk(NodeId server);

@@ -3,8 +3,10 @@
 // The faults of disks, networks and clocks.
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "sim/cluster/fault_engine.h"
 
@@ -92,12 +94,13 @@ bool FaultEngine::FireNetwork(const Shot& shot) {
       if (node == kWorldNode) {
         return false;
       }
-      net.Isolate(node, true);
-      Later(shot.duration_ns, [this, node] { world_->net().Isolate(node, false); });
+      Part({node}, shot);
       return true;
     }
     case proto::RANDOM_SPLIT:
       return RandomSplit(shot);
+    case proto::UNIFORM_SPLIT:
+      return UniformSplit(shot);
     case proto::ONE_WAY_PARTITION:
       return OneWay(shot);
     case proto::SWIZZLE_CLOG:
@@ -171,9 +174,35 @@ bool FaultEngine::RandomSplit(const Shot& shot) {
       side.insert(node);
     }
   }
-  world_->net().Split(side, true);
-  Later(shot.duration_ns, [this, side] { world_->net().Split(side, false); });
+  Part(side, shot);
   return !side.empty() && side.size() < world_->node_count();
+}
+
+// As many nodes on one side as on average a random split never has: one against all others, say.
+bool FaultEngine::UniformSplit(const Shot& shot) {
+  const auto count = static_cast<NodeId>(world_->node_count());
+  if (count < 2) {
+    return false;
+  }
+  std::vector<NodeId> nodes(count);
+  std::iota(nodes.begin(), nodes.end(), NodeId{0});
+  const uint64_t size = shot.stream->Between(1, count - 1);
+  std::set<NodeId> side;
+  for (uint64_t i = 0; i < size; ++i) {
+    std::swap(nodes[i], nodes[i + shot.stream->Below(count - i)]);
+    side.insert(nodes[i]);
+  }
+  Part(side, shot);
+  return true;
+}
+
+void FaultEngine::Part(const std::set<NodeId>& side, const Shot& shot) {
+  Cut cut = Cut::kBothWays;
+  if (shot.size == 1) {
+    cut = shot.stream->Below(2) == 0 ? Cut::kInto : Cut::kOutOf;
+  }
+  world_->net().Split(side, true, cut);
+  Later(shot.duration_ns, [this, side, cut] { world_->net().Split(side, false, cut); });
 }
 
 bool FaultEngine::SwingClock(const Shot& shot) {

@@ -107,6 +107,18 @@ Status CheckTopology(const proto::Topology& topology) {
   return Status::Ok();
 }
 
+Status CheckNetwork(const proto::Network& network) {
+  if (network.has_tail_ppm() != network.has_tail_ms_mean()) {
+    return InvalidArgument("network: tail_ppm and tail_ms_mean need each other");
+  }
+  if (network.has_tail_ppm()) {
+    REDOUBT_RETURN_IF_ERROR(CheckRange(network.tail_ppm(), 0, 1'000'000, "tail_ppm"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(network.tail_ms_mean(), 1, 60'000, "tail_ms_mean"));
+  }
+  return network.has_kib_per_s() ? CheckRange(network.kib_per_s(), 16, 10'000'000, "kib_per_s")
+                                 : Status::Ok();
+}
+
 Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64_t size_max,
                   const std::string& text, proto::FaultTarget target) {
   const std::string name = proto::FaultKind_Name(kind);
@@ -174,46 +186,6 @@ Status CheckSource(const proto::Scenario& scenario) {
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.pages_per_space(), 2, 10'000, "pages_per_space"));
   return CheckRange(load.redo_bytes_per_s(), 1, 100'000'000, "redo_bytes_per_s");
-}
-
-Status CheckScenario(const proto::Scenario& scenario) {
-  const proto::Workload& load = scenario.workload();
-  REDOUBT_RETURN_IF_ERROR(CheckSource(scenario));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_batch_bytes(), 1, 1 << 30, "page_batch_bytes"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
-  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
-  REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
-  const auto wipes_pages = [](const auto& fault) {
-    return fault.kind() == proto::SERVER_WIPE && fault.target() == proto::TARGET_PAGE;
-  };
-  const bool pages_wiped =
-      std::any_of(scenario.swarm().begin(), scenario.swarm().end(), wipes_pages) ||
-      std::any_of(scenario.schedule().begin(), scenario.schedule().end(), wipes_pages);
-  if (pages_wiped && !scenario.beyond_budget() &&
-      load.log_segment_bytes().min() < kSegmentBytesUntrimmed) {
-    return InvalidArgument(
-        "a page server that lost its disk needs all redo: log_segment_bytes of at least " +
-        std::to_string(kSegmentBytesUntrimmed) + ", so that nothing is trimmed");
-  }
-  if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
-    return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
-  }
-  for (const proto::SwarmFault& fault : scenario.swarm()) {
-    if (fault.interval_ms().min() == 0) {
-      return InvalidArgument("swarm: a fault needs an interval");
-    }
-    const uint64_t size_max = std::max(fault.size().min(), fault.size().max());
-    REDOUBT_RETURN_IF_ERROR(
-        CheckFault(scenario, fault.kind(), size_max, fault.text(), fault.target()));
-  }
-  for (const proto::ScheduledFault& fault : scenario.schedule()) {
-    REDOUBT_RETURN_IF_ERROR(
-        CheckFault(scenario, fault.kind(), fault.size(), fault.text(), fault.target()));
-  }
-  return Status::Ok();
 }
 
 using google::protobuf::FieldDescriptor;
@@ -305,6 +277,20 @@ std::string ResolveCompute(const proto::Workload& load, ModelComputeOptions* com
   return description;
 }
 
+// What a scenario says of its links beyond their mean latency; nothing for most.
+void ResolveLinks(const proto::Network& network, NetOptions* net, std::string* description) {
+  if (network.has_tail_ppm()) {
+    net->tail_ppm = static_cast<uint32_t>(network.tail_ppm().min());
+    net->tail_ns_mean = static_cast<int64_t>(network.tail_ms_mean().min() * kMs);
+    *description += "tail_ppm=" + std::to_string(net->tail_ppm) +
+                    " tail_ms_mean=" + std::to_string(network.tail_ms_mean().min()) + ' ';
+  }
+  if (network.has_kib_per_s()) {
+    net->bytes_per_s = network.kib_per_s().min() * 1024;
+    *description += "kib_per_s=" + std::to_string(network.kib_per_s().min()) + ' ';
+  }
+}
+
 // The scenario was parsed, so it is there.
 std::unique_ptr<const LoadedRecording> MustLoad(const std::string& name) {
   Result<std::unique_ptr<const LoadedRecording>> recording = LoadRecording(name);
@@ -326,6 +312,47 @@ std::unique_ptr<FollowedServer> MakeFollowedServer(const RunSettings& settings, 
   const ModelServerOptions options{settings.page_size, settings.spaces, settings.pages_per_space,
                                    settings.begin_lsn};
   return std::make_unique<ModelServer>(options, random, history);
+}
+
+Status CheckScenario(const proto::Scenario& scenario) {
+  const proto::Workload& load = scenario.workload();
+  REDOUBT_RETURN_IF_ERROR(CheckSource(scenario));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_batch_bytes(), 1, 1 << 30, "page_batch_bytes"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_cache_bytes(), 1, 1 << 30, "page_cache_bytes"));
+  REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
+  REDOUBT_RETURN_IF_ERROR(CheckNetwork(scenario.network()));
+  const auto wipes_pages = [](const auto& fault) {
+    return fault.kind() == proto::SERVER_WIPE && fault.target() == proto::TARGET_PAGE;
+  };
+  const bool pages_wiped =
+      std::any_of(scenario.swarm().begin(), scenario.swarm().end(), wipes_pages) ||
+      std::any_of(scenario.schedule().begin(), scenario.schedule().end(), wipes_pages);
+  if (pages_wiped && !scenario.beyond_budget() &&
+      load.log_segment_bytes().min() < kSegmentBytesUntrimmed) {
+    return InvalidArgument(
+        "a page server that lost its disk needs all redo: log_segment_bytes of at least " +
+        std::to_string(kSegmentBytesUntrimmed) + ", so that nothing is trimmed");
+  }
+  if (scenario.phases().chaos_ms() == 0 || scenario.phases().calm_ms_max() == 0) {
+    return InvalidArgument("phases: chaos_ms and calm_ms_max are needed");
+  }
+  for (const proto::SwarmFault& fault : scenario.swarm()) {
+    if (fault.interval_ms().min() == 0) {
+      return InvalidArgument("swarm: a fault needs an interval");
+    }
+    const uint64_t size_max = std::max(fault.size().min(), fault.size().max());
+    REDOUBT_RETURN_IF_ERROR(
+        CheckFault(scenario, fault.kind(), size_max, fault.text(), fault.target()));
+  }
+  for (const proto::ScheduledFault& fault : scenario.schedule()) {
+    REDOUBT_RETURN_IF_ERROR(
+        CheckFault(scenario, fault.kind(), fault.size(), fault.text(), fault.target()));
+  }
+  return Status::Ok();
 }
 
 Result<proto::Scenario> ParseScenario(const std::string& text) {
@@ -443,6 +470,7 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   resolved.description += "blocking_us=" + std::to_string(sim.blocking_ns_mean / 1000) + ' ';
   sim.net.latency_ns_mean =
       static_cast<int64_t>(value_of("latency_us_mean", one.network().latency_us_mean()) * 1000);
+  ResolveLinks(one.network(), &sim.net, &resolved.description);
   sim.disk.sync_ns_mean =
       static_cast<int64_t>(value_of("sync_us_mean", one.disk().sync_us_mean()) * 1000);
   sim.disk.torn_crashes_only = one.disk().torn_crashes_only();

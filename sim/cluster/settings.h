@@ -17,6 +17,9 @@ namespace redoubt::sim {
 // kInvalidArgument with line and column of the first error; also for a value out of its range.
 Result<proto::Scenario> ParseScenario(const std::string& text);
 
+// kInvalidArgument: what ParseScenario refuses besides its syntax.
+Status CheckScenario(const proto::Scenario& scenario);
+
 // The same run without anything left to draw before it begins: every range is one value, and the
 // swarm's faults have become entries of the schedule, which is in order of time. Making it explicit
 // again changes nothing, so a stored one replays the run that it came from.

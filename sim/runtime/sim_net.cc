@@ -44,6 +44,10 @@ int64_t SimNet::DrawLatency(NodeId from, NodeId to) {
   int64_t latency = options_.latency_ns_min;
   latency += static_cast<int64_t>(
       LinkStream("link", from, to).Exponential(static_cast<uint64_t>(options_.latency_ns_mean)));
+  if (options_.tail_ppm != 0 && LinkStream("link-tail", from, to).Chance(options_.tail_ppm)) {
+    latency += static_cast<int64_t>(LinkStream("link-tail", from, to)
+                                        .Exponential(static_cast<uint64_t>(options_.tail_ns_mean)));
+  }
   const bool slow =
       options_.slow_ppm != 0 && LinkStream("network-slow", from, to).Chance(options_.slow_ppm);
   if (slow) {
@@ -137,9 +141,11 @@ void SimNet::Send(const std::shared_ptr<SimStream>& stream, int side, Bytes byte
 void SimNet::ScheduleArrival(const std::shared_ptr<SimStream>& stream, int side, size_t bytes) {
   SimStream::Side& from = stream->sides[static_cast<size_t>(side)];
   const NodeId to = stream->sides[static_cast<size_t>(1 - side)].node;
-  const int64_t travel =
-      DrawLatency(from.node, to) + static_cast<int64_t>(bytes) * 1000 / options_.bytes_per_us;
-  from.last_arrival_ns = std::max(from.last_arrival_ns, world_->now_ns() + travel);
+  // It leaves behind everything that was sent on this link before, by whatever stream.
+  int64_t& free_ns = free_ns_[{from.node, to}];
+  free_ns = std::max(free_ns, world_->now_ns()) +
+            static_cast<int64_t>(bytes * 1'000'000'000 / options_.bytes_per_s);
+  from.last_arrival_ns = std::max(from.last_arrival_ns, free_ns + DrawLatency(from.node, to));
   world_->At(from.last_arrival_ns, [this, stream, side] { Arrive(stream, side); });
 }
 
@@ -269,20 +275,16 @@ void SimNet::SetLinkBlocked(NodeId from, NodeId to, bool blocked) {
   }
 }
 
-void SimNet::Isolate(NodeId node, bool isolated) {
-  for (NodeId other = 0; other < world_->node_count(); ++other) {
-    if (other != node) {
-      SetLinkBlocked(node, other, isolated);
-      SetLinkBlocked(other, node, isolated);
-    }
-  }
-}
-
-void SimNet::Split(const std::set<NodeId>& side, bool parted) {
+void SimNet::Split(const std::set<NodeId>& side, bool parted, Cut cut) {
   for (const NodeId node : side) {
     for (NodeId other = 0; other < world_->node_count(); ++other) {
-      if (!side.contains(other)) {
+      if (side.contains(other)) {
+        continue;
+      }
+      if (cut != Cut::kInto) {
         SetLinkBlocked(node, other, parted);
+      }
+      if (cut != Cut::kOutOf) {
         SetLinkBlocked(other, node, parted);
       }
     }

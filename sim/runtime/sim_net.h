@@ -11,6 +11,8 @@
 //   link blocked         bytes wait; past the retransmission limit the sender loses the connection
 //   connection broken    both ends lose it, or only one (the other is half-open)
 //   link slow            every segment on it is late
+//   link full            what all streams of one direction send shares its capacity, one after the
+//                        other
 //   bit flip             one bit of a segment is the other way round, past TCP's checksum
 //   connects fail        refused at once, or hanging until the caller gives up
 #pragma once
@@ -38,10 +40,14 @@ class SimWorld;
 struct NetOptions {
   int64_t latency_ns_min = 20'000;
   int64_t latency_ns_mean = 80'000;
-  // One segment in so many millionths is late by slow_ns_mean.
+  // Latency has two humps: one segment in so many millionths is late by tail_ns_mean besides.
+  uint32_t tail_ppm = 0;
+  int64_t tail_ns_mean = 20'000'000;
+  // The same for a while (SetSlow).
   uint32_t slow_ppm = 0;
   int64_t slow_ns_mean = 20'000'000;
-  uint32_t bytes_per_us = 1000;
+  // Of each link, in each direction.
+  uint64_t bytes_per_s = 1'000'000'000;
   size_t segment_bytes_max = 64 << 10;
   // Sent and not yet read by the peer: a writer waits beyond it.
   size_t window_bytes = 1 << 20;
@@ -51,6 +57,9 @@ struct NetOptions {
   size_t backlog_max = 128;
   uint32_t bit_flip_ppm = 0;
 };
+
+// Which directions a partition cuts.
+enum class Cut : uint8_t { kBothWays, kInto, kOutOf };
 
 enum class ConnectFault : uint8_t { kNone, kRefused, kHangs };
 
@@ -99,10 +108,12 @@ class SimNet {
   // --- Faults.
   // Nests: a link that was blocked twice is open after two releases.
   void SetLinkBlocked(NodeId from, NodeId to, bool blocked);
-  // All links of the node, both directions.
-  void Isolate(NodeId node, bool isolated);
-  // Every link between a node of `side` and one that is not in it.
-  void Split(const std::set<NodeId>& side, bool parted);
+  // All links of the node.
+  void Isolate(NodeId node, bool isolated, Cut cut = Cut::kBothWays) {
+    Split({node}, isolated, cut);
+  }
+  // Every link between a node of `side` and one that is not in it; kInto: only those towards it.
+  void Split(const std::set<NodeId>& side, bool parted, Cut cut = Cut::kBothWays);
   // Every segment on the link is late by about so much more; 0: as usual.
   void SetLinkSlow(NodeId from, NodeId to, int64_t extra_ns_mean);
   // One segment in so many millionths loses its integrity on its way.
@@ -159,6 +170,7 @@ class SimNet {
   std::map<std::pair<NodeId, uint16_t>, std::shared_ptr<SimListenQueue>> listeners_;
   std::map<Link, uint32_t> blocked_;       // how often
   std::map<Link, int64_t> slow_ns_means_;  // of slow links
+  std::map<Link, int64_t> free_ns_;        // when what was sent on it so far has left
   std::map<NodeId, ConnectFault> connect_faults_;
   std::map<std::pair<std::string_view, Link>, SeededStream> link_streams_;
   uint64_t bit_flip_count_ = 0;

@@ -5,7 +5,10 @@
 // runs of a small scenario with one class each.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "sim/cluster/damage_budget.h"
 #include "sim/cluster/scenario_run.h"
@@ -86,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
                     OneFault{proto::SLOW_LINK, 500, 40}, OneFault{proto::WIRE_BIT_FLIP, 500, 20},
                     OneFault{proto::CONNECT_REFUSED, 400}, OneFault{proto::CONNECT_HANGS, 400},
                     OneFault{proto::ISOLATE_ONE, 500}, OneFault{proto::RANDOM_SPLIT, 500},
-                    OneFault{proto::CLOCK_STEP, 0, 5000}, OneFault{proto::CLOCK_DRIFT, 0, 300'000},
+                    OneFault{proto::UNIFORM_SPLIT, 500}, OneFault{proto::CLOCK_STEP, 0, 5000},
+                    OneFault{proto::CLOCK_DRIFT, 0, 300'000},
                     OneFault{proto::CLOCK_PERIODIC, 500, 3600}, OneFault{proto::UPGRADE, 100},
                     OneFault{proto::CONFIG_CHANGE, 100, 8}, OneFault{proto::NODE_PAUSE, 500},
                     OneFault{proto::SERVER_POWER_IN_RECOVERY, 30, 8},
@@ -107,6 +111,38 @@ TEST(FaultEngine, CutsThePowerDuringRecoveryMoreThanOnce) {
   const RunReport report = RunScenario(*scenario, RunOptions());
   EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
   EXPECT_GT(report.work.faults_fired, 3U) << "each of the three cuts again before it is ready";
+}
+
+// The links that `kind` has cut at the moment when it fires, of one direction or both.
+std::set<std::pair<uint64_t, uint64_t>> LinksCut(proto::FaultKind kind, uint64_t size,
+                                                 uint64_t seed) {
+  Result<proto::Scenario> scenario = ParseScenario(TextOf(OneFault{kind, 500, size}));
+  REDOUBT_CHECK(scenario.ok());
+  scenario->mutable_schedule()->DeleteSubrange(1, scenario->schedule_size() - 1);
+  std::set<std::pair<uint64_t, uint64_t>> links;
+  RunOptions options;
+  options.seed = seed;
+  options.observe = [&links](const TraceEvent& event) {
+    if (event.kind == TraceKind::kLink && event.b == 1) {
+      links.emplace(event.node, event.a);
+    }
+  };
+  EXPECT_EQ(RunScenario(*scenario, options).outcome, Outcome::kPass);
+  return links;
+}
+
+// Of n nodes a side has each size from 1 to n - 1; one way is half of the links.
+TEST(FaultEngine, SplitsHaveEverySizeAndMayBeOneWay) {
+  std::set<size_t> counts;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    const auto both = LinksCut(proto::UNIFORM_SPLIT, 0, seed);
+    const auto one = LinksCut(proto::UNIFORM_SPLIT, 1, seed);
+    EXPECT_EQ(both.size(), 2 * one.size()) << "the same nodes, half of the directions";
+    EXPECT_TRUE(std::includes(both.begin(), both.end(), one.begin(), one.end()));
+    counts.insert(one.size());
+  }
+  // Five nodes: 1 x 4, 2 x 3.
+  EXPECT_EQ(counts, (std::set<size_t>{4, 6}));
 }
 
 TEST(FaultEngine, RefusesDamageThatNoBudgetCovers) {

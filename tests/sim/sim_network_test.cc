@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <string>
+#include <vector>
 
 #include "common/runtime/frame_stream.h"
+#include "common/runtime/task_group.h"
 #include "tests/sim/sim_test_util.h"
 
 namespace redoubt::sim {
@@ -236,6 +239,106 @@ TEST(SimNetwork, SlowLinkDelaysOneDirection) {
   EXPECT_LT(slow.at_server.received.size(), Numbers(50).size());
   slow.test.RunFor(10 * kSecond);
   EXPECT_EQ(slow.at_server.received, Numbers(50));
+}
+
+// Latency has a second hump, and only when that is asked for.
+TEST(SimNetwork, LatencyHasATail) {
+  for (const uint32_t tail_ppm : {0U, 300'000U}) {
+    SimOptions options;
+    options.net.tail_ppm = tail_ppm;
+    options.net.tail_ns_mean = kSecond;
+    Pair pair(11, options);
+    int late = 0;
+    for (int i = 0; i < 1000; ++i) {
+      late += pair.test.world.net().DrawLatency(pair.client, pair.server) > kSecond / 100 ? 1 : 0;
+    }
+    EXPECT_EQ(late > 200, tail_ppm != 0) << late;
+    EXPECT_LT(late, 400);
+  }
+}
+
+// Two connections of one node to another; says when the last byte of each arrived.
+Task<void> ReadAllOfOne(Runtime* runtime, Listener* listener, std::vector<int64_t>* ends) {
+  Result<std::unique_ptr<Connection>> connection = co_await listener->Accept();
+  REDOUBT_CHECK(connection.ok());
+  std::array<uint8_t, 4096> buffer{};
+  Result<size_t> got = co_await (*connection)->Read(MutableByteView(buffer));
+  const size_t which = buffer[0];
+  while (got.ok() && *got > 0) {
+    (*ends)[which] = ToNs(runtime->scheduler->Now());
+    got = co_await (*connection)->Read(MutableByteView(buffer));
+  }
+}
+
+Task<void> ReadTwo(Runtime* runtime, std::vector<int64_t>* ends) {
+  Result<std::unique_ptr<Listener>> listener = co_await runtime->network->Listen("server:7000");
+  REDOUBT_CHECK(listener.ok());
+  TaskGroup readers(runtime->scheduler);
+  readers.Spawn(ReadAllOfOne(runtime, listener->get(), ends));
+  readers.Spawn(ReadAllOfOne(runtime, listener->get(), ends));
+  co_await readers.Join();
+}
+
+// Sends `bytes` on each of two connections, the first one first, at one instant.
+Task<void> WriteTwo(Runtime* runtime, size_t bytes) {
+  co_await runtime->scheduler->Sleep(Duration(1'000'000));
+  Result<std::unique_ptr<Connection>> first =
+      co_await runtime->network->Connect("server:7000", kNever);
+  Result<std::unique_ptr<Connection>> second =
+      co_await runtime->network->Connect("server:7000", kNever);
+  REDOUBT_CHECK(first.ok() && second.ok());
+  const Bytes zeroes(bytes, 0);
+  const Bytes ones(bytes, 1);
+  const std::array<ByteView, 1> one{ByteView(zeroes)};
+  const std::array<ByteView, 1> other{ByteView(ones)};
+  const Status sent = co_await (*first)->Write(one);
+  const Status sent_too = co_await (*second)->Write(other);
+  REDOUBT_CHECK(sent.ok() && sent_too.ok());
+  co_await runtime->scheduler->Sleep(Duration(60 * kSecond));
+}
+
+std::vector<int64_t> EndsOfTwo(uint64_t seed, const SimOptions& options, size_t bytes) {
+  std::vector<int64_t> ends(2, 0);
+  Pair pair(seed, options);
+  pair.test.world.StartNode(pair.server,
+                            Program([&ends](Runtime* r) { return ReadTwo(r, &ends); }));
+  pair.test.world.StartNode(pair.client,
+                            Program([bytes](Runtime* r) { return WriteTwo(r, bytes); }));
+  pair.test.RunFor(50 * kSecond);
+  EXPECT_GT(std::min(ends[0], ends[1]), 0);
+  return ends;
+}
+
+// What was sent first on one connection may arrive after what was sent later on another.
+TEST(SimNetwork, ConnectionsOvertakeEachOther) {
+  int overtaken = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const std::vector<int64_t> ends = EndsOfTwo(seed, SimOptions(), 10);
+    overtaken += ends[1] < ends[0] ? 1 : 0;
+  }
+  EXPECT_GT(overtaken, 5);
+  EXPECT_LT(overtaken, 35);
+}
+
+// Both connections share their link's capacity.
+TEST(SimNetwork, ALinkCarriesSoMuchASecond) {
+  SimOptions options;
+  options.net.bytes_per_s = 100'000;
+  const std::vector<int64_t> ends = EndsOfTwo(1, options, 100'000);
+  EXPECT_GE(std::max(ends[0], ends[1]), 2 * kSecond);
+  EXPECT_LT(std::max(ends[0], ends[1]), 3 * kSecond);
+}
+
+TEST(SimNetwork, ACutMayBeOfOneDirection) {
+  Pair pair(3);
+  SimNet& net = pair.test.world.net();
+  net.Split({pair.server}, true, Cut::kInto);
+  EXPECT_TRUE(net.IsBlocked(pair.client, pair.server));
+  EXPECT_FALSE(net.IsBlocked(pair.server, pair.client));
+  net.Split({pair.server}, false, Cut::kInto);
+  net.Isolate(pair.server, true, Cut::kOutOf);
+  EXPECT_FALSE(net.IsBlocked(pair.client, pair.server));
+  EXPECT_TRUE(net.IsBlocked(pair.server, pair.client));
 }
 
 TEST(SimNetwork, BitFlipChangesOneBitOfWhatArrives) {
