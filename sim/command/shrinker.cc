@@ -2,10 +2,12 @@
 #include "sim/command/shrinker.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 
 #include "sim/cluster/settings.h"
+#include "sim/command/capsule.h"
 
 namespace redoubt::sim {
 namespace {
@@ -14,21 +16,52 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr int kFewFaults = 5;
 constexpr uint64_t kSeedsPerTry = 3;
 
-// A kind that does less, or FAULT_UNKNOWN.
+struct Weakening {
+  proto::FaultKind kind;
+  proto::FaultKind weaker;
+};
+// What does less of the same: torn becomes lost, lost becomes late, many become one.
+constexpr std::array kWeakenings{
+    Weakening{proto::SERVER_POWER_AT_OP, proto::SERVER_POWER},
+    Weakening{proto::SERVER_POWER_AT_EVENT, proto::SERVER_POWER},
+    Weakening{proto::SERVER_POWER_IN_RECOVERY, proto::SERVER_POWER},
+    Weakening{proto::DISK_SWAP, proto::SERVER_WIPE},
+    Weakening{proto::SERVER_WIPE, proto::SERVER_POWER},
+    Weakening{proto::SERVER_POWER, proto::SERVER_KILL},
+    Weakening{proto::SERVER_KILL, proto::SERVER_PAUSE},
+    Weakening{proto::CONFIG_CHANGE, proto::UPGRADE},
+    Weakening{proto::WRITER_KILL_IN_RECOVERY, proto::TAILER_KILL},
+    Weakening{proto::MISDIRECTED_WRITE, proto::LOST_WRITE},
+    Weakening{proto::LOST_WRITE, proto::LATENT_SECTOR},
+    Weakening{proto::BIT_ROT, proto::LATENT_SECTOR},
+    Weakening{proto::SYNC_ERROR, proto::DISK_STALL},
+    Weakening{proto::DISK_FULL, proto::DISK_STALL},
+    Weakening{proto::SWIZZLE_CLOG, proto::RANDOM_SPLIT},
+    Weakening{proto::RANDOM_SPLIT, proto::ISOLATE_ONE},
+    Weakening{proto::UNIFORM_SPLIT, proto::ISOLATE_ONE},
+    Weakening{proto::PARTITION, proto::ONE_WAY_PARTITION},
+    Weakening{proto::ONE_WAY_PARTITION, proto::SLOW_LINK},
+    Weakening{proto::HALF_OPEN, proto::CONNECTION_LOSS},
+    Weakening{proto::CONNECT_HANGS, proto::CONNECT_REFUSED},
+};
+
 proto::FaultKind Weaker(proto::FaultKind kind) {
-  switch (kind) {
-    case proto::SERVER_POWER_AT_OP:
-      return proto::SERVER_POWER;
-    case proto::SERVER_POWER:
-      return proto::SERVER_KILL;
-    case proto::PARTITION:
-      return proto::ONE_WAY_PARTITION;
-    case proto::HALF_OPEN:
-      return proto::CONNECTION_LOSS;
-    default:
-      return proto::FAULT_UNKNOWN;
+  for (const Weakening& known : kWeakenings) {
+    if (known.kind == kind) {
+      return known.weaker;
+    }
   }
+  return proto::FAULT_UNKNOWN;
 }
+
+bool CutsPower(proto::FaultKind kind) {
+  return kind == proto::SERVER_POWER || kind == proto::SERVER_POWER_AT_OP ||
+         kind == proto::SERVER_POWER_AT_EVENT || kind == proto::SERVER_POWER_IN_RECOVERY;
+}
+
+// Plainest first: everything was written, nothing was, whole operations were; then torn ones.
+constexpr std::array kImages{proto::IMAGE_ALL, proto::IMAGE_CLEAN, proto::IMAGE_PREFIX,
+                             proto::IMAGE_BLOCKS};
 
 proto::Capsule Without(const proto::Capsule& capsule, int begin, int end) {
   proto::Capsule candidate = capsule;
@@ -53,6 +86,9 @@ bool Shrinker::Try(proto::Capsule candidate, const std::string& what) {
   const bool with_seeds =
       best_.schedule_size() > kFewFaults && candidate.schedule_size() < best_.schedule_size();
   const uint64_t tries = with_seeds ? kSeedsPerTry : 1;
+  if (!CheckScenario(ScenarioOf(candidate)).ok()) {
+    return false;  // nothing is left for a fault to hit, say
+  }
   for (uint64_t i = 0; i < tries && !is_over_(); ++i) {
     ++run_count_;
     const proto::RunVerdict verdict = run_(candidate);
@@ -141,6 +177,20 @@ bool Shrinker::DropEntries() {
   return smaller;
 }
 
+bool Shrinker::HalveField(int entry, const char* what,
+                          uint64_t (proto::ScheduledFault::*get)() const,
+                          void (proto::ScheduledFault::*set)(uint64_t)) {
+  bool smaller = false;
+  bool halved = true;
+  while (halved && (best_.schedule(entry).*get)() > 1) {
+    proto::Capsule candidate = best_;
+    (candidate.mutable_schedule(entry)->*set)((best_.schedule(entry).*get)() / 2);
+    halved = Try(std::move(candidate), what);
+    smaller = smaller || halved;
+  }
+  return smaller;
+}
+
 bool Shrinker::Weaken() {
   bool smaller = false;
   for (int i = 0; i < best_.schedule_size(); ++i) {
@@ -150,58 +200,111 @@ bool Shrinker::Weaken() {
       candidate.mutable_schedule(i)->set_kind(weaker);
       smaller = Try(std::move(candidate), "weaker: " + proto::FaultKind_Name(weaker)) || smaller;
     }
-    bool halved = true;
-    while (halved && best_.schedule(i).duration_ms() > 1) {
+    const bool drawn = best_.schedule(i).image() == proto::IMAGE_DRAWN;
+    bool plainer = false;
+    for (size_t k = 0;
+         drawn && !plainer && CutsPower(best_.schedule(i).kind()) && k < kImages.size(); ++k) {
       proto::Capsule candidate = best_;
-      candidate.mutable_schedule(i)->set_duration_ms(best_.schedule(i).duration_ms() / 2);
-      halved = Try(std::move(candidate), "half as long");
-      smaller = smaller || halved;
+      candidate.mutable_schedule(i)->set_image(kImages[k]);
+      plainer = Try(std::move(candidate), "plainer: " + proto::CrashImage_Name(kImages[k]));
     }
-    halved = true;
-    while (halved && best_.schedule(i).size() > 1) {
-      proto::Capsule candidate = best_;
-      candidate.mutable_schedule(i)->set_size(best_.schedule(i).size() / 2);
-      halved = Try(std::move(candidate), "half the size");
+    smaller = smaller || plainer;
+    smaller = HalveField(i, "half as long", &proto::ScheduledFault::duration_ms,
+                         &proto::ScheduledFault::set_duration_ms) ||
+              smaller;
+    smaller = HalveField(i, "half the size", &proto::ScheduledFault::size,
+                         &proto::ScheduledFault::set_size) ||
+              smaller;
+  }
+  return smaller;
+}
+
+bool Shrinker::Change(const char* what, const std::function<void(proto::Scenario*)>& change) {
+  proto::Capsule candidate = best_;
+  change(candidate.mutable_scenario());
+  return candidate.scenario().SerializeAsString() != best_.scenario().SerializeAsString() &&
+         Try(std::move(candidate), what);
+}
+
+bool Shrinker::FewerNodes() {
+  bool smaller =
+      Change("no readers", [](proto::Scenario* s) { s->mutable_topology()->set_readers(0); });
+  smaller = Change("half the readers",
+                   [](proto::Scenario* s) {
+                     s->mutable_topology()->set_readers(s->topology().readers() / 2);
+                   }) ||
+            smaller;
+  // With TAKE_OVER among the faults this is no scenario.
+  smaller = Change("one writer",
+                   [](proto::Scenario* s) {
+                     proto::Topology* topology = s->mutable_topology();
+                     topology->set_tailers(std::min(topology->tailers(), 1U));
+                     topology->set_computes(std::min(topology->computes(), 1U));
+                   }) ||
+            smaller;
+  smaller = Change("no page server",
+                   [](proto::Scenario* s) { s->mutable_topology()->set_page_servers(0); }) ||
+            smaller;
+  smaller = Change("one page server",
+                   [](proto::Scenario* s) {
+                     proto::Topology* topology = s->mutable_topology();
+                     topology->set_page_servers(std::min(topology->page_servers(), 1U));
+                   }) ||
+            smaller;
+  return Change("three log servers",
+                [](proto::Scenario* s) {
+                  proto::Topology* topology = s->mutable_topology();
+                  topology->set_log_servers(std::min(topology->log_servers(), 3U));
+                }) ||
+         smaller;
+}
+
+bool Shrinker::LessLoad() {
+  struct Halving {
+    const char* what;
+    const proto::Range& (proto::Workload::*get)() const;
+    proto::Range* (proto::Workload::*change)();
+    uint64_t least;
+  };
+  using proto::Workload;
+  constexpr Halving kHalvings[] = {
+      {"half the spaces", &Workload::spaces, &Workload::mutable_spaces, 1},
+      {"half the redo", &Workload::redo_bytes_per_s, &Workload::mutable_redo_bytes_per_s, 1000},
+      {"half the pages", &Workload::pages_per_space, &Workload::mutable_pages_per_space, 4},
+      {"half the clients", &Workload::compute_clients, &Workload::mutable_compute_clients, 1},
+      {"half the accounts", &Workload::accounts, &Workload::mutable_accounts, 2},
+  };
+  bool smaller = false;
+  for (const Halving& halving : kHalvings) {
+    bool halved = true;
+    while (halved) {
+      const uint64_t now = (best_.scenario().workload().*halving.get)().min();
+      const uint64_t half = std::max(now / 2, halving.least);
+      halved = half < now && !is_over_() &&
+               Change(
+                   halving.what,
+                   [&](proto::Scenario* s) {
+                     (s->mutable_workload()->*halving.change)()->set_min(half);
+                   });
       smaller = smaller || halved;
     }
   }
   return smaller;
 }
 
-bool Shrinker::ShrinkLoad() {
-  bool smaller = false;
-  const auto attempt = [&](const char* what, const std::function<void(proto::Scenario*)>& change) {
-    proto::Capsule candidate = best_;
-    change(candidate.mutable_scenario());
-    if (candidate.scenario().SerializeAsString() != best_.scenario().SerializeAsString()) {
-      smaller = Try(std::move(candidate), what) || smaller;
-    }
-  };
-  attempt("no readers", [](proto::Scenario* s) { s->mutable_topology()->set_readers(0); });
-  attempt("half the readers", [](proto::Scenario* s) {
-    s->mutable_topology()->set_readers(s->topology().readers() / 2);
-  });
-  const bool take_over = std::any_of(
-      best_.schedule().begin(), best_.schedule().end(),
-      [](const proto::ScheduledFault& fault) { return fault.kind() == proto::TAKE_OVER; });
-  if (!take_over) {
-    attempt("one tailer", [](proto::Scenario* s) { s->mutable_topology()->set_tailers(1); });
-  }
-  attempt("one space",
-          [](proto::Scenario* s) { s->mutable_workload()->mutable_spaces()->set_min(1); });
-  const auto halve = [](proto::Range* range, uint64_t least) {
-    range->set_min(std::max(range->min() / 2, std::min(range->min(), least)));
-  };
-  attempt("half the redo", [&](proto::Scenario* s) {
-    halve(s->mutable_workload()->mutable_redo_bytes_per_s(), 1000);
-  });
-  attempt("half the pages",
-          [&](proto::Scenario* s) { halve(s->mutable_workload()->mutable_pages_per_space(), 4); });
-  attempt("plain latencies", [](proto::Scenario* s) {
+bool Shrinker::PlainTimes() {
+  const bool plain = Change("plain latencies", [](proto::Scenario* s) {
+    s->mutable_network()->Clear();
     s->mutable_network()->mutable_latency_us_mean()->set_min(100);
     s->mutable_disk()->mutable_sync_us_mean()->set_min(500);
   });
-  return smaller;
+  proto::Capsule candidate = best_;
+  bool whole = true;
+  for (proto::ScheduledFault& fault : *candidate.mutable_schedule()) {
+    whole = whole && fault.at_ns() == 0;
+    fault.set_at_ns(0);
+  }
+  return (!whole && Try(std::move(candidate), "faults at whole milliseconds")) || plain;
 }
 
 proto::Capsule Shrinker::Shrink(proto::Capsule capsule) {
@@ -213,8 +316,10 @@ proto::Capsule Shrinker::Shrink(proto::Capsule capsule) {
     smaller = CutTime();
     smaller = DropClasses() || smaller;
     smaller = DropEntries() || smaller;
-    smaller = ShrinkLoad() || smaller;
     smaller = Weaken() || smaller;
+    smaller = FewerNodes() || smaller;
+    smaller = LessLoad() || smaller;
+    smaller = PlainTimes() || smaller;
   }
   return best_;
 }

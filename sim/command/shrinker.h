@@ -7,8 +7,9 @@
 //   1. nothing is scheduled after the failure, and the calm phase begins there
 //   2. whole fault classes are left out
 //   3. delta debugging over the schedule's entries (Zeller: halves, then quarters, ...)
-//   4. faults become weaker kinds, shorter, smaller
-//   5. fewer readers and tailers, less load, plain latencies
+//   4. faults become weaker: what is torn is only lost, what is lost is only late; shorter, smaller
+//   5. fewer nodes, clients, keys, and less load
+//   6. plain latencies, faults at whole milliseconds
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,13 @@ class Shrinker {
   bool DropClasses();
   bool DropEntries();
   bool Weaken();
-  bool ShrinkLoad();
+  bool HalveField(int entry, const char* what, uint64_t (proto::ScheduledFault::*get)() const,
+                  void (proto::ScheduledFault::*set)(uint64_t));
+  // Tries one change of the scenario, if it is one.
+  bool Change(const char* what, const std::function<void(proto::Scenario*)>& change);
+  bool FewerNodes();
+  bool LessLoad();
+  bool PlainTimes();
 
   Run run_;
   std::function<bool()> is_over_;

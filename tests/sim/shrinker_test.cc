@@ -48,6 +48,56 @@ TEST(Shrinker, FindsTheTwoFaultsThatItTakes) {
   EXPECT_LE(small.scenario().expect().acknowledged_bytes_min(), 1U);
 }
 
+// What fails whatever happens, as long as one fault makes the server stand still, becomes the least
+// that does so, on the fewest nodes with the least load.
+TEST(Shrinker, WeakensOutcomesAndLeavesFewNodesClientsAndKeys) {
+  Result<proto::Scenario> scenario = ParseScenario(R"(
+name: "wide"
+topology { log_servers: 5 page_servers: 3 computes: 2 readers: 4 }
+workload {
+  page_size_log2 { min: 12 } chunk_bytes_max { min: 100 } read_interval_ms { min: 20 }
+  page_batch_bytes { min: 4000 } log_segment_bytes { min: 67108864 } log_tail_bytes { min: 5000 }
+  page_cache_bytes { min: 20000 } compute_clients { min: 8 } accounts { min: 100 }
+}
+network { latency_us_mean { min: 1234 } kib_per_s { min: 500 } }
+disk { sync_us_mean { min: 1234 } }
+schedule { kind: DISK_SWAP at_ms: 100 at_ns: 77 duration_ms: 64 target: TARGET_LOG }
+schedule { kind: TAKE_OVER at_ms: 150 duration_ms: 64 }
+schedule { kind: SERVER_POWER at_ms: 200 duration_ms: 64 }
+phases { chaos_ms: 4000 calm_ms_max: 60000 }
+)");
+  ASSERT_TRUE(scenario.ok()) << scenario.status().message();
+  proto::Capsule capsule = MakeCapsule("wide.textproto", *scenario, 4, "");
+  const auto run = [&](const proto::Capsule& candidate) {
+    bool first = false;
+    bool torn = false;
+    for (const proto::ScheduledFault& fault : candidate.schedule()) {
+      first = first || fault.at_ms() == 100;
+      // This one is needed as a power cut, but not as a torn one.
+      torn = torn || (fault.at_ms() == 200 && fault.kind() == proto::SERVER_POWER);
+    }
+    return Verdict(first && torn, "C8: it stands");
+  };
+  *capsule.mutable_verdict() = run(capsule);
+  Shrinker shrinker(run, [] { return false; }, [](const std::string&) {});
+  const proto::Capsule small = shrinker.Shrink(capsule);
+  ASSERT_EQ(small.schedule_size(), 2);
+  EXPECT_EQ(small.schedule(0).kind(), proto::SERVER_PAUSE);
+  EXPECT_EQ(small.schedule(0).at_ns(), 0U);
+  EXPECT_EQ(small.schedule(0).duration_ms(), 1U);
+  EXPECT_EQ(small.schedule(1).kind(), proto::SERVER_POWER);
+  EXPECT_EQ(small.schedule(1).image(), proto::IMAGE_ALL);
+  const proto::Topology& topology = small.scenario().topology();
+  EXPECT_EQ(topology.log_servers(), 3U);
+  EXPECT_EQ(topology.page_servers() + topology.readers(), 0U);
+  EXPECT_EQ(topology.computes(), 1U);
+  EXPECT_EQ(small.scenario().workload().compute_clients().min(), 1U);
+  EXPECT_EQ(small.scenario().workload().accounts().min(), 2U);
+  EXPECT_EQ(small.scenario().network().latency_us_mean().min(), 100U);
+  EXPECT_FALSE(small.scenario().network().has_kib_per_s());
+  EXPECT_TRUE(CheckScenario(ScenarioOf(small)).ok());
+}
+
 // Another failure is not this failure, however small.
 TEST(Shrinker, DoesNotTakeAnotherFailure) {
   proto::Capsule capsule = MakeCapsule("short.textproto", ShortScenario(), 4, "");
