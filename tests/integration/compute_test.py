@@ -12,8 +12,16 @@
     --mode read     innodb_pageserver_mode=READ with a buffer pool smaller than the data: sysbench runs on pages
                     from the page server; it is killed under load, local files are read; it comes back and is read from
                     again; at the end CHECK TABLE and every page equal
+    --mode nowrite  innodb_pageserver_mode=NOWRITE, rounds of kill -9 under load and a start in the same directory
+    --mode stateless
+                    innodb_pageserver_mode=STATELESS, rounds of kill -9 of mysqld (of a log server or the page server
+                    before it) or SIGSTOP with a takeover, then another mysqld in an empty directory; at the end a
+                    takeover from a living one, whose commits fail with an error
+                    Both: each acknowledged transaction is there and none that was not under way, an open transaction
+                    is rolled back, AUTO_INCREMENT does not go back, CHECK TABLE, refusals; at the end a stock mysqld on
+                    a restored directory has the same tables
 
-python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--keep DIR]
+python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--rounds N] [--keep DIR]
 
 Needs the build of innodb-patch/build.py (it is not started from here) and the release build of this repository.
 """
@@ -21,13 +29,10 @@ Needs the build of innodb-patch/build.py (it is not started from here) and the r
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,219 +40,13 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import mysql  # noqa: E402
 import stack  # noqa: E402
+from compute_stack import SMALL_POOL, Check, Ledger, PatchedServer, built_programs  # noqa: E402
+from compute_stateless import NowriteCheck, StatelessCheck  # noqa: E402
 
-_VOLUME = "compute"
-_TABLES = ("--tables=2", "--table-size=20000")
-_ALL_TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema REGEXP '^(sbtest|ledger)$'"
-_SMALL_POOL = "--innodb-buffer-pool-size=8M"
 _REFUSED = (
     "ALTER TABLE ledger.t ADD INDEX (note), ALGORITHM=INPLACE",
     "ALTER INSTANCE DISABLE INNODB REDO_LOG",
 )
-
-
-def built_programs() -> Path:
-    """The directory with the patched mysqld of the patches as they are now."""
-    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise stack.StackError("there is no mysqld for these patches; run: python3 innodb-patch/build.py")
-    return Path(done.stdout.strip())
-
-
-class PatchedServer(mysql.Server):
-    """As a stock server of the tests, with the patched mysqld; the client programs stay the stock ones."""
-
-    def __init__(self, datadir: Path, programs: Path) -> None:
-        super().__init__(datadir, mysql.Options())
-        self.programs = programs
-
-    def _command(self, *more: str) -> list[str]:
-        return [
-            str(self.programs / "mysqld"),
-            "--no-defaults",
-            f"--datadir={self.datadir}",
-            f"--lc-messages-dir={self.programs / 'share'}",
-            f"--character-sets-dir={self.programs / 'share' / 'charsets'}",
-            "--secure-file-priv=",
-            "--user=root",
-            f"--log-error={self.error_log}",
-            *self.options.arguments(),
-            *more,
-        ]
-
-    def pageserver_status(self) -> dict[str, str]:
-        """SHOW STATUS LIKE 'Innodb_pageserver%', names without the prefix."""
-        rows = self.query("SHOW GLOBAL STATUS LIKE 'Innodb_pageserver%'")
-        return {row[0].removeprefix("Innodb_pageserver_"): row[1] if len(row) > 1 else "" for row in rows}
-
-    def exit_code(self, seconds: float) -> int | None:
-        """Waits for the process to end by itself."""
-        assert self._process is not None
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def load(self, seconds: float, script: str = "oltp_read_write") -> str:
-        """sysbench on the prepared tables."""
-        return self.sysbench(script, [*_TABLES, "--mysql-db=sbtest", "--threads=4", f"--time={seconds:.0f}"])
-
-    def prepare(self) -> None:
-        """sysbench's tables and the ledger."""
-        self.run_sql("CREATE DATABASE sbtest; CREATE DATABASE ledger")
-        self.sysbench("oltp_read_write", [*_TABLES, "--mysql-db=sbtest"], "prepare")
-        self.run_sql("CREATE TABLE ledger.t (id INT AUTO_INCREMENT PRIMARY KEY, note VARCHAR(200))")
-
-
-class Ledger(threading.Thread):
-    """Inserts rows one by one from a client of its own and remembers what was acknowledged."""
-
-    def __init__(self, server: PatchedServer) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._ending = threading.Event()
-        self.acknowledged = 0
-
-    def run(self) -> None:
-        """Until the server goes away or end() is called."""
-        client = subprocess.Popen(
-            self._server.client_command("--unbuffered"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
-        )  # fmt: skip
-        assert client.stdin is not None and client.stdout is not None
-        try:
-            while not self._ending.is_set():
-                client.stdin.write("INSERT INTO ledger.t (note) VALUES (REPEAT('x', 150)); SELECT LAST_INSERT_ID();\n")
-                line = client.stdout.readline()
-                if not line.strip().isdigit():
-                    return
-                self.acknowledged = int(line)
-        except OSError:
-            return
-        finally:
-            client.kill()
-            client.wait()
-
-    def end(self) -> int:
-        """Stops; the last id that was acknowledged."""
-        self._ending.set()
-        self.join(60)
-        return self.acknowledged
-
-
-class Servers:
-    """The volume's servers: one for everything, or three for the log and one for pages."""
-
-    def __init__(self, work_dir: Path, count: int) -> None:
-        roles = ("--role", "all") if count == 1 else ("--role", "log")
-        self.log_servers = [self._server(work_dir, f"log{i}", roles) for i in range(1, count + 1)]
-        self.page_server = self.log_servers[0]
-        if count > 1:
-            self.page_server = self._server(work_dir, "page", ("--role", "page", "--log-servers", self.addresses()))
-        self.all = list(dict.fromkeys([*self.log_servers, self.page_server]))
-        self.ctl = stack.PageCtl(self.page_server)
-
-    @staticmethod
-    def _server(work_dir: Path, name: str, extra: tuple[str, ...]) -> stack.PageServer:
-        server = stack.PageServer(work_dir / name, work_dir, extra=extra)
-        server.log = work_dir / f"{name}.log"
-        return server
-
-    def addresses(self) -> str:
-        """Of the log servers, as flags and variables want them."""
-        return ",".join(s.address for s in self.log_servers)
-
-    def arguments(self, mode: str = "STREAM") -> list[str]:
-        """mysqld's."""
-        return [
-            f"--innodb-pageserver-mode={mode}",
-            f"--innodb-pageserver-page-servers={self.page_server.address}",
-            f"--innodb-pageserver-log-servers={self.addresses()}",
-            f"--innodb-pageserver-volume={_VOLUME}",
-        ]
-
-    def seed(self, datadir: Path) -> None:
-        """The pages of a server that was shut down cleanly."""
-        command = [str(stack.binary("redotail")), "--cold", "--datadir", str(datadir), "--volume", _VOLUME,
-                   "--to", self.page_server.address, "--log-servers", self.addresses()]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode != 0:
-            raise stack.StackError(f"redotail --cold ended with {done.returncode}: {done.stdout}{done.stderr}")
-
-    def wait_applied(self, lsn: int, seconds: float = 120) -> None:
-        """Until the page server has everything up to the LSN."""
-        deadline = time.monotonic() + seconds
-        while True:
-            status = self.ctl.status(_VOLUME)
-            applied = int(status["applied_lsn"])
-            if applied >= lsn or (lsn % 512 == 12 and applied >= lsn - 12):
-                return
-            if time.monotonic() > deadline:
-                raise stack.StackError(f"not applied up to {lsn} within {seconds:.0f} s: {json.dumps(status)}")
-            time.sleep(0.2)
-
-
-class Check:
-    """What the runs of the modes have in common."""
-
-    mode = ""
-
-    def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float) -> None:
-        self.server = PatchedServer(work_dir / "mysql", programs)
-        self.usurper = PatchedServer(work_dir / "usurper", programs)
-        self.servers = Servers(work_dir, count)
-        self.seconds = seconds
-        self.problems: list[str] = []
-
-    def expect(self, good: bool, text: str) -> None:
-        """Notes a problem unless `good`."""
-        if not good:
-            self.problems.append(text)
-            stack.progress(f"  NOT: {text}")
-
-    def start(self, *more: str) -> None:
-        """mysqld in the mode."""
-        self.server.start(*self.servers.arguments(self.mode), *more)
-
-    def seed(self) -> None:
-        """Servers with a volume that holds a database."""
-        for server in self.servers.all:
-            server.start()
-        self.server.initialize()
-        self.server.start()
-        self.server.prepare()
-        self.server.stop()
-        stack.progress("a cold copy goes into the volume")
-        self.servers.seed(self.server.datadir)
-
-    def run(self) -> None:
-        """The steps."""
-        raise NotImplementedError
-
-    def stop_and_compare(self, when: str) -> None:
-        """A clean stop; then each page of the files against the volume."""
-        self.server.stop()
-        lsn = self.flush_lsn()
-        self.servers.wait_applied(lsn)
-        result = self.servers.ctl.compare(_VOLUME, self.server.datadir)
-        compared, unequal = int(result["pages_compared"]), int(result["pages_unequal"])
-        stack.progress(f"  {when}: {compared} pages compared at LSN {lsn}, {unequal} unequal")
-        self.expect(
-            compared > 1000 and unequal == 0, f"{when}: {unequal} of {compared} pages: {result.get('unequal')!s:.600}"
-        )
-
-    def check_tables(self) -> None:
-        """CHECK TABLE of all."""
-        for database, table in self.server.query(_ALL_TABLES):
-            answer = self.server.query(f"CHECK TABLE {database}.{table}")[-1][-1]
-            self.expect(answer == "OK", f"CHECK TABLE {database}.{table}: {answer}")
-
-    def flush_lsn(self) -> int:
-        """Where the server was shut down, as ibdata1 says."""
-        with open(self.server.datadir / "ibdata1", "rb") as file:
-            file.seek(26)
-            return int.from_bytes(file.read(8), "big")
 
 
 class StreamCheck(Check):
@@ -391,7 +190,7 @@ class ReadCheck(Check):
     def run(self) -> None:
         """The steps."""
         self.seed()
-        self.start(_SMALL_POOL)
+        self.start(SMALL_POOL)
         self.server.load(2, "oltp_write_only")  # the page server answers once it has applied something,
         time.sleep(6)  # and is asked again some seconds after it did not
         before = self.numbers()
@@ -453,14 +252,23 @@ def check_off(work_dir: Path, programs: Path, seconds: float) -> list[str]:
     return problems + ([] if tables == ["OK", "OK"] else [f"CHECK TABLE: {tables}"])
 
 
-def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argparse.Namespace) -> list[str]:
-    """--mode stream or read."""
-    problems: list[str] = []
+def make_check(options: argparse.Namespace, work_dir: Path, programs: Path, count: int) -> Check:
+    """The run that a mode asks for."""
+    if options.mode == "nowrite":
+        return NowriteCheck(work_dir, programs, count, options.seconds, options.rounds)
+    if options.mode == "stateless":
+        return StatelessCheck(work_dir, programs, count, options.seconds, options.rounds)
     kind = StreamCheck if options.mode == "stream" else ReadCheck
+    return kind(work_dir, programs, count, options.seconds)
+
+
+def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argparse.Namespace) -> list[str]:
+    """All modes but off."""
+    problems: list[str] = []
     for count in counts:
-        stack.progress(f"mode {kind.mode}, {count} log server{'s' if count > 1 else ''}")
-        check = kind(work_dir / f"servers{count}", programs, count, options.seconds)
-        with ExitStack() as running:
+        stack.progress(f"mode {options.mode}, {count} log server{'s' if count > 1 else ''}")
+        check = make_check(options, work_dir / f"servers{count}", programs, count)
+        with check.running as running:
             for program in (check.server, check.usurper, *check.servers.all):
                 running.enter_context(program)
             check.run()
@@ -471,9 +279,10 @@ def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argpa
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="A mysqld with its redo in Redoubt.")
-    parser.add_argument("--mode", choices=["off", "stream", "read"], default="stream")
+    parser.add_argument("--mode", choices=["off", "stream", "read", "nowrite", "stateless"], default="stream")
     parser.add_argument("--servers", type=int, choices=[1, 3], help="only with so many log servers; default: both")
     parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
+    parser.add_argument("--rounds", type=int, default=3, help="of modes nowrite and stateless")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
     options = parser.parse_args()
 

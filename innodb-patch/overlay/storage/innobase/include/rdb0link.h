@@ -15,6 +15,8 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "redoubt_client.h"
 #include "univ.i"
 
+#include "log0types.h"
+
 namespace rdb {
 
 /** Set by connect() and disconnect(), while nothing else looks. */
@@ -44,6 +46,10 @@ struct Counters {
   std::atomic<uint64_t> read_bytes{0};
   std::atomic<uint64_t> read_wait_us{0};
   std::atomic<uint64_t> read_fallbacks{0};
+  std::atomic<uint64_t> read_retries{0};
+  std::atomic<uint64_t> reads_beyond_end{0};
+  std::atomic<uint64_t> pages_not_written{0};
+  std::atomic<uint64_t> page0_writes{0};
   std::atomic<uint64_t> forbidden_ops{0};
 };
 extern Counters counters;
@@ -52,6 +58,25 @@ extern Counters counters;
 for those under way. */
 void begin_reads();
 void end_reads();
+
+/** The directory was filled by fill_directory(): its data files hold page 0. */
+bool is_hollow_directory();
+
+/** @return false, with a line in the error log, if the directory holds what is not
+to be lost */
+bool may_fill_directory(lsn_t end_lsn);
+
+/** Puts there what a server starts from, as of `lsn`. */
+bool fill_directory(lsn_t lsn);
+
+/** A newer server has the volume. Modes that keep no pages end at once. The others
+answer commits with an error for a moment, so that clients learn why, and end then;
+redo goes nowhere any more, and flushed_to_disk_lsn runs on without meaning, which
+is why each commit asks refuses_commit() after its wait. */
+void lose_volume(const char *doing, const redoubt_error &error);
+
+/** lose_volume() was called. */
+bool is_fenced();
 
 /** Something cannot be done for good: a newer writer has the volume, or the log
 servers refuse. Nothing that this server still does may be acknowledged, so it

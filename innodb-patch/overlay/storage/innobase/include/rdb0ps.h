@@ -26,7 +26,9 @@ details. */
 #include "log0types.h"
 
 class THD;
+class buf_page_t;
 struct SHOW_VAR;
+struct SYS_VAR;
 
 namespace rdb {
 
@@ -38,7 +40,12 @@ enum Mode : ulong {
   STREAM,
   /** Pages come from the page servers; they are still written to local files,
   which are read when the page servers do not answer. */
-  READ
+  READ,
+  /** As READ, and no page but page 0 of each tablespace is written to local files:
+  what a clean page was is in the page servers, and nowhere else. */
+  NOWRITE,
+  /** As NOWRITE in an empty directory; local redo is not written. */
+  STATELESS
 };
 
 /** What innodb_pageserver_mode says; not yet looked at. */
@@ -60,6 +67,8 @@ extern Settings settings;
 extern Mode mode;
 
 inline bool streams_redo() { return mode >= STREAM; }
+inline bool keeps_pages() { return mode >= NOWRITE; }
+inline bool is_stateless() { return mode == STATELESS; }
 
 /** @name Start and stop */
 /** @{ */
@@ -70,9 +79,23 @@ live with, says so, and puts the mode in force.
 bool check_settings();
 
 /** First thing when data files are opened: connects and takes an epoch, so that
-no other server can go on writing the volume.
+no other server can go on writing the volume. With keeps_pages() then fills the
+directory: for each tablespace a sparse file with page 0, and no redo.
 @return false if the server must not start */
 bool boot();
+
+/** With keeps_pages(): where the new local redo begins, and as of when the
+directory was filled; never inside an mtr. */
+lsn_t boot_lsn();
+
+/** Hands recovery what is in no page: AUTO_INCREMENT counters and corruption flags,
+as if they had been found in the redo log. */
+void feed_metadata();
+
+/** An innodb_* variable that the mode has put to what it needs is SET: with
+keeps_pages() it stays, with a warning. Update functions of the variables' types. */
+void update_ulong(THD *thd, SYS_VAR *var, void *to, const void *from);
+void update_bool(THD *thd, SYS_VAR *var, void *to, const void *from);
 
 /** SHOW STATUS LIKE 'Innodb_pageserver%'. */
 int show_status(THD *thd, SHOW_VAR *var, char *buffer);
@@ -118,8 +141,23 @@ bool reads_from_server(space_id_t space);
 @param[in]   page_id  the page
 @param[out]  buf      len bytes
 @param[in]   len      size of the page
-@return false: to be read from the local file */
+@return false: to be read from the local file; never with keeps_pages() */
 bool read(const page_id_t &page_id, void *buf, ulint len);
+
+/** A dirty page is to be written, and the log is flushed up to its newest change;
+the caller holds its I/O responsibility. Called with keeps_pages().
+@return true: it counts as written, the page servers have it */
+bool drops(const buf_page_t *bpage);
+/** @} */
+
+/** @name Another server has the volume */
+/** @{ */
+
+/** With keeps_pages(): a newer server has taken the volume over, and nothing that
+waited for the log to be flushed is durable; this server ends in a moment. To be
+asked after such a wait, before the client is told that it is done.
+@return true after sending the client an error */
+bool refuses_commit();
 /** @} */
 
 /** @name What would go past the redo */
@@ -129,6 +167,18 @@ bool read(const page_id_t &page_id, void *buf, ulint len);
 @return true in modes that cannot allow it, after sending the client an error
 that names `what` */
 bool forbids(const char *what);
+
+/** The same, of an operation that needs the pages in local files. */
+inline bool forbids_local(const char *what) {
+  return keeps_pages() && forbids(what);
+}
+
+/** Tablespaces that a server without files of its own would not find again.
+@param[in]  undo        CREATE UNDO TABLESPACE
+@param[in]  block_size  FILE_BLOCK_SIZE, 0: none was given
+@param[in]  path        of the file
+@return true after sending the client an error */
+bool forbids_tablespace(bool undo, uint64_t block_size, const char *path);
 
 inline bool forbids_unlogged_builds() { return streams_redo(); }
 

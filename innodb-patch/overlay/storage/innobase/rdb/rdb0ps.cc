@@ -7,16 +7,24 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "rdb0ps.h"
 
 #include <string.h>
+#include <unistd.h>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "buf0checksum.h"
+#include "buf0dblwr.h"
+#include "fil0fil.h"
+#include "ibuf0ibuf.h"
 #include "log0log.h"
 #include "my_sys.h"
+#include "mysql/plugin.h"
 #include "mysql/status_var.h"
 #include "mysqld_error.h"
 #include "rdb0link.h"
 #include "sql/mysqld.h"
+#include "sql/sql_error.h"
 #include "srv0srv.h"
 #include "ut0log.h"
 
@@ -35,7 +43,8 @@ static constexpr uint32_t CONNECT_TIMEOUT_MS = 60000;
 static constexpr uint32_t CLOSE_TIMEOUT_MS = 60000;
 
 static const char *mode_name() {
-  static const char *const names[] = {"OFF", "STREAM", "READ"};
+  static const char *const names[] = {"OFF", "STREAM", "READ", "NOWRITE",
+                                      "STATELESS"};
   return names[mode_setting];
 }
 
@@ -57,6 +66,34 @@ static bool refuse(const std::string &why) {
   ib::error(ER_IB_MSG_540) << "innodb_pageserver_mode=" << mode_name() << ": "
                            << why;
   return false;
+}
+
+/** Puts a setting to what the mode needs, and says so if it was another. */
+template <typename T>
+static void force(T &setting, T needed, const char *what) {
+  if (setting != needed) {
+    ib::warn(ER_IB_MSG_540) << "innodb_pageserver_mode=" << mode_name()
+                            << " sets " << what;
+    setting = needed;
+  }
+}
+
+/** What a server cannot live with that has its pages in the page servers only. */
+static bool check_settings_without_pages() {
+  if (mode_setting == STATELESS && opt_bin_log) {
+    return refuse(
+        "not with log_bin, give --skip-log-bin: a server that starts without its "
+        "binary log would roll back prepared transactions that it acknowledged");
+  }
+  force(settings.wal_sync, true, "innodb_pageserver_wal_sync=ON");
+  force(dblwr::g_mode, ulong{dblwr::Mode::OFF}, "innodb_doublewrite=OFF");
+  force(innodb_change_buffering, ulong{IBUF_USE_NONE},
+        "innodb_change_buffering=none");
+  force(srv_checksum_algorithm, ulong{SRV_CHECKSUM_ALGORITHM_CRC32},
+        "innodb_checksum_algorithm=crc32");
+  force(srv_undo_log_truncate, false, "innodb_undo_log_truncate=OFF");
+  force(tbsp_extend_and_initialize, false, "innodb_extend_and_initialize=OFF");
+  return true;
 }
 
 bool check_settings() {
@@ -91,13 +128,37 @@ bool check_settings() {
   if (srv_redo_log_encrypt) {
     return refuse("not with innodb_redo_log_encrypt=ON");
   }
-  if (settings.wal_sync && srv_flush_log_at_trx_commit != 1) {
-    ib::warn(ER_IB_MSG_540)
-        << "innodb_pageserver_wal_sync=ON sets innodb_flush_log_at_trx_commit=1";
-    srv_flush_log_at_trx_commit = 1;
+  if (mode_setting >= NOWRITE && !check_settings_without_pages()) {
+    return false;
+  }
+  if (settings.wal_sync) {
+    force(srv_flush_log_at_trx_commit, 1UL,
+          "innodb_flush_log_at_trx_commit=1 with innodb_pageserver_wal_sync=ON");
   }
   mode = static_cast<Mode>(mode_setting);
   return true;
+}
+
+static bool stays(THD *thd) {
+  if (keeps_pages()) {
+    push_warning_printf(thd, Sql_condition::SL_WARNING, ER_NOT_SUPPORTED_YET,
+                        "innodb_pageserver_mode=%s does not let this variable "
+                        "change",
+                        mode_name());
+  }
+  return keeps_pages();
+}
+
+void update_ulong(THD *thd, SYS_VAR *, void *to, const void *from) {
+  if (!stays(thd)) {
+    *static_cast<ulong *>(to) = *static_cast<const ulong *>(from);
+  }
+}
+
+void update_bool(THD *thd, SYS_VAR *, void *to, const void *from) {
+  if (!stays(thd)) {
+    *static_cast<bool *>(to) = *static_cast<const bool *>(from);
+  }
 }
 
 /* ---- connection */
@@ -179,7 +240,39 @@ int disconnect(redoubt_error *error) {
   return code;
 }
 
+/** A whole block of dummy records behind the end of the volume's redo, so that the
+new local redo begins with a block of its own; fills the directory as of there. */
+static bool begin_without_pages() {
+  redoubt_error error{};
+  if (!may_fill_directory(link.position.end_lsn)) {
+    return false;
+  }
+  const lsn_t begin = ut_uint64_align_up(link.position.end_lsn + 1,
+                                         OS_FILE_LOG_BLOCK_SIZE) +
+                      LOG_BLOCK_HDR_SIZE;
+  if (redoubt_writer_skip_to(link.writer, begin, CONNECT_TIMEOUT_MS, &error) !=
+      REDOUBT_OK) {
+    return refuse(error.message);
+  }
+  link.position.end_lsn = begin;
+  if (!fill_directory(begin)) {
+    return false;
+  }
+  begin_reads();
+  return true;
+}
+
+lsn_t boot_lsn() { return link.position.end_lsn; }
+
 bool boot() {
+  if (!keeps_pages() && is_hollow_directory()) {
+    ib::error(ER_IB_MSG_540)
+        << "innodb_pageserver_mode=" << mode_name()
+        << ": the data files here hold page 0 only, the pages are in a Redoubt "
+           "volume; start with NOWRITE or STATELESS, or restore the volume into "
+           "another directory";
+    return false;
+  }
   if (!streams_redo()) {
     return true;
   }
@@ -200,7 +293,7 @@ bool boot() {
     return refuse("volume " + std::string(settings.volume) +
                   " is empty: put the pages of this data directory into it first");
   }
-  return true;
+  return !keeps_pages() || begin_without_pages();
 }
 
 /* ---- trouble */
@@ -212,6 +305,41 @@ void give_up(const char *doing, const redoubt_error &error) {
               : "Redoubt's log servers cannot be used any more, the server ends")
       << " (" << doing << "): " << redoubt_code_name(error.code) << ": "
       << error.message;
+}
+
+static std::atomic<bool> fenced{false};
+/** So long a server that lost its volume tells its clients. */
+static constexpr auto TELL_FOR = std::chrono::seconds(2);
+
+bool is_fenced() { return fenced.load(); }
+
+void lose_volume(const char *doing, const redoubt_error &error) {
+  if (!keeps_pages() || error.code != REDOUBT_STALE_EPOCH) {
+    give_up(doing, error);
+  }
+  if (fenced.exchange(true)) {
+    return;
+  }
+  ib::error(ER_IB_MSG_540)
+      << "Another server has taken the volume over, this one answers commits with "
+         "an error and ends in "
+      << TELL_FOR.count() << " s (" << doing << "): " << error.message;
+  std::thread([] {
+    std::this_thread::sleep_for(TELL_FOR);
+    /* No shutdown: it would wait for redo to be flushed. */
+    _exit(MYSQLD_ABORT_EXIT);
+  }).detach();
+}
+
+bool refuses_commit() {
+  if (!fenced.load()) {
+    return false;
+  }
+  my_printf_error(ER_ERROR_DURING_COMMIT,
+                  "Another server has taken the volume '%s' over: this commit is "
+                  "not acknowledged, and this server ends",
+                  MYF(0), settings.volume);
+  return true;
 }
 
 Patience::~Patience() {
@@ -253,6 +381,14 @@ bool forbids(const char *what) {
   return true;
 }
 
+bool forbids_tablespace(bool undo, uint64_t block_size, const char *path) {
+  return (undo && forbids_local("CREATE UNDO TABLESPACE")) ||
+         (block_size != 0 && block_size != UNIV_PAGE_SIZE &&
+          forbids_local("FILE_BLOCK_SIZE of compressed tables")) ||
+         (Fil_path::is_absolute_path(path) &&
+          forbids_local("a tablespace outside the data directory"));
+}
+
 /* ---- status */
 
 /** What is wrong now, or that nothing is. */
@@ -269,8 +405,8 @@ static const char *state_of(const redoubt_writer_status &writer) {
 /* Called with LOCK_status held: one caller at a time. */
 int show_status(THD *, SHOW_VAR *var, char *) {
   static redoubt_writer_status writer;
-  static ulonglong values[24];
-  static SHOW_VAR rows[27];
+  static ulonglong values[32];
+  static SHOW_VAR rows[35];
   writer = redoubt_writer_status{};
   if (link.writer != nullptr) {
     redoubt_writer_get_status(link.writer, &writer);
@@ -301,6 +437,10 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"read_bytes", counters.read_bytes},
       {"read_wait_us", counters.read_wait_us},
       {"read_fallbacks", counters.read_fallbacks},
+      {"read_retries", counters.read_retries},
+      {"reads_beyond_end", counters.reads_beyond_end},
+      {"pages_not_written", counters.pages_not_written},
+      {"page0_writes", counters.page0_writes},
       {"read_requests", reader.requests},
       {"read_failovers", reader.failovers},
       {"forbidden_ops", counters.forbidden_ops},

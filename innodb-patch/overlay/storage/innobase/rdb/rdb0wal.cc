@@ -60,7 +60,8 @@ static void append_blocks(lsn_t block_lsn, const byte *blocks, size_t size,
                                       end_lsn, Patience::LOOK_MS,
                                       &error) != REDOUBT_OK) {
     if (error.code != REDOUBT_DEADLINE_EXCEEDED) {
-      give_up("appending redo", error);
+      lose_volume("appending redo", error);
+      return;
     }
     patience.lasts(error);
   }
@@ -166,6 +167,9 @@ void wal_stop(log_t &log) {
 }
 
 void wal_append(lsn_t from, lsn_t to, const byte *blocks) {
+  if (is_fenced()) {
+    return;
+  }
   const lsn_t block = ut_uint64_align_down(from, OS_FILE_LOG_BLOCK_SIZE);
   const size_t size = ut_uint64_align_up(to, OS_FILE_LOG_BLOCK_SIZE) - block;
   append_blocks(block, blocks, size, to);
@@ -181,7 +185,7 @@ static void note_wait(uint64_t us) {
 }
 
 lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
-  if (!settings.wal_sync) {
+  if (is_fenced() || (!settings.wal_sync && !keeps_pages())) {
     return up_to;
   }
   redoubt_error error{};
@@ -194,7 +198,8 @@ lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
     if (code == REDOUBT_DEADLINE_EXCEEDED) {
       patience.lasts(error);
     } else if (code != REDOUBT_OK) {
-      give_up("waiting for a majority", error);
+      lose_volume("waiting for a majority", error);
+      return up_to;
     }
   }
   note_wait(patience.waited_us());

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: MIT
+"""Runs of compute_test.py in which the pages are in the page servers only: modes NOWRITE and STATELESS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "ci"))
+
+import mysql  # noqa: E402
+import restore_check  # noqa: E402
+import stack  # noqa: E402
+from compute_stack import SMALL_POOL, VOLUME, Check, PatchedServer  # noqa: E402
+
+_CLIENTS = 3
+_OPEN_ROWS = 2000
+_ACCOUNTS = f"""
+CREATE TABLE ledger.entries (client INT, seq INT, part INT, id BIGINT AUTO_INCREMENT UNIQUE, filler VARCHAR(200),
+    PRIMARY KEY (client, seq, part));
+CREATE TABLE ledger.balance (client INT PRIMARY KEY, amount INT);
+CREATE TABLE ledger.counter (id INT AUTO_INCREMENT PRIMARY KEY, v INT);
+CREATE TABLE ledger.open_changes (id INT PRIMARY KEY, v INT);
+SET SESSION cte_max_recursion_depth = {_OPEN_ROWS};
+INSERT INTO ledger.open_changes WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {_OPEN_ROWS})
+    SELECT n, 0 FROM seq;
+"""
+_REFUSED = (
+    ("FLUSH TABLES ledger.counter FOR EXPORT", "FOR EXPORT"),
+    ("CREATE TABLE ledger.z (id INT PRIMARY KEY) ROW_FORMAT=COMPRESSED", "ROW_FORMAT=COMPRESSED"),
+    ("CREATE TABLE ledger.e (id INT PRIMARY KEY) ENCRYPTION='Y'", "ENCRYPTION"),
+    ("CREATE UNDO TABLESPACE more ADD DATAFILE 'more.ibu'", "CREATE UNDO TABLESPACE"),
+    ("ALTER TABLE ledger.counter ADD INDEX (v), ALGORITHM=INPLACE", "innodb_pageserver_mode"),
+    ("ALTER INSTANCE DISABLE INNODB REDO_LOG", "DISABLE INNODB REDO_LOG"),
+)
+_FIXED = (
+    ("innodb_flush_log_at_trx_commit", "2"),
+    ("innodb_undo_log_truncate", "ON"),
+    ("innodb_change_buffering", "all"),
+)
+
+
+class Account(threading.Thread):
+    """One client that runs transactions one by one and remembers, outside MySQL, what was acknowledged.
+
+    Transaction N of a client inserts two rows and raises its balance by one; either all of it is there or nothing.
+    """
+
+    def __init__(self, server: PatchedServer, client: int, done: int) -> None:
+        super().__init__(daemon=True)
+        self.client = client
+        self.acknowledged = done
+        self.failure = ""
+        self._server = server
+        self._ending = threading.Event()
+
+    def _transaction(self, seq: int) -> str:
+        rows = ", ".join(f"({self.client}, {seq}, {part}, REPEAT('e', 150))" for part in (1, 2))
+        return (
+            f"BEGIN; INSERT INTO ledger.entries (client, seq, part, filler) VALUES {rows};"
+            f"UPDATE ledger.balance SET amount = amount + 1 WHERE client = {self.client}; COMMIT; SELECT {seq};\n"
+        )
+
+    def run(self) -> None:
+        """Until the server goes away or end() is called."""
+        client = subprocess.Popen(
+            self._server.client_command("--unbuffered"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        assert client.stdin is not None and client.stdout is not None and client.stderr is not None
+        try:
+            while not self._ending.is_set():
+                client.stdin.write(self._transaction(self.acknowledged + 1))
+                if client.stdout.readline().strip() != str(self.acknowledged + 1):
+                    self.failure = client.stderr.read().strip()
+                    return
+                self.acknowledged += 1
+        except OSError:
+            return
+        finally:
+            client.kill()
+            client.wait()
+
+    def end(self) -> None:
+        """Stops after the transaction that runs."""
+        self._ending.set()
+        self.join(60)
+
+
+class KeptPagesCheck(Check):
+    """What NOWRITE and STATELESS share: accounts, an open transaction, counters, and a stock server at the end."""
+
+    def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float, rounds: int) -> None:
+        super().__init__(work_dir, programs, count, seconds)
+        self.work_dir = work_dir
+        self.rounds = rounds
+        self.done = dict.fromkeys(range(_CLIENTS), 0)
+        self.counter = 0
+        self.transactions = 0
+        self.accounts: list[Account] = []
+
+    def prepare_accounts(self) -> None:
+        """The tables, and what the mode refuses."""
+        self.server.run_sql(_ACCOUNTS)
+        for client in self.done:
+            self.server.run_sql(f"INSERT INTO ledger.balance VALUES ({client}, 0)")
+
+    def check_refusals(self) -> None:
+        """Statements that need pages in files, and variables that the mode has set."""
+        for statement, word in _REFUSED:
+            try:
+                self.server.run_sql(statement)
+                self.expect(False, f"accepted: {statement}")
+            except mysql.SqlError as refusal:
+                self.expect(word in str(refusal) and "pageserver" in str(refusal), f"{statement}: {refusal}")
+        for name, value in _FIXED:
+            before = self.server.scalar(f"SELECT @@{name}")
+            self.server.run_sql(f"SET GLOBAL {name}={value}")
+            self.expect(self.server.scalar(f"SELECT @@GLOBAL.{name}") == before, f"{name} could be changed")
+
+    def begin_load(self) -> list[threading.Thread]:
+        """Accounts, sysbench, a transaction that stays open; none of them minds that the server dies."""
+        self.accounts = [Account(self.server, client, done) for client, done in self.done.items()]
+        open_changes = "BEGIN; UPDATE ledger.open_changes SET v = v + 1; SELECT SLEEP(600)"
+        threads: list[threading.Thread] = [*self.accounts]
+        server = self.server
+        threads.append(threading.Thread(target=self._until_killed, args=(lambda: server.load(600),), daemon=True))
+        threads.append(
+            threading.Thread(target=self._until_killed, args=(lambda: server.run_sql(open_changes),), daemon=True)
+        )
+        for thread in threads:
+            thread.start()
+        return threads
+
+    @staticmethod
+    def _until_killed(work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except mysql.SqlError:
+            pass
+
+    def note_counter(self) -> None:
+        """A counter whose highest values belong to rows that are gone; it must never go back."""
+        self.server.run_sql("INSERT INTO ledger.counter (v) VALUES (1), (2), (3); DELETE FROM ledger.counter")
+        self.counter = int(
+            self.server.scalar("INSERT INTO ledger.counter (v) VALUES (4); SELECT LAST_INSERT_ID(); DELETE FROM ledger.counter")
+        )
+
+    def check_counter(self) -> None:
+        """After a start."""
+        value = int(self.server.scalar("INSERT INTO ledger.counter (v) VALUES (5); SELECT LAST_INSERT_ID()"))
+        self.expect(value > self.counter, f"AUTO_INCREMENT went back: {value} after {self.counter}")
+
+    def check_accounts(self, accounts: list[Account]) -> None:
+        """Nothing acknowledged is missing, nothing is there that was not under way."""
+        for account in accounts:
+            row = self.server.query(
+                "SELECT COALESCE(MAX(seq), 0), COUNT(*), (SELECT amount FROM ledger.balance b WHERE b.client = "
+                f"{account.client}) FROM ledger.entries WHERE client = {account.client}"
+            )[0]
+            last, rows, amount = map(int, row)
+            self.expect(
+                last in (account.acknowledged, account.acknowledged + 1) and rows == 2 * last and amount == last,
+                f"client {account.client}: {account.acknowledged} acknowledged; last {last}, {rows} rows, balance {amount}",
+            )
+            self.transactions += last - self.done[account.client]
+            self.done[account.client] = last
+        changed = self.server.scalar("SELECT COUNT(*) FROM ledger.open_changes WHERE v <> 0")
+        self.expect(changed == "0", f"{changed} rows of a transaction that was not committed")
+
+    def agrees_with_stock(self, when: str) -> None:
+        """`pagectl restore`; a stock mysqld boots on the directory and has the same tables."""
+        expected = restore_check.checksums(self.server)
+        self.server.stop()
+        deadline = time.monotonic() + 60
+        while (status := self.servers.ctl.status(VOLUME))["applied_lsn"] != status["commit_lsn"]:
+            if time.monotonic() > deadline:
+                raise stack.StackError(f"the page server did not apply all: {status}")
+            time.sleep(0.2)
+        target = self.work_dir / f"restored-{when}"
+        self.servers.ctl.restore(VOLUME, target, "--latest")
+        with mysql.Server(target) as stock:
+            stock.start()
+            found = restore_check.checksums(stock)
+            stock.stop()
+        different = [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
+        stack.progress(f"  {when}: {len(found)} tables restored, a stock mysqld boots, {len(different)} differ")
+        self.expect(len(found) > 4 and not different, f"{when}: tables differ on a stock server: {different}")
+
+
+class NowriteCheck(KeptPagesCheck):
+    """One run of --mode nowrite."""
+
+    mode = "NOWRITE"
+
+    def run(self) -> None:
+        """The steps."""
+        self.seed()
+        self.start(SMALL_POOL)
+        self.prepare_accounts()
+        self.check_refusals()
+        for number in range(1, self.rounds + 1):
+            self.note_counter()
+            load = self.begin_load()
+            time.sleep(self.seconds)
+            self.tell_pages()
+            self.server.kill9()
+            for thread in load:
+                thread.join(60)
+            began = time.monotonic()
+            self.start(SMALL_POOL)
+            stack.progress(f"  round {number}: started in {time.monotonic() - began:.1f} s after kill -9")
+            self.check_accounts(self.accounts)
+            self.check_counter()
+            self.check_tables()
+        self.refuses_other_modes()
+        self.agrees_with_stock("nowrite")
+
+    def tell_pages(self) -> None:
+        """Pages were dropped and read, none was written but page 0."""
+        status = self.server.pageserver_status()
+        names = ("reads", "pages_not_written", "page0_writes", "read_retries", "reads_beyond_end")
+        stack.progress("  " + ", ".join(f"{name}={status[name]}" for name in names))
+        self.expect(int(status["pages_not_written"]) > 100, "hardly a page was dropped")
+
+    def refuses_other_modes(self) -> None:
+        """The directory is hollow: nobody else may take it for a database."""
+        self.server.stop()
+        for arguments in ([], self.servers.arguments("READ")):
+            try:
+                self.server.start(*arguments)
+                self.expect(False, f"started on hollow files with {arguments}")
+            except mysql.ServerError:
+                self.expect("page 0 only" in self.server.error_log_tail(60), self.server.error_log_tail(8))
+        self.start(SMALL_POOL)
+
+
+class StatelessCheck(KeptPagesCheck):
+    """One run of --mode stateless: each round another directory, each of them gone after its server's end."""
+
+    mode = "STATELESS"
+
+    def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float, rounds: int) -> None:
+        super().__init__(work_dir, programs, count, seconds, rounds)
+        self.programs = programs
+        self.node = 0
+
+    def run(self) -> None:
+        """The steps."""
+        self.seed()
+        shutil.rmtree(self.server.datadir)
+        self.start_elsewhere()
+        self.prepare_accounts()
+        self.check_refusals()
+        for number in range(1, self.rounds + 1):
+            self.note_counter()
+            load = self.begin_load()
+            time.sleep(self.seconds / 2)
+            self.disturb(number)
+            time.sleep(self.seconds / 2)
+            if number % 3 == 0:
+                self.take_over_from_stopped(load)
+            else:
+                self.server.kill9()
+                self.leave(load)
+                self.start_elsewhere()
+            self.check_accounts(self.accounts)
+            self.check_counter()
+            self.check_tables()
+            stack.progress(f"  round {number}: {self.transactions} transactions so far, tables and counters good")
+        self.take_over_from_living()
+        self.agrees_with_stock("stateless")
+
+    def start_elsewhere(self) -> PatchedServer:
+        """A server in a directory that does not exist yet; returns the one before."""
+        before = self.server
+        self.node += 1
+        self.server = PatchedServer(self.work_dir / f"node{self.node}", self.programs)
+        self.server.datadir.mkdir()
+        self.running.enter_context(self.server)
+        began = time.monotonic()
+        self.start(SMALL_POOL)
+        self.server.query("SELECT COUNT(*) FROM ledger.t")
+        stack.progress(f"  a server in an empty directory, first answer after {time.monotonic() - began:.2f} s")
+        return before
+
+    def leave(self, load: list[threading.Thread]) -> None:
+        """The dead server's clients end, its directory goes."""
+        for thread in load:
+            thread.join(60)
+        shutil.rmtree(self.server.datadir)
+
+    def disturb(self, number: int) -> None:
+        """A log server or the page server is killed and comes back, under load."""
+        if len(self.servers.log_servers) == 1:
+            return
+        victim = self.servers.page_server if number % 2 else self.servers.log_servers[number // 2 % 3]
+        stack.progress(f"  kill -9 of {victim.data_dir.name}")
+        victim.kill9()
+        time.sleep(1)
+        victim.start()
+
+    def take_over_from_stopped(self, load: list[threading.Thread]) -> None:
+        """SIGSTOP of the active server, a second one takes over, the first wakes and must acknowledge nothing."""
+        assert self.server.pid is not None
+        os.kill(self.server.pid, signal.SIGSTOP)
+        stopped = self.start_elsewhere()
+        known = [account.acknowledged for account in self.accounts]
+        assert stopped.pid is not None
+        os.kill(stopped.pid, signal.SIGCONT)
+        self.first_ends(stopped, load)
+        late = sum(account.acknowledged for account in self.accounts) - sum(known)
+        stack.progress(f"  woken after the takeover; {late} answers on commits that were durable before it")
+
+    def take_over_from_living(self) -> None:
+        """A second server takes over while the first one serves."""
+        load = self.begin_load()
+        time.sleep(2)
+        first = self.start_elsewhere()
+        self.first_ends(first, load)
+        self.check_accounts(self.accounts)
+        self.check_tables()
+
+    def first_ends(self, first: PatchedServer, load: list[threading.Thread]) -> None:
+        """Its clients get an error that says why, and it ends."""
+        self.expect(first.exit_code(30) is not None, "a server whose volume was taken over goes on")
+        for thread in load:
+            thread.join(60)
+        told = [account.failure for account in self.accounts]
+        self.expect(
+            any("taken the volume" in text for text in told), f"no client was told why its commit failed: {told}"
+        )
+        stack.progress(f"  the first server's clients: {sorted(set(told))}")
+        self.expect("taken the volume over" in first.error_log_tail(100), "the first server's log does not say why")
+        shutil.rmtree(first.datadir)
