@@ -5,6 +5,7 @@
 python3 innodb-patch/build.py                    mysqld; prints its path
 python3 innodb-patch/build.py mysqltest mysql    other programs of the server as well
 python3 innodb-patch/build.py --print            the path of the newest build for these patches, without building
+python3 innodb-patch/build.py --stock            the same release with the same options and without patches, to compare with
 
 What is built is found again: the directory of a finished build is named by the patches, the new files, the client
 library and the compiler's options. The source tree below the cache directory keeps its build, so that a changed patch
@@ -34,6 +35,18 @@ import build as redoubt_build  # noqa: E402
 import mysql  # noqa: E402
 import packages  # noqa: E402
 import sid  # noqa: E402
+from patched_tree import (  # noqa: E402
+    BuildError,
+    PatchedTree,
+    cache_dir,
+    check_version,
+    overlay_files,
+    replace_if_other,
+    say,
+    series,
+    version_of,
+    wanted_release,
+)
 
 _PACKAGE = "mysql-source"
 _TARBALL = "usr/src/mysql/mysql-source.tar.gz"
@@ -66,48 +79,6 @@ _CMAKE_OPTIONS = {
 }
 
 
-class BuildError(RuntimeError):
-    """Something that whoever builds has to look at; the message says what."""
-
-
-def _say(text: str) -> None:
-    print(f"innodb-patch: {text}", flush=True)
-
-
-def wanted_release() -> dict[str, str]:
-    """MYSQL_VERSION of this folder: the release that the patches were made for and its tarball's checksum."""
-    fields: dict[str, str] = {}
-    for line in (HERE / "MYSQL_VERSION").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, _, value = line.partition("=")
-            fields[name.strip()] = value.strip()
-    return fields
-
-
-def check_version(version: str) -> None:
-    """Refuses what the patches were not made for; another point release of the same series may pass."""
-    wanted = wanted_release()["VERSION"]
-    series = wanted.rsplit(".", 1)[0]
-    if not version.startswith(series + "."):
-        raise BuildError(
-            f"the source is MySQL {version}; the patches are for {wanted} and other {series}.x releases. "
-            "README.md, \"A new MySQL\", says how to move them"
-        )
-    if version != wanted:
-        _say(f"the source is MySQL {version}, the patches were made for {wanted}: lines may be off by some")
-
-
-def version_of(source: Path) -> str:
-    """The version that a source tree says of itself."""
-    fields = dict(re.findall(r"^(\w+)=(\S+)", (source / "MYSQL_VERSION").read_text(encoding="utf-8"), re.M))
-    return ".".join(fields[f"MYSQL_VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH"))
-
-
-def cache_dir() -> Path:
-    """Source tree, build tree and finished programs live here."""
-    return mysql.cache_dir() / "innodb-patch"
-
-
 def fetch_tarball() -> Path:
     """The source tarball out of Debian's package; its checksum is compared when the release is the known one."""
     tarball = cache_dir() / "mysql-source.tar.gz"
@@ -117,7 +88,7 @@ def fetch_tarball() -> Path:
     archive.update()
     version = archive.version(_PACKAGE).split("-")[0]
     check_version(version)
-    _say(f"downloading {_PACKAGE} {version}")
+    say(f"downloading {_PACKAGE} {version}")
     [deb] = archive.download([_PACKAGE], with_dependencies=False)
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir()) as unpacked:
@@ -139,7 +110,7 @@ def source_tree() -> Path:
         check_version(version_of(known[-1].parent))
         return known[-1].parent
     tarball = fetch_tarball()
-    _say("unpacking the source")
+    say("unpacking the source")
     with tempfile.TemporaryDirectory(dir=cache_dir()) as unpacked:
         subprocess.run(["tar", "-xzf", str(tarball), "-C", unpacked], check=True)
         [top] = list(Path(unpacked).iterdir())
@@ -148,88 +119,6 @@ def source_tree() -> Path:
         tree = cache_dir() / f"source-{version}"
         top.rename(tree)
     return tree
-
-
-def series() -> list[Path]:
-    """The patches in order."""
-    lines = (HERE / "series").read_text(encoding="utf-8").splitlines()
-    return [HERE / "patches" / line for line in lines if line and not line.startswith("#")]
-
-
-def overlay_files() -> list[Path]:
-    """New files, by their path in MySQL's tree."""
-    return sorted(f.relative_to(HERE / "overlay") for f in (HERE / "overlay").rglob("*") if f.is_file())
-
-
-def touched(patch: Path) -> list[str]:
-    """Upstream files that a patch changes."""
-    return re.findall(r"^--- a/(\S+)", patch.read_text(encoding="utf-8"), re.M)
-
-
-class PatchedTree:
-    """A source tree whose touched files are kept as they came, so that patches can change and go."""
-
-    def __init__(self, tree: Path) -> None:
-        self.tree = tree
-        self.pristine = tree.with_name(tree.name.replace("source-", "pristine-"))
-        self.placed_list = self.pristine / ".placed"
-
-    def original(self, name: str) -> Path:
-        """The upstream file, saved before it is changed for the first time."""
-        saved = self.pristine / name
-        if not saved.exists():
-            saved.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.tree / name, saved)
-        return saved
-
-    def _saved(self) -> set[str]:
-        if not self.pristine.exists():
-            return set()
-        return {
-            str(f.relative_to(self.pristine))
-            for f in self.pristine.rglob("*")
-            if f.is_file() and f != self.placed_list
-        }
-
-    def apply(self) -> None:
-        """Makes the tree what upstream, series and overlay say; a file that stays the same keeps its time."""
-        with tempfile.TemporaryDirectory() as scratch_name:
-            scratch = Path(scratch_name)
-            names = sorted({name for patch in series() for name in touched(patch)} | self._saved())
-            for name in names:
-                target = scratch / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.original(name), target)
-            for patch in series():
-                done = subprocess.run(
-                    ["patch", "-p1", "--fuzz=2", "--no-backup-if-mismatch", "-d", str(scratch), "-i", str(patch)],
-                    capture_output=True, text=True, check=False,
-                )
-                if done.returncode != 0:
-                    raise BuildError(f"{patch.name} does not apply:\n{done.stdout}{done.stderr}")
-            for name in names:
-                _replace_if_other(scratch / name, self.tree / name)
-        self._place_overlay()
-
-    def _place_overlay(self) -> None:
-        before = json.loads(self.placed_list.read_text(encoding="utf-8")) if self.placed_list.exists() else []
-        now = [str(name) for name in overlay_files()]
-        for name in before:
-            if name not in now:
-                (self.tree / name).unlink(missing_ok=True)
-        for name in now:
-            _replace_if_other(HERE / "overlay" / name, self.tree / name)
-        self.pristine.mkdir(parents=True, exist_ok=True)
-        self.placed_list.write_text(json.dumps(now), encoding="utf-8")
-
-
-def _replace_if_other(source: Path, target: Path) -> None:
-    if target.exists() and target.read_bytes() == source.read_bytes():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".new")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
 
 
 class ClientLibrary:
@@ -263,6 +152,13 @@ def key_of(library: ClientLibrary) -> str:
     return digest.hexdigest()[:16]
 
 
+def stock_key() -> str:
+    """Names an unpatched build."""
+    digest = hashlib.sha256((HERE / "MYSQL_VERSION").read_bytes())
+    digest.update(json.dumps(_CMAKE_OPTIONS, sort_keys=True).encode())
+    return "stock-" + digest.hexdigest()[:16]
+
+
 def environment() -> dict[str, str]:
     """As for our own builds, with a compiler cache of its own that is large enough."""
     return {
@@ -284,24 +180,31 @@ def _run(command: list[str], log: Path) -> None:
         raise BuildError(f"{' '.join(command[:4])} ... ended with {done.returncode}; {log}:\n{tail}")
 
 
-def compile_programs(tree: Path, library: ClientLibrary, programs: list[str], jobs: int) -> Path:
-    """Configures and builds; returns the build directory."""
-    directory = tree.with_name(tree.name.replace("source-", "build-"))
+def client_options(library: ClientLibrary) -> dict[str, str]:
+    """Where the patched server finds the client library."""
     # The archive's place below the cache, so that another checkout of this repository compiles nothing anew.
     client = cache_dir() / "client"
     client.mkdir(parents=True, exist_ok=True)
-    _replace_if_other(ROOT / "client" / "redoubt_client.h", client / "redoubt_client.h")
+    replace_if_other(ROOT / "client" / "redoubt_client.h", client / "redoubt_client.h")
     archive, *shared = library.link_line()
-    _replace_if_other(Path(archive), client / "libredoubt_client_c.a")
-    options = dict(
-        _CMAKE_OPTIONS,
-        REDOUBT_CLIENT_INCLUDE=str(client),
-        REDOUBT_CLIENT_LIBRARIES=";".join([str(client / "libredoubt_client_c.a"), *shared]),
-    )
-    _say("configuring MySQL")
+    replace_if_other(Path(archive), client / "libredoubt_client_c.a")
+    return {
+        "REDOUBT_CLIENT_INCLUDE": str(client),
+        "REDOUBT_CLIENT_LIBRARIES": ";".join([str(client / "libredoubt_client_c.a"), *shared]),
+    }
+
+
+def compile_programs(tree: Path, library: ClientLibrary | None, programs: list[str], jobs: int) -> Path:
+    """Configures and builds, without patches if there is no library; returns the build directory."""
+    directory = tree.with_name(tree.name.replace("source-", "build-"))
+    if library:
+        options = {**_CMAKE_OPTIONS, **client_options(library)}
+    else:
+        options = {**_CMAKE_OPTIONS, "WITH_INNODB_PAGESERVER": "OFF"}
+    say("configuring MySQL")
     defines = [f"-D{name}={value}" for name, value in options.items()]
     _run(["cmake", "-S", str(tree), "-B", str(directory), "-G", "Ninja", *defines], cache_dir() / "cmake.log")
-    _say(f"building {' '.join(programs)}: most of an hour when nothing is in the compiler cache")
+    say(f"building {' '.join(programs)}: most of an hour when nothing is in the compiler cache")
     command = ["ninja", "-C", str(directory), f"-j{jobs}", *programs]
     process = subprocess.Popen(
         command, cwd=cache_dir(), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -325,18 +228,27 @@ def finished(key: str, programs: list[str]) -> Path | None:
     return directory if all((directory / program).exists() for program in programs) else None
 
 
-def build(programs: list[str], jobs: int) -> Path:
-    """Directory with the programs, built unless an earlier build can be taken."""
+def find(programs: list[str], patched: bool = True) -> Path | None:
+    """The directory of a finished build, for the patches and the client library as they are now."""
     library = ClientLibrary()
-    library.build(jobs)
-    key = key_of(library)
+    if not patched:
+        return finished(stock_key(), programs)
+    return finished(key_of(library), programs) if library.archive.exists() else None
+
+
+def build(programs: list[str], jobs: int, patched: bool = True) -> Path:
+    """Directory with the programs, built unless an earlier build can be taken."""
+    library = ClientLibrary() if patched else None
+    if library:
+        library.build(jobs)
+    key = key_of(library) if library else stock_key()
     found = finished(key, programs)
     if found:
-        _say(f"taking the build of these patches: {found}")
+        say(f"taking the build {'of these patches' if patched else 'without patches'}: {found}")
         return found
     packages.ensure(["build", "mysqld"])
     tree = source_tree()
-    PatchedTree(tree).apply()
+    PatchedTree(tree).apply(patched)
     output = compile_programs(tree, library, programs, jobs)
     directory = cache_dir() / f"built-{key}"
     share = directory / "share"
@@ -357,15 +269,15 @@ def main() -> int:
     parser.add_argument("programs", nargs="*", help="besides mysqld: mysqltest, mysql, mysqladmin, ...")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--print", action="store_true", dest="print_only", help="only say where the build is")
+    parser.add_argument("--stock", action="store_true", help="without the patches")
     options = parser.parse_args()
     programs = ["mysqld", *options.programs]
     try:
         if options.print_only:
-            library = ClientLibrary()
-            found = finished(key_of(library), programs) if library.archive.exists() else None
+            found = find(programs, not options.stock)
             print(found or "not built")
             return 0 if found else 1
-        print(build(programs, options.jobs))
+        print(build(programs, options.jobs, not options.stock))
     except (BuildError, redoubt_build.StageFailed, RuntimeError, OSError, tarfile.TarError) as problem:
         print(f"innodb-patch: {problem}", file=sys.stderr)
         return 1
