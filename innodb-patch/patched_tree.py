@@ -88,6 +88,8 @@ def apply_patch(directory: Path, patch: Path) -> str:
 
     A patch that is only a head text changes nothing: its change is about to be made anew.
     """
+    if re.search(r"^(--- |\+\+\+ )/dev/null", patch.read_text(encoding="utf-8"), re.M):
+        raise BuildError(f"{patch.name} makes or removes a file; new files belong below overlay/")
     if not touched(patch):
         return ""
     done = subprocess.run(

@@ -183,6 +183,13 @@ class PatchFolder(unittest.TestCase):
         self.assertEqual(self.refresh("0002"), 1)
         self.assertEqual(self.second.read_text(), _SECOND)
 
+    def test_a_patch_that_makes_a_file_is_refused(self) -> None:
+        """A backup copy that slipped in, mostly."""
+        new = f"diff --git a/{_FILE}.orig b/{_FILE}.orig\n--- /dev/null\n+++ b/{_FILE}.orig\n@@ -0,0 +1 @@\n+x\n"
+        self.second.write_text(_SECOND + new)
+        with self.assertRaisesRegex(patched_tree.BuildError, "0002-more.patch makes or removes a file"):
+            self.tree.apply()
+
     def test_a_tree_with_other_patches_is_refused(self) -> None:
         """Its differences would undo what was changed in the patch."""
         self.tree.apply()
