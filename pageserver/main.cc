@@ -33,6 +33,7 @@ struct Flags {
   std::vector<std::string> log_servers;
   uint64_t cache_bytes = uint64_t{512} << 20;
   uint64_t log_lag_bytes = VolumeRegistryOptions().log_lag_bytes_max;
+  uint32_t log_format = VolumeRegistryOptions().log_format;
   std::string log_level = "info";
 };
 
@@ -90,6 +91,7 @@ Task<int> Serve(Runtime* runtime, Event* stop_requested, Flags flags) {
   options.role = RoleOf(flags.role);
   options.volumes.log_servers = flags.log_servers;
   options.volumes.log_lag_bytes_max = flags.log_lag_bytes;
+  options.volumes.log_format = flags.log_format;
   options.data_dir = flags.data_dir;
   options.listen = flags.listen;
   const size_t block_cache_bytes =
@@ -164,6 +166,12 @@ int Main(int argc, char** argv) {
          "Redo of a volume kept at most for another log server that lags behind or is away; "
          "accepts suffixes such as 4GiB")
       ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  app.add_option(
+         "--log-format", flags.log_format,
+         "Format of the redo files that are written. An older one keeps the way back to an "
+         "older server open, during a rolling upgrade; it is refused once newer files exist")
+      ->check(CLI::Range(kSegmentVersionOldest, kSegmentVersion))
       ->capture_default_str();
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error")
       ->capture_default_str();

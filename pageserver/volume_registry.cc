@@ -131,6 +131,7 @@ Task<Status> VolumeRegistry::StartLog(Volume* volume) {
   log_options.store.volume = volume->settings.id;
   log_options.store.volume_uid = volume->settings.uid;
   log_options.store.segment_bytes_max = options_.log_segment_bytes;
+  log_options.store.format_version = options_.log_format;
   log_options.store.space_ahead_bytes =
       std::min(log_options.store.space_ahead_bytes, options_.log_segment_bytes / 8);
   log_options.tail_bytes_max = options_.log_tail_bytes;

@@ -29,6 +29,8 @@ struct VolumeRegistryOptions {
   std::string data_dir;
   size_t volumes_max = 256;
   uint64_t log_segment_bytes = 64 << 20;
+  // Format of redo segments; an older one for as long as an older server may have to take over.
+  uint32_t log_format = kSegmentVersion;
   size_t log_tail_bytes = 32 << 20;
   // Redo that only a log server which lags behind or is away still wants is kept up to so much.
   uint64_t log_lag_bytes_max = LogVolumeOptions().lag_bytes_max;

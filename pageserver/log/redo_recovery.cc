@@ -92,6 +92,13 @@ Task<Result<SegmentHeader>> RedoStore::ReadHeader(SegmentName name) {
   if (!header.ok()) {
     co_return header.status().WithContext("redo segment " + path);
   }
+  if (header->version > options_.format_version) {
+    co_return Unsupported("redo segment " + path + " has version " +
+                          std::to_string(header->version) + ", and this server keeps to version " +
+                          std::to_string(options_.format_version) +
+                          " (--log-format), so that an older server can take over: it cannot "
+                          "any more; start without the setting");
+  }
   if (header->volume != options_.volume || header->volume_uid != options_.volume_uid) {
     co_return Status(StatusCode::kUnsupported, "redo segment " + path +
                                                    " belongs to another volume (number " +
@@ -267,7 +274,7 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
     co_return Status::Ok();
   }
   SegmentHeader header = in_place ? tail->header : NextHeader(start, start, {});
-  header.version = kSegmentVersion;
+  header.version = options_.format_version;
   Segment segment = NewSegment(header);
   segment.end = log_end;
   buffer_.resize(kSegmentHeaderBytes);

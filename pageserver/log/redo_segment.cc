@@ -42,10 +42,12 @@ uint32_t RecordCrc(const RecordOwner& owner, ByteView rest) {
 
 void EncodeSegmentHeader(const SegmentHeader& header, MutableByteView out) {
   REDOUBT_CHECK(out.size() == kSegmentHeaderBytes);
+  REDOUBT_CHECK(header.version >= kSegmentVersionOldest);
+  REDOUBT_CHECK(header.version <= kSegmentVersion);
   std::fill(out.begin(), out.end(), uint8_t{0});
   uint8_t* const p = out.data();
   StoreBe64(p, kSegmentMagic);
-  StoreBe32(p + 8, kSegmentVersion);
+  StoreBe32(p + 8, header.version);
   StoreBe32(p + 12, header.volume.value());
   StoreBe64(p + 16, header.volume_uid);
   StoreBe64(p + 24, header.sequence);

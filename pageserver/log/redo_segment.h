@@ -17,8 +17,9 @@
 //
 //   zeroes up to the end of the file, or nothing: space that was written ahead (redo_store.h)
 //
-// Version 2 had no space ahead, and its records' crc32c left the volume uid out. It is still read,
-// never written.
+// Version 2 has no space ahead, and its records' crc32c leaves the volume uid out. It is still
+// read, and written where an older server has to be able to take over
+// (RedoStoreOptions::format_version).
 //
 // previous_end < start is a hole that a writer declared (previous_end 0: the log begins here).
 // durable_end is what was synced when the record was written: a record that claims more than what
@@ -60,7 +61,6 @@ struct RecordOwner {
 };
 
 struct SegmentHeader {
-  // Of the file that was read; what is written has kSegmentVersion.
   uint32_t version = kSegmentVersion;
   VolumeId volume;
   // Random per volume: tells the log of another server's volume that has the same number.

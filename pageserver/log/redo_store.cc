@@ -33,6 +33,7 @@ std::string RedoStore::PathOf(const Segment& segment) const {
 
 SegmentHeader RedoStore::NextHeader(Lsn previous_end, Lsn start, std::string reason) const {
   SegmentHeader header;
+  header.version = options_.format_version;
   header.volume = options_.volume;
   header.volume_uid = options_.volume_uid;
   header.sequence = empty() ? 1 : segments_.back().owner.sequence + 1;
@@ -141,7 +142,8 @@ Task<Status> RedoStore::Abandon(bool new_segment, Status status) {
 // The space behind buffer_ that the write of it brings into being, too.
 uint64_t RedoStore::SpaceAhead() const {
   const uint64_t end = active_bytes_ + buffer_.size();
-  if (end <= written_bytes_ || buffer_.size() > kSpaceAheadAppendMax) {
+  const bool known = segments_.back().owner.version > kSegmentVersionOldest;
+  if (!known || end <= written_bytes_ || buffer_.size() > kSpaceAheadAppendMax) {
     return 0;
   }
   const uint64_t until = std::min(end + options_.space_ahead_bytes, options_.segment_bytes_max);

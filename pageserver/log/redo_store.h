@@ -62,6 +62,9 @@ struct RedoStoreOptions {
   uint64_t segment_bytes_max = 64 << 20;
   // So many zeroes are written behind a small append that makes the file longer; 0: none.
   uint64_t space_ahead_bytes = 1 << 20;
+  // The segments that are written have this version, and none that is newer is opened: so a server
+  // that knows no newer one can take over. kSegmentVersionOldest to kSegmentVersion.
+  uint32_t format_version = kSegmentVersion;
 };
 
 class RedoStore {
@@ -72,7 +75,7 @@ class RedoStore {
   ~RedoStore();
 
   // Once, first. kCorruption: damage, or a log of another volume (file and offset named).
-  // kUnsupported: a newer format. kIoError.
+  // kUnsupported: a newer format than this server knows, or keeps to. kIoError.
   Task<Status> Open();
 
   // Writes the chunks, in order, and syncs: durable on OK. The first must start at end().

@@ -63,6 +63,8 @@ class Cast {
   std::function<void(NodeId, bool within_budget)> damaged;
   // From its next start on a server's sizes are so many percent of the scenario's.
   std::function<void(NodeId, uint64_t percent)> configure;
+  // From its next start on a server writes this format of redo files; 0: the newest.
+  std::function<void(NodeId, uint32_t format)> set_log_format;
   // Whether no log server has trimmed anything yet: a page server can be built from nothing.
   std::function<bool()> all_redo_there;
   // Whether a log server is up, takes part in the newest epoch, and has everything acknowledged.

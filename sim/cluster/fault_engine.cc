@@ -26,6 +26,7 @@ bool HitsAServer(proto::FaultKind kind) {
     case proto::SERVER_POWER_AT_EVENT:
     case proto::SERVER_POWER_IN_RECOVERY:
     case proto::UPGRADE:
+    case proto::DOWNGRADE:
     case proto::CONFIG_CHANGE:
     case proto::SYNC_STALL:
     case proto::SLOW_SYNC:
@@ -174,7 +175,14 @@ bool FaultEngine::FireNode(const Shot& shot) {
       CutInRecovery(shot);
       return true;
     case proto::UPGRADE:
-      return Restart(shot);
+    case proto::DOWNGRADE: {
+      const bool fired = Restart(shot);
+      if (fired) {
+        const bool back = shot.kind == proto::DOWNGRADE;
+        cast_->set_log_format(shot.server, back ? resolved_->run.log_format : 0);
+      }
+      return fired;
+    }
     case proto::CONFIG_CHANGE: {
       const uint64_t factor = shot.stream->Between(1, AtLeastOne(shot.size));
       const bool larger = shot.stream->Below(2) == 0;

@@ -53,6 +53,7 @@ struct RunSettings {
   uint64_t page_batch_bytes = 64 << 10;
   uint64_t log_segment_bytes = 256 << 10;
   uint64_t log_tail_bytes = 64 << 10;
+  uint32_t log_format = 0;  // with which servers are installed; 0: the newest
   uint64_t page_cache_bytes = 1 << 20;
   Lsn begin_lsn;
   // Computes in the place of a followed server.
@@ -157,6 +158,15 @@ struct RunContext {
   std::set<NodeId> damaged_servers;
   // Of servers whose configuration was changed: their sizes in percent of the scenario's.
   std::map<NodeId, uint64_t> size_percent;
+
+  // Of servers that were upgraded, or downgraded again: as settings.log_format.
+  std::map<NodeId, uint32_t> log_formats;
+  uint32_t LogFormatOf(NodeId server) const {
+    const auto set = log_formats.find(server);
+    return set == log_formats.end() ? settings.log_format : set->second;
+  }
+  // Those that have run with the newest format on their present disk.
+  std::set<NodeId> ran_newest_format;
 
   bool replicated() const { return log_servers.size() > 1; }
   // C4 of each server.

@@ -236,6 +236,9 @@ void ScenarioRun::BuildCast() {
   cast_.configure = [this](NodeId server, uint64_t percent) {
     context_.size_percent[server] = percent;
   };
+  cast_.set_log_format = [this](NodeId server, uint32_t format) {
+    context_.log_formats[server] = format;
+  };
   cast_.is_whole = [this](NodeId server) { return IsWhole(server); };
 }
 
@@ -282,6 +285,7 @@ void ScenarioRun::Install(NodeId server) {
   REDOUBT_CHECK(made.ok());
   disk.PromoteAll();
   context_.StoreOf(server).Forget();
+  context_.ran_newest_format.erase(server);
   context_.fence.Forget(world_.NameOf(server));
 }
 

@@ -71,6 +71,20 @@ PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent,
   return options;
 }
 
+// Of a file of redo; 0: of anything else. By the bytes, not by the server's own code.
+uint32_t VersionOfSegment(SimDisk* disk, const std::string& path) {
+  constexpr size_t kVersionOffset = 8;
+  const Result<InodeId> inode =
+      path.ends_with(".redo") ? disk->Open(path, OpenMode::kRead) : NotFound(path);
+  if (!inode.ok()) {
+    return 0;
+  }
+  Bytes head(kVersionOffset + 4);
+  const size_t count = disk->Read(*inode, 0, MutableByteView(head));
+  disk->Close(*inode);
+  return count == head.size() ? LoadBe32(head.data() + kVersionOffset) : 0;
+}
+
 }  // namespace
 
 ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context,
@@ -98,6 +112,9 @@ Task<Status> ServerProgram::Start() {
   PageServerOptions options =
       OptionsFor(context_->settings, size_percent, role_, address_, std::move(log_servers),
                  rocksdb_.get(), &context_->StoreOf(node_));
+  if (context_->LogFormatOf(node_) != 0) {
+    options.volumes.log_format = context_->LogFormatOf(node_);
+  }
   cache_bytes_max_ = options.page_cache_bytes;
   server_ = std::make_unique<PageServer>(runtime_, std::move(options));
   const Status status = co_await server_->Start();
@@ -122,6 +139,13 @@ Task<void> ServerProgram::Run() {
       break;
     }
     runtime_->log->Error(status.ToString());
+    if (IsRightlyRefused(status)) {
+      runtime_->log->Info("the operator keeps the new version");
+      context_->log_formats[node_] = 0;
+      co_await server_->Stop();
+      co_await runtime_->scheduler->Sleep(Duration(kRestartNs));
+      continue;
+    }
     const bool passes = status.code() == StatusCode::kNoSpace || disk.error_count() > errors_before;
     if (!passes) {
       // What is damaged stays; the rest of the server is up.
@@ -137,7 +161,38 @@ Task<void> ServerProgram::Run() {
     co_return;  // until somebody replaces its disk
   }
   serving_ = true;
+  CheckLogFormat();
   runtime_->log->Info("ready at " + server_->address());
+}
+
+// A downgrade after the new version has written its own files.
+bool ServerProgram::IsRightlyRefused(const Status& status) const {
+  return status.code() == StatusCode::kUnsupported && context_->LogFormatOf(node_) != 0 &&
+         context_->ran_newest_format.contains(node_);
+}
+
+// A server that keeps to an older format has no file that is newer: an older server could start.
+void ServerProgram::CheckLogFormat() {
+  const uint32_t format = context_->LogFormatOf(node_);
+  if (format == 0) {
+    context_->ran_newest_format.insert(node_);
+    return;
+  }
+  SimDisk& disk = context_->world->DiskOf(node_);
+  const std::string logs = std::string(kServerDataDir) + "/log";
+  const Result<std::vector<DirectoryEntry>> volumes = disk.List(logs);
+  for (const DirectoryEntry& volume : volumes.ok() ? *volumes : std::vector<DirectoryEntry>()) {
+    const std::string directory = logs + '/' + volume.name;
+    const Result<std::vector<DirectoryEntry>> files = disk.List(directory);
+    for (const DirectoryEntry& file : files.ok() ? *files : std::vector<DirectoryEntry>()) {
+      const uint32_t version = VersionOfSegment(&disk, directory + '/' + file.name);
+      if (version > format) {
+        context_->findings.Report("C6", "a server that keeps to log format " +
+                                            std::to_string(format) + " has " + file.name +
+                                            " of version " + std::to_string(version));
+      }
+    }
+  }
 }
 
 std::optional<LogVolumeStatus> ServerProgram::LogOf(const std::string& volume) const {

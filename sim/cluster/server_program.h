@@ -39,6 +39,8 @@ class ServerProgram : public NodeProgram {
 
  private:
   Task<Status> Start();
+  bool IsRightlyRefused(const Status& status) const;
+  void CheckLogFormat();
   Runtime* runtime_;
   RunContext* context_;
   NodeId node_;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "common/innodb/log_block.h"
+#include "pageserver/log/redo_segment.h"
 #include "sim/workload/model_server.h"
 #include "sim/workload/recorded_server.h"
 #include "sim/workload/recording.h"
@@ -101,6 +102,12 @@ Status CheckTopology(const proto::Topology& topology) {
   if (topology.page_servers() > 8 || (logs == 0 && topology.page_servers() > 0)) {
     return InvalidArgument("topology: at most 8 page_servers, and they need log_servers");
   }
+  if (topology.log_format() != 0 &&
+      (topology.log_format() < kSegmentVersionOldest || topology.log_format() > kSegmentVersion)) {
+    return InvalidArgument("topology: log_format lies within " +
+                           std::to_string(kSegmentVersionOldest) + " .. " +
+                           std::to_string(kSegmentVersion));
+  }
   if (logs > 0 && topology.readers() > 0 && topology.page_servers() == 0) {
     return InvalidArgument("topology: readers need page_servers");
   }
@@ -131,6 +138,9 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   }
   if (kind == proto::WRITER_KILL_IN_RECOVERY && topology.computes() == 0) {
     return InvalidArgument(name + " needs a compute");
+  }
+  if (kind == proto::DOWNGRADE && topology.log_format() == 0) {
+    return InvalidArgument(name + " needs topology.log_format, the older version's");
   }
   if (kind == proto::SERVER_POWER_AT_EVENT && text.empty()) {
     return InvalidArgument(name + " needs a text");
@@ -453,6 +463,10 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   run.page_cache_bytes = value_of("page_cache_bytes", load.page_cache_bytes());
   run.burst_ns = DrawBurstNs(&root);
   resolved.description += "burst_ms=" + std::to_string(run.burst_ns / 1'000'000) + ' ';
+  run.log_format = one.topology().log_format();
+  if (run.log_format != 0) {
+    resolved.description += "log_format=" + std::to_string(run.log_format) + ' ';
+  }
   run.log_servers = one.topology().log_servers();
   run.page_servers = one.topology().page_servers();
   if (run.log_servers > 0) {

@@ -30,6 +30,7 @@ constexpr std::array kWeakenings{
     Weakening{proto::SERVER_POWER, proto::SERVER_KILL},
     Weakening{proto::SERVER_KILL, proto::SERVER_PAUSE},
     Weakening{proto::CONFIG_CHANGE, proto::UPGRADE},
+    Weakening{proto::DOWNGRADE, proto::UPGRADE},
     Weakening{proto::WRITER_KILL_IN_RECOVERY, proto::TAILER_KILL},
     Weakening{proto::MISDIRECTED_WRITE, proto::LOST_WRITE},
     Weakening{proto::LOST_WRITE, proto::LATENT_SECTOR},

@@ -34,6 +34,7 @@ constexpr std::array kCatalogue{
     Said("log.segment_cut_back", "redo segment cut back"),
     Said("log.redo_not_accepted", "redo was not accepted"),
     Said("log.no_clean_end", "no clean end of the redo log"),
+    Said("log.downgrade_refused", "the operator keeps the new version"),
     Said("page.waited_for_space", "there is space again"),
     Said("page.store_failed", "page store:"),
     Said("page.ingest_retried", "cannot read redo from LSN"),

@@ -145,6 +145,34 @@ TEST(FaultEngine, SplitsHaveEverySizeAndMayBeOneWay) {
   EXPECT_EQ(counts, (std::set<size_t>{4, 6}));
 }
 
+// A server that is upgraded reads what the older one wrote; one that shall go back refuses, once it
+// has written newer files, and before that it does not.
+TEST(FaultEngine, DowngradesAreRefusedOnlyWhereNewerFilesExist) {
+  const auto refusals = [](const char* schedule) {
+    std::string text = kSmall;
+    text.replace(text.find("tailers: 2"), 0, "log_format: 2 ");
+    Result<proto::Scenario> scenario = ParseScenario(text + schedule);
+    REDOUBT_CHECK(scenario.ok());
+    uint64_t count = 0;
+    RunOptions options;
+    options.observe = [&count](const TraceEvent& event) {
+      const bool refused =
+          event.text.find("and this server keeps to version 2") != std::string::npos;
+      count += event.kind == TraceKind::kLog && refused ? 1 : 0;
+    };
+    const RunReport report = RunScenario(*scenario, options);
+    EXPECT_EQ(report.outcome, Outcome::kPass) << report.reason;
+    EXPECT_GE(report.server_starts, 2U);
+    return count;
+  };
+  EXPECT_EQ(refusals("schedule { kind: DOWNGRADE at_ms: 1500 duration_ms: 50 }"), 0U);
+  EXPECT_EQ(refusals("schedule { kind: UPGRADE at_ms: 1000 duration_ms: 50 }"), 0U);
+  EXPECT_GE(refusals("schedule { kind: UPGRADE at_ms: 1000 duration_ms: 50 }\n"
+                     "schedule { kind: DOWNGRADE at_ms: 2500 duration_ms: 50 }"),
+            1U);
+  EXPECT_FALSE(ParseScenario(TextOf(OneFault{proto::DOWNGRADE})).ok()) << "back to what?";
+}
+
 TEST(FaultEngine, RefusesDamageThatNoBudgetCovers) {
   for (const proto::FaultKind kind :
        {proto::SERVER_WIPE, proto::DISK_SWAP, proto::LATENT_SECTOR, proto::BIT_ROT,

@@ -49,6 +49,7 @@ class SpaceAhead {
     }
     return opened;
   }
+  void KeepTo(uint32_t format_version) { options_.format_version = format_version; }
   void Begin() {
     ASSERT_TRUE(Open().ok());
     ASSERT_TRUE(node_->Await(store->StartAt(kStart, "test", false)).ok());
@@ -369,6 +370,46 @@ Bytes AsVersion2(const Bytes& file, uint64_t sequence) {
     at += kRecordHeaderBytes + LoadBe32(old.data() + at + 72);
   }
   return old;
+}
+
+// What is written under --log-format 2 is, byte for byte, what a server wrote that knew no other
+// format; and it says no when that cannot be kept up.
+TEST(SpaceAhead, AnOlderFormatIsWrittenOnDemandAndRefusesNewerFiles) {
+  NodeHarness node;
+  SpaceAhead log(&node);
+  SpaceAhead old(&node, 1, 78);
+  old.KeepTo(kSegmentVersionOldest);
+  log.Begin();
+  old.Begin();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(log.Append(400).ok());
+    ASSERT_TRUE(old.Append(400).ok());
+  }
+  Bytes wanted = AsVersion2(log.FileOf(log.Paths().front()), 1);
+  StoreBe64(wanted.data() + 16, 78);  // the volume's uid
+  StoreBe32(wanted.data() + kSegmentHeaderBytes - 4,
+            Crc32c(ByteView(wanted).first(kSegmentHeaderBytes - 4)));
+  EXPECT_EQ(old.FileOf(old.Paths().front()), wanted);
+
+  log.store.reset();
+  old.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(old.Open().ok());
+  ASSERT_TRUE(old.Append(300).ok());
+  old.ExpectAll();
+  old.Crash(sim::CrashPolicy::kClean);
+  old.KeepTo(kSegmentVersion);
+  ASSERT_TRUE(old.Open().ok()) << "the newer server reads it";
+  ASSERT_TRUE(old.Append(300).ok());
+  old.ExpectAll();
+  old.Crash(sim::CrashPolicy::kClean);
+  old.KeepTo(kSegmentVersionOldest);
+  const Status refused = old.Open();
+  EXPECT_EQ(refused.code(), StatusCode::kUnsupported) << refused.ToString();
+  EXPECT_NE(refused.message().find("--log-format"), std::string::npos) << refused.ToString();
+  EXPECT_NE(refused.message().find(old.Paths().back()), std::string::npos) << refused.ToString();
+  old.KeepTo(kSegmentVersion);
+  ASSERT_TRUE(old.Open().ok()) << "a refusal changes nothing";
+  old.ExpectAll();
 }
 
 TEST(SpaceAhead, FilesOfVersion2StillOpen) {
