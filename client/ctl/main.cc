@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "client/ctl/commands.h"
+#include "client/ctl/compute.h"
 #include "client/ctl/parse.h"
 #include "client/ctl/redo_dump.h"
 #include "common/runtime/asio/asio_world.h"
@@ -93,6 +94,7 @@ class CommandLine {
     AddRestore();
     AddCompare();
     AddRedo();
+    AddCompute();
   }
 
   // 0 and a command, or an exit code: help was shown, or the line is wrong.
@@ -128,6 +130,7 @@ class CommandLine {
   void AddRestore();
   void AddCompare();
   void AddRedo();
+  void AddCompute();
 
   CLI::App app_;
   ServerAddress server_;
@@ -151,6 +154,7 @@ class CommandLine {
   RestoreCommandOptions restore_;
   CompareCommandOptions compare_;
   RedoDumpOptions dump_;
+  ComputeStartOptions compute_;
 };
 
 void CommandLine::AddVolume() {
@@ -288,6 +292,37 @@ void CommandLine::AddRedo() {
     }
     return DumpRedo(runtime, console, dump_);
   });
+}
+
+void CommandLine::AddCompute() {
+  CLI::App* const group = Group("compute", "start, stop, status of a STATELESS mysqld here");
+  const auto add = [this, group](const char* name, const char* help) {
+    CLI::App* const command = group->add_subcommand(name, help);
+    command->add_option("directory", compute_.directory, "of the server; scratch")->required();
+    command->parse_complete_callback([this] { needs_server_ = false; });
+    return command;
+  };
+  CLI::App* const start =
+      add("start", "makes the directory, starts, returns when it serves; an older server ends");
+  start->add_option("--volume", compute_.volume)->required();
+  start->add_option("--log-servers", compute_.log_servers, "HOST:PORT,...: all of the volume's")
+      ->required();
+  start->add_option("--page-servers", compute_.page_servers,
+                    "HOST:PORT,...; default: the log servers");
+  start->add_option("--mysqld", compute_.mysqld, "of innodb-patch; default: from the path");
+  start->add_option("--mysqld-option", compute_.more,
+                    "one more option for mysqld, as --mysqld-option=--port=3306; repeatable");
+  On(start, [this](Runtime* runtime, Console* console) {
+    return ComputeStart(runtime, console, compute_);
+  });
+  On(add("stop", "a clean shutdown; waits up to --timeout"),
+     [this](Runtime* runtime, Console* console) {
+       return ComputeStop(runtime, console, compute_.directory, server_.timeout);
+     });
+  On(add("status", "whether it runs; exit code 1: it does not"),
+     [this](Runtime* runtime, Console* console) {
+       return ComputeStatus(runtime, console, compute_.directory);
+     });
 }
 
 int Main(int argc, char** argv) {

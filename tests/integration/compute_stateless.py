@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT / "ci"))
 import mysql  # noqa: E402
 import restore_check  # noqa: E402
 import stack  # noqa: E402
-from compute_stack import SMALL_POOL, VOLUME, Check, PatchedServer  # noqa: E402
+from compute_servers import VOLUME, PatchedServer  # noqa: E402
+from compute_stack import SMALL_POOL, Check  # noqa: E402
 
 _CLIENTS = 3
 _OPEN_ROWS = 2000
@@ -92,6 +93,15 @@ class Account(threading.Thread):
         """Stops after the transaction that runs."""
         self._ending.set()
         self.join(60)
+
+
+class StartedByPagectl(PatchedServer):
+    """A server whose socket is where `pagectl compute start` puts it."""
+
+    @property
+    def socket(self) -> Path:
+        """See the class."""
+        return self.datadir / "mysqld.sock"
 
 
 class KeptPagesCheck(Check):
@@ -277,6 +287,44 @@ class StatelessCheck(KeptPagesCheck):
             stack.progress(f"  round {number}: {self.transactions} transactions so far, tables and counters good")
         self.take_over_from_living()
         self.agrees_with_stock("stateless")
+        self.started_by_pagectl()
+
+    def started_by_pagectl(self) -> None:
+        """`pagectl compute`: one server, a second one in its place, which ends the first; status; stop."""
+        first, second = self.pagectl_start("first"), self.pagectl_start("second")
+        try:
+            first.run_sql("INSERT INTO ledger.counter (v) VALUES (6)")
+            self.expect(False, "a server that a second pagectl compute start replaced has acknowledged a commit")
+        except mysql.SqlError as refusal:
+            self.expect("taken the volume" in str(refusal), f"the first server's commit: {refusal}")
+        second.run_sql("INSERT INTO ledger.counter (v) VALUES (7)")
+        time.sleep(4)
+        codes = [self.servers.ctl.run("compute", "status", str(s.datadir)).returncode for s in (first, second)]
+        self.expect(codes == [1, 0], f"pagectl compute status of the first and the second server: {codes}")
+        self.expect(self.servers.ctl.run("compute", "stop", str(second.datadir)).returncode == 0, "compute stop failed")
+        gone = self.servers.ctl.run("compute", "status", str(second.datadir)).returncode
+        self.expect(gone == 1, f"pagectl compute status after stop: {gone}")
+
+    def pagectl_start(self, name: str) -> PatchedServer:
+        """A server that this program does not start itself."""
+        server = StartedByPagectl(self.work_dir / name, self.programs)
+        began = time.monotonic()
+        answer = self.servers.ctl.json(
+            "compute", "start", str(server.datadir), "--volume", VOLUME, "--log-servers", self.servers.addresses(),
+            "--page-servers", self.servers.page_server.address, "--mysqld", str(self.programs / "mysqld"),
+            *(f"--mysqld-option={option}" for option in [*server.basic_options(), "--skip-networking"]),
+        )  # fmt: skip
+        stack.progress(f"  pagectl compute start: {answer} after {time.monotonic() - began:.2f} s")
+        self.running.callback(self.end_process, int(answer["pid"]))
+        return server
+
+    @staticmethod
+    def end_process(pid: int) -> None:
+        """Whatever the test did not end."""
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def start_elsewhere(self) -> PatchedServer:
         """A server in a directory that does not exist yet; returns the one before."""

@@ -40,7 +40,8 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import mysql  # noqa: E402
 import stack  # noqa: E402
-from compute_stack import SMALL_POOL, Check, Ledger, PatchedServer, built_programs  # noqa: E402
+from compute_servers import Ledger, PatchedServer, built_programs  # noqa: E402
+from compute_stack import SMALL_POOL, Check  # noqa: E402
 from compute_stateless import NowriteCheck, StatelessCheck  # noqa: E402
 
 _REFUSED = (

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""A mysqld of innodb-patch/ and the servers of its volume as processes, and a client that remembers what was acknowledged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import mysql
+import stack
+
+ROOT = Path(__file__).resolve().parent.parent
+VOLUME = "compute"
+_TABLES = ("--tables=2", "--table-size=20000")
+
+
+def built_programs() -> Path:
+    """The directory with the patched mysqld of the patches as they are now."""
+    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise stack.StackError("there is no mysqld for these patches; run: python3 innodb-patch/build.py")
+    return Path(done.stdout.strip())
+
+
+class PatchedServer(mysql.Server):
+    """As a stock server of the tests, with the patched mysqld; the client programs stay the stock ones."""
+
+    def __init__(self, datadir: Path, programs: Path, options: mysql.Options | None = None) -> None:
+        super().__init__(datadir, options)
+        self.programs = programs
+
+    def _command(self, *more: str) -> list[str]:
+        where = [f"--datadir={self.datadir}", f"--log-error={self.error_log}"]
+        return [str(self.programs / "mysqld"), *self.basic_options(), *where, *more]
+
+    def basic_options(self) -> list[str]:
+        """What a server that is not installed needs to run, and what the tests set."""
+        return [
+            "--no-defaults",
+            f"--lc-messages-dir={self.programs / 'share'}",
+            f"--character-sets-dir={self.programs / 'share' / 'charsets'}",
+            "--secure-file-priv=",
+            "--user=root",
+            *self.options.arguments(),
+        ]
+
+    def pageserver_status(self) -> dict[str, str]:
+        """SHOW STATUS LIKE 'Innodb_pageserver%', names without the prefix."""
+        rows = self.query("SHOW GLOBAL STATUS LIKE 'Innodb_pageserver%'")
+        return {row[0].removeprefix("Innodb_pageserver_"): row[1] if len(row) > 1 else "" for row in rows}
+
+    def exit_code(self, seconds: float) -> int | None:
+        """Waits for the process to end by itself."""
+        assert self._process is not None
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def load(self, seconds: float, script: str = "oltp_read_write") -> str:
+        """sysbench on the prepared tables."""
+        return self.sysbench(script, [*_TABLES, "--mysql-db=sbtest", "--threads=4", f"--time={seconds:.0f}"])
+
+    def prepare(self) -> None:
+        """sysbench's tables and the ledger."""
+        self.run_sql("CREATE DATABASE sbtest; CREATE DATABASE ledger")
+        self.sysbench("oltp_read_write", [*_TABLES, "--mysql-db=sbtest"], "prepare")
+        self.run_sql("CREATE TABLE ledger.t (id INT AUTO_INCREMENT PRIMARY KEY, note VARCHAR(200))")
+
+
+class Ledger(threading.Thread):
+    """Inserts rows one by one from a client of its own and remembers what was acknowledged."""
+
+    def __init__(self, server: PatchedServer) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._ending = threading.Event()
+        self.acknowledged = 0
+
+    def run(self) -> None:
+        """Until the server goes away or end() is called."""
+        client = subprocess.Popen(
+            self._server.client_command("--unbuffered"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
+        )  # fmt: skip
+        assert client.stdin is not None and client.stdout is not None
+        try:
+            while not self._ending.is_set():
+                client.stdin.write("INSERT INTO ledger.t (note) VALUES (REPEAT('x', 150)); SELECT LAST_INSERT_ID();\n")
+                line = client.stdout.readline()
+                if not line.strip().isdigit():
+                    return
+                self.acknowledged = int(line)
+        except OSError:
+            return
+        finally:
+            client.kill()
+            client.wait()
+
+    def end(self) -> int:
+        """Stops; the last id that was acknowledged."""
+        self._ending.set()
+        self.join(60)
+        return self.acknowledged
+
+
+class Servers:
+    """The volume's servers: one for everything, or three for the log and one for pages."""
+
+    def __init__(self, work_dir: Path, count: int) -> None:
+        roles = ("--role", "all") if count == 1 else ("--role", "log")
+        self.log_servers = [self._server(work_dir, f"log{i}", roles) for i in range(1, count + 1)]
+        self.page_server = self.log_servers[0]
+        if count > 1:
+            self.page_server = self._server(work_dir, "page", ("--role", "page", "--log-servers", self.addresses()))
+        self.all = list(dict.fromkeys([*self.log_servers, self.page_server]))
+        self.ctl = stack.PageCtl(self.page_server)
+
+    @staticmethod
+    def _server(work_dir: Path, name: str, extra: tuple[str, ...]) -> stack.PageServer:
+        server = stack.PageServer(work_dir / name, work_dir, extra=extra)
+        server.log = work_dir / f"{name}.log"
+        return server
+
+    def addresses(self) -> str:
+        """Of the log servers, as flags and variables want them."""
+        return ",".join(s.address for s in self.log_servers)
+
+    def arguments(self, mode: str = "STREAM") -> list[str]:
+        """mysqld's."""
+        return [
+            f"--innodb-pageserver-mode={mode}",
+            f"--innodb-pageserver-page-servers={self.page_server.address}",
+            f"--innodb-pageserver-log-servers={self.addresses()}",
+            f"--innodb-pageserver-volume={VOLUME}",
+        ]
+
+    def seed(self, datadir: Path) -> None:
+        """The pages of a server that was shut down cleanly."""
+        command = [str(stack.binary("redotail")), "--cold", "--datadir", str(datadir), "--volume", VOLUME,
+                   "--to", self.page_server.address, "--log-servers", self.addresses()]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode != 0:
+            raise stack.StackError(f"redotail --cold ended with {done.returncode}: {done.stdout}{done.stderr}")
+
+    def wait_applied(self, lsn: int, seconds: float = 120) -> None:
+        """Until the page server has everything up to the LSN."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.ctl.status(VOLUME)
+            applied = int(status["applied_lsn"])
+            if applied >= lsn or (lsn % 512 == 12 and applied >= lsn - 12):
+                return
+            if time.monotonic() > deadline:
+                raise stack.StackError(f"not applied up to {lsn} within {seconds:.0f} s: {json.dumps(status)}")
+            time.sleep(0.2)
