@@ -11,7 +11,8 @@
                     over ends the older one
     --mode read     innodb_pageserver_mode=READ with a buffer pool smaller than the data: sysbench runs on pages
                     from the page server; it is killed under load, local files are read; it comes back and is read from
-                    again; at the end CHECK TABLE and every page equal
+                    again; scans and DDL with every page compared with the local file, no difference; reads leave
+                    together; at the end CHECK TABLE and every page equal
     --mode nowrite  innodb_pageserver_mode=NOWRITE, rounds of kill -9 under load and a start in the same directory
     --mode stateless
                     innodb_pageserver_mode=STATELESS, rounds of kill -9 of mysqld (of a log server or the page server
@@ -29,6 +30,7 @@ Needs the build of innodb-patch/build.py (it is not started from here) and the r
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import threading
@@ -183,6 +185,19 @@ class StreamCheck(Check):
         self.expect("taken the volume over" in self.server.error_log_tail(200), "the fenced server does not say why")
 
 
+_SKIPPED = 77  # ctest's SKIP_RETURN_CODE of these tests
+_READ_NUMBERS = (
+    "reads", "reads_sync", "reads_async", "read_wait_us", "read_fallbacks", "read_requests", "read_batches",
+    "read_batch_pages", "reads_compared", "reads_different",
+)  # fmt: skip
+_READ_DDL = (
+    "CREATE TABLE ledger.c AS SELECT * FROM sbtest.sbtest1; ALTER TABLE ledger.c ADD INDEX (k), ADD INDEX (c);"
+    "SELECT COUNT(c), SUM(LENGTH(pad)) FROM ledger.c; OPTIMIZE TABLE ledger.c; SELECT COUNT(pad) FROM sbtest.sbtest2;"
+    "ALTER TABLE ledger.c ADD COLUMN more INT DEFAULT 7, ALGORITHM=INSTANT; UPDATE ledger.c SET more = id LIMIT 3000;"
+    "DELETE FROM ledger.c LIMIT 3000; SELECT COUNT(c) FROM ledger.c; TRUNCATE ledger.c; DROP TABLE ledger.c"
+)
+
+
 class ReadCheck(Check):
     """One run of --mode read."""
 
@@ -201,14 +216,41 @@ class ReadCheck(Check):
         self.tell("  ", before, after)
         self.expect(after["reads"] - before["reads"] > 1000, "less than 1000 pages came from the page server")
         self.expect(after["read_fallbacks"] == before["read_fallbacks"], "local files were read")
+        self.compared()
         self.page_server_away()
         self.check_tables()
         self.stop_and_compare("at the end")
 
+    def compared(self) -> None:
+        """Load, scans that read ahead, and DDL, while every page is read from both and compared."""
+        self.server.run_sql(
+            "SET GLOBAL innodb_pageserver_read_compare=ON; SET GLOBAL innodb_random_read_ahead=ON;"
+            "SET GLOBAL innodb_read_ahead_threshold=1"
+        )
+        before = self.numbers()
+        stack.progress(f"sysbench, scans and DDL, {self.seconds:.0f} s, every page compared with the local file")
+        load = threading.Thread(target=self.server.load, args=(self.seconds,), daemon=True)
+        load.start()
+        rounds = 0
+        while load.is_alive() or rounds == 0:
+            self.server.run_sql(_READ_DDL)
+            rounds += 1
+        load.join()
+        after = self.numbers()
+        self.tell(f"  {rounds} rounds of DDL: ", before, after)
+        more = {name: after[name] - before[name] for name in after}
+        batch = more["read_batch_pages"] / max(more["read_batches"], 1)
+        stack.progress(f"  {batch:.2f} pages in a request on average")
+        self.expect(more["reads_compared"] > 1000, "less than 1000 pages were compared")
+        self.expect(more["reads_different"] == 0, f"{more['reads_different']} pages differ from the local file")
+        self.expect(more["reads_async"] > 100, "less than 100 pages were read ahead")
+        self.expect(batch > 1, "reads that wait at the same time do not leave together")
+        self.server.run_sql("SET GLOBAL innodb_pageserver_read_compare=OFF")
+
     def numbers(self) -> dict[str, int]:
         """The counters of reads."""
         status = self.server.pageserver_status()
-        return {name: int(status[name]) for name in ("reads", "read_wait_us", "read_fallbacks", "read_requests")}
+        return {name: int(status[name]) for name in _READ_NUMBERS}
 
     @staticmethod
     def tell(text: str, before: dict[str, int], after: dict[str, int]) -> None:
@@ -277,6 +319,19 @@ def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argpa
     return problems
 
 
+def wanted_and_built() -> bool:
+    """Whether there is a mysqld of these patches, and ci/check.py was not told to leave it out; says why not."""
+    if os.environ.get("REDOUBT_NO_MYSQLD"):
+        print("skipped: --no-mysqld")
+        return False
+    try:
+        built_programs()
+    except stack.StackError as problem:
+        print(f"skipped: {problem}")
+        return False
+    return True
+
+
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="A mysqld with its redo in Redoubt.")
@@ -285,7 +340,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
     parser.add_argument("--rounds", type=int, default=3, help="of modes nowrite and stateless")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
+    parser.add_argument("--if-built", action="store_true", help=f"exit code {_SKIPPED} when there is no mysqld to test")
     options = parser.parse_args()
+    if options.if_built and not wanted_and_built():
+        return _SKIPPED
 
     def check(work_dir: Path) -> list[str]:
         programs = built_programs()

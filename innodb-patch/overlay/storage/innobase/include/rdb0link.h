@@ -42,7 +42,12 @@ struct Counters {
   std::atomic<uint64_t> quorum_wait_us{0};
   std::atomic<uint64_t> quorum_wait_us_max{0};
   std::atomic<uint64_t> catch_up_bytes{0};
-  std::atomic<uint64_t> reads{0};
+  std::atomic<uint64_t> reads_sync{0};
+  std::atomic<uint64_t> reads_async{0};
+  std::atomic<uint64_t> read_batches{0};
+  std::atomic<uint64_t> read_batch_pages{0};
+  std::atomic<uint64_t> reads_compared{0};
+  std::atomic<uint64_t> reads_different{0};
   std::atomic<uint64_t> read_bytes{0};
   std::atomic<uint64_t> read_wait_us{0};
   std::atomic<uint64_t> read_fallbacks{0};
@@ -55,8 +60,10 @@ struct Counters {
 extern Counters counters;
 
 /** Reads go to the page servers from now on, or do not any more; the latter waits
-for those under way. */
-void begin_reads();
+for those under way.
+@param[in]  unchanged_since  pages that are not in the buffer pool now have no change
+                             behind it */
+void begin_reads(lsn_t unchanged_since);
 void end_reads();
 
 /** The directory was filled by fill_directory(): its data files hold page 0. */

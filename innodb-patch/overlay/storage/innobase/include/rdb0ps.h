@@ -24,6 +24,7 @@ details. */
 
 #include "buf0types.h"
 #include "log0types.h"
+#include "os0file.h"
 
 class THD;
 class buf_page_t;
@@ -60,6 +61,9 @@ struct Settings {
   ulong wal_buffer_size;
   ulong wal_timeout_ms;
   ulong read_timeout_ms;
+  bool read_compare;
+  ulong read_threads;
+  ulong prefetch_batch;
 };
 extern Settings settings;
 
@@ -67,6 +71,8 @@ extern Settings settings;
 extern Mode mode;
 
 inline bool streams_redo() { return mode >= STREAM; }
+
+inline bool reads_pages() { return mode >= READ; }
 inline bool keeps_pages() { return mode >= NOWRITE; }
 inline bool is_stateless() { return mode == STATELESS; }
 
@@ -137,15 +143,58 @@ lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all);
 the log threads have started: recovery reads local files. */
 bool reads_from_server(space_id_t space);
 
+/** A read of the buffer pool that has passed all checks of the file layer. Until it
+is complete the file is pinned. */
+struct File_read {
+  page_id_t page_id;
+  void *buf;
+  /** Size of the page. */
+  ulint len;
+  fil_node_t *file;
+  os_offset_t offset;
+  IORequest type;
+  buf_page_t *bpage;
+};
+
+enum class Read {
+  /** To be read from the local file; never with keeps_pages(). */
+  LOCAL,
+  /** The page is in the buffer. */
+  DONE,
+  /** complete() will be called by another thread. */
+  UNDER_WAY
+};
+
 /** Reads a page as of everything that is flushed.
-@param[in]   page_id  the page
-@param[out]  buf      len bytes
-@param[in]   len      size of the page
-@return false: to be read from the local file; never with keeps_pages() */
-bool read(const page_id_t &page_id, void *buf, ulint len);
+@param[in]  file_read  what is to be read
+@param[in]  sync       the caller waits; otherwise never DONE */
+Read read(const File_read &file_read, bool sync);
+
+/** Asynchronous reads that were begun with DO_NOT_WAKE leave now, if they have not
+yet. */
+void send_reads();
+
+/** Asynchronous reads are done asynchronously. Not in the system tablespace: what
+completes a read may need the change buffer's pages. */
+bool reads_asynchronously(space_id_t space);
+/** @} */
+
+/** @name Of the file layer, in fil0fil.cc */
+/** @{ */
+
+/** Reads the page from the local file into `buf`. */
+void read_file(const File_read &file_read, void *buf);
+
+/** An asynchronous read is done: unpins the file, completes the buffer pool's page. */
+void complete(const File_read &file_read);
+/** @} */
+
+/** @name Pages that change */
+/** @{ */
 
 /** A dirty page is to be written, and the log is flushed up to its newest change;
-the caller holds its I/O responsibility. Called with keeps_pages().
+the caller holds its I/O responsibility. Called with reads_pages(). Notes up to where
+the page has changed.
 @return true: it counts as written, the page servers have it */
 bool drops(const buf_page_t *bpage);
 /** @} */

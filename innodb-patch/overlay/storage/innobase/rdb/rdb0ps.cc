@@ -205,6 +205,7 @@ static int open_reader(redoubt_error *error) {
   options.volume_uid = link.position.volume_uid;
   options.page_servers = servers.data();
   options.page_server_count = servers.size();
+  options.batch_pages_max = static_cast<uint32_t>(settings.prefetch_batch);
   uint32_t page_size = 0;
   return redoubt_reader_open(link.client, &options, CONNECT_TIMEOUT_MS,
                              &link.reader, &page_size, error);
@@ -258,7 +259,7 @@ static bool begin_without_pages() {
   if (!fill_directory(begin)) {
     return false;
   }
-  begin_reads();
+  begin_reads(begin);
   return true;
 }
 
@@ -405,8 +406,8 @@ static const char *state_of(const redoubt_writer_status &writer) {
 /* Called with LOCK_status held: one caller at a time. */
 int show_status(THD *, SHOW_VAR *var, char *) {
   static redoubt_writer_status writer;
-  static ulonglong values[32];
-  static SHOW_VAR rows[35];
+  static ulonglong values[48];
+  static SHOW_VAR rows[52];
   writer = redoubt_writer_status{};
   if (link.writer != nullptr) {
     redoubt_writer_get_status(link.writer, &writer);
@@ -433,12 +434,18 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"quorum_waits", counters.quorum_waits},
       {"quorum_wait_us_total", counters.quorum_wait_us},
       {"quorum_wait_us_max", counters.quorum_wait_us_max},
-      {"reads", counters.reads},
+      {"reads", counters.reads_sync + counters.reads_async},
+      {"reads_sync", counters.reads_sync},
+      {"reads_async", counters.reads_async},
       {"read_bytes", counters.read_bytes},
       {"read_wait_us", counters.read_wait_us},
       {"read_fallbacks", counters.read_fallbacks},
       {"read_retries", counters.read_retries},
       {"reads_beyond_end", counters.reads_beyond_end},
+      {"reads_compared", counters.reads_compared},
+      {"reads_different", counters.reads_different},
+      {"read_batches", counters.read_batches},
+      {"read_batch_pages", counters.read_batch_pages},
       {"pages_not_written", counters.pages_not_written},
       {"page0_writes", counters.page0_writes},
       {"read_requests", reader.requests},
@@ -450,6 +457,12 @@ int show_status(THD *, SHOW_VAR *var, char *) {
   rows[count++] = {"state", const_cast<char *>(state_of(writer)), SHOW_CHAR,
                    SHOW_SCOPE_GLOBAL};
   rows[count++] = {"problem", writer.problem, SHOW_CHAR, SHOW_SCOPE_GLOBAL};
+  static double batch_mean;
+  const uint64_t batches = counters.read_batches;
+  batch_mean =
+      batches == 0 ? 0 : double(counters.read_batch_pages) / double(batches);
+  rows[count++] = {"read_batch_mean", reinterpret_cast<char *>(&batch_mean),
+                   SHOW_DOUBLE, SHOW_SCOPE_GLOBAL};
   for (size_t i = 0; i < UT_ARR_SIZE(numbers); ++i) {
     values[i] = numbers[i].value;
     rows[count++] = {numbers[i].name, reinterpret_cast<char *>(&values[i]),

@@ -8,9 +8,9 @@ SPDX-License-Identifier: GPL-2.0-only */
  means that a majority has it. So a page as of the commit LSN, the end of the last
  whole mtr that a majority has, is never older than the one that left.
 
- In modes whose pages are nowhere else that LSN is remembered when the page turns
- clean, and a read says that the page has not changed since: a page server that has
- applied so far need not apply the rest first. */
+ That LSN is also remembered for each page when it turns clean, and a read says that
+ the page has not changed since: a page server that has applied so far need not
+ apply the rest first. */
 
 #include <string.h>
 #include <chrono>
@@ -18,6 +18,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 
 #include "buf0buf.h"
 #include "fsp0fsp.h"
+#include "rdb0batch.h"
 #include "rdb0link.h"
 #include "rdb0ps.h"
 #include "srv0srv.h"
@@ -38,13 +39,26 @@ static std::atomic<Clock::rep> warned_at{0};
 
 static Clock::rep now() { return Clock::now().time_since_epoch().count(); }
 
-void begin_reads() { reading.store(link.reader != nullptr); }
+/** Pages that are not in the buffer pool when reading begins have no change behind
+it. */
+static std::atomic<lsn_t> unchanged_since{0};
+
+void begin_reads(lsn_t lsn) {
+  if (link.reader == nullptr) {
+    return;
+  }
+  unchanged_since.store(lsn);
+  start_read_threads();
+  reading.store(true);
+}
 
 void end_reads() {
   reading.store(false);
   while (under_way.load() != 0) {
+    send_reads();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  stop_read_threads();
 }
 
 /** While a page is waited for other threads wait with latches held, which must not
@@ -89,6 +103,8 @@ bool reads_from_server(space_id_t space) {
   return reading.load() && !fsp_is_system_temporary(space);
 }
 
+bool reads_asynchronously(space_id_t space) { return space != TRX_SYS_SPACE; }
+
 static void note_failure(const page_id_t &page_id, int code, const char *why) {
   ++counters.read_fallbacks;
   if (code == REDOUBT_UNAVAILABLE || code == REDOUBT_DEADLINE_EXCEEDED) {
@@ -111,29 +127,7 @@ static uint64_t us_since(Clock::time_point began) {
           .count());
 }
 
-/** As of everything that is acknowledged.
-@param[in]  not_modified_since  the page has no change behind it; 0: not known */
-static int read_once(const page_id_t &page_id, void *buf, ulint len,
-                     lsn_t not_modified_since, redoubt_error *error) {
-  redoubt_writer_status status{};
-  redoubt_writer_get_status(link.writer, &status);
-  redoubt_page_read page{};
-  page.space = page_id.space();
-  page.page_no = page_id.page_no();
-  page.buffer = buf;
-  const auto began = Clock::now();
-  const int code = redoubt_reader_read(
-      link.reader, &page, 1, std::max(status.commit_lsn, not_modified_since),
-      not_modified_since, static_cast<uint32_t>(settings.read_timeout_ms), error);
-  if (code == REDOUBT_OK) {
-    ++counters.reads;
-    counters.read_bytes += len;
-  }
-  counters.read_wait_us += us_since(began);
-  return code;
-}
-
-/* ---- pages that are nowhere else */
+/* ---- up to where pages have changed */
 
 /** Up to where pages have changed that left the buffer pool; one for all pages that
 share a slot. One that is too high makes a read wait for more than it needs. */
@@ -144,11 +138,15 @@ static std::atomic<lsn_t> &slot_of(const page_id_t &page_id) {
   return last_changed[page_id.hash() % SLOTS];
 }
 
+static lsn_t changed_at(const page_id_t &page_id) {
+  return std::max(unchanged_since.load(), slot_of(page_id).load());
+}
+
 bool drops(const buf_page_t *bpage) {
   if (fsp_is_system_temporary(bpage->id.space())) {
     return false;
   }
-  while (is_fenced()) {
+  while (keeps_pages() && is_fenced()) {
     /* Its log is not flushed at all. The server ends in a moment. */
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -157,18 +155,40 @@ bool drops(const buf_page_t *bpage) {
   lsn_t known = slot.load();
   while (newest > known && !slot.compare_exchange_weak(known, newest)) {
   }
+  if (!keeps_pages()) {
+    return false;
+  }
   const bool dropped = bpage->id.page_no() != 0;
   ++(dropped ? counters.pages_not_written : counters.page0_writes);
   return dropped;
 }
+
+/* ---- one page, now */
+
+static int read_once(const page_id_t &page_id, void *buf, ulint len,
+                     redoubt_error *error) {
+  const auto began = Clock::now();
+  Page_read page(page_id, buf, changed_at(page_id));
+  const int code = read_and_wait(page);
+  if (code == REDOUBT_OK) {
+    ++counters.reads_sync;
+    counters.read_bytes += len;
+  } else {
+    error->code = code;
+    snprintf(error->message, sizeof error->message, "%s", page.raw.message);
+  }
+  counters.read_wait_us += us_since(began);
+  return code;
+}
+
+/* ---- pages that are nowhere else */
 
 /** Reads until it is there: InnoDB has no answer to a page that cannot be read. */
 static void read_patiently(const page_id_t &page_id, void *buf, ulint len) {
   redoubt_error error{};
   ReadPatience patience;
   while (true) {
-    const lsn_t changed = std::max(boot_lsn(), slot_of(page_id).load());
-    const int code = read_once(page_id, buf, len, changed, &error);
+    const int code = read_once(page_id, buf, len, &error);
     if (code == REDOUBT_OK) {
       return;
     }
@@ -185,32 +205,111 @@ static void read_patiently(const page_id_t &page_id, void *buf, ulint len) {
 
 /* ---- pages that are in local files as well */
 
-static bool read_or_fall_back(const page_id_t &page_id, void *buf, ulint len) {
-  if (now() < local_until.load()) {
-    ++counters.read_fallbacks;
-    return false;
-  }
-  redoubt_error error{};
-  const int code = read_once(page_id, buf, len, 0, &error);
-  if (code != REDOUBT_OK) {
-    note_failure(page_id, code, error.message);
-  }
-  return code == REDOUBT_OK;
+/** Parts of a page that are stamped when it is written, and not told by redo. */
+static bool is_stamp(const page_id_t &page_id, ulint at, ulint len) {
+  return at < FIL_PAGE_OFFSET || at >= len - FIL_PAGE_END_LSN_OLD_CHKSUM ||
+         (at >= FIL_PAGE_LSN && at < FIL_PAGE_TYPE) ||
+         (page_id == page_id_t(TRX_SYS_SPACE, 0) && at >= FIL_PAGE_FILE_FLUSH_LSN &&
+          at < FIL_PAGE_ARCH_LOG_NO_OR_SPACE_ID);
 }
 
-bool read(const page_id_t &page_id, void *buf, ulint len) {
+/** innodb_pageserver_read_compare. */
+static void compare(const File_read &file_read) {
+  const ulint len = file_read.len;
+  const auto local =
+      ut::make_unique_aligned<byte[]>(OS_FILE_LOG_BLOCK_SIZE, len);
+  read_file(file_read, local.get());
+  const byte *ours = static_cast<const byte *>(file_read.buf);
+  ulint at = 0;
+  while (at < len && (ours[at] == local[at] || is_stamp(file_read.page_id, at, len))) {
+    ++at;
+  }
+  ++counters.reads_compared;
+  if (at < len) {
+    ++counters.reads_different;
+    ib::error(ER_IB_MSG_540)
+        << "Page " << file_read.page_id
+        << " of the page servers is another one than in the local file from byte "
+        << at << " on; page LSN " << mach_read_from_8(ours + FIL_PAGE_LSN)
+        << " there, " << mach_read_from_8(local.get() + FIL_PAGE_LSN) << " here";
+  }
+}
+
+static bool must_fall_back() {
+  if (now() >= local_until.load()) {
+    return false;
+  }
+  ++counters.read_fallbacks;
+  return true;
+}
+
+static bool read_or_fall_back(const File_read &file_read) {
+  redoubt_error error{};
+  const int code =
+      read_once(file_read.page_id, file_read.buf, file_read.len, &error);
+  if (code != REDOUBT_OK) {
+    note_failure(file_read.page_id, code, error.message);
+    return false;
+  }
+  if (settings.read_compare) {
+    compare(file_read);
+  }
+  return true;
+}
+
+/* ---- reads of the buffer pool */
+
+static bool read_now(const File_read &file_read) {
+  if (keeps_pages()) {
+    read_patiently(file_read.page_id, file_read.buf, file_read.len);
+    return true;
+  }
+  return !must_fall_back() && read_or_fall_back(file_read);
+}
+
+static bool begin_later(const File_read &file_read) {
+  if (!keeps_pages() && must_fall_back()) {
+    return false;
+  }
+  const page_id_t &page_id = file_read.page_id;
+  auto page =
+      std::make_unique<Page_read>(page_id, file_read.buf, changed_at(page_id));
+  page->file_read = std::make_unique<File_read>(file_read);
   ++under_way;
-  bool done = false;
-  if (!reading.load() || len != link.position.page_size) {
+  read_later(std::move(page), !file_read.type.is_wake());
+  return true;
+}
+
+Read read(const File_read &file_read, bool sync) {
+  ++under_way;
+  Read result = Read::LOCAL;
+  if (!reading.load() || file_read.len != link.position.page_size) {
     /* Nothing to count: this is no page of a page server. */
-  } else if (keeps_pages()) {
-    read_patiently(page_id, buf, len);
-    done = true;
+  } else if (sync) {
+    result = read_now(file_read) ? Read::DONE : Read::LOCAL;
   } else {
-    done = read_or_fall_back(page_id, buf, len);
+    result = begin_later(file_read) ? Read::UNDER_WAY : Read::LOCAL;
   }
   --under_way;
-  return done;
+  return result;
+}
+
+void finish(std::unique_ptr<Page_read> page) {
+  const File_read &file_read = *page->file_read;
+  if (page->raw.code == REDOUBT_OK) {
+    ++counters.reads_async;
+    counters.read_bytes += file_read.len;
+    if (settings.read_compare && !keeps_pages()) {
+      compare(file_read);
+    }
+  } else if (keeps_pages()) {
+    read_patiently(file_read.page_id, file_read.buf, file_read.len);
+  } else {
+    note_failure(file_read.page_id, page->raw.code, page->raw.message);
+    read_file(file_read, file_read.buf);
+  }
+  complete(file_read);
+  --under_way;
 }
 
 }  // namespace rdb

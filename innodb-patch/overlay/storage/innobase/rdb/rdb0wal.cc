@@ -151,7 +151,8 @@ void wal_start(log_t &log) {
     catch_up(log, from, end);
   }
   log_consumer_register(log, &stream_consumer);
-  begin_reads();
+  /* What recovery changed is in the log up to here. */
+  begin_reads(keeps_pages() ? boot_lsn() : end);
 }
 
 void wal_stop(log_t &log) {
