@@ -255,6 +255,7 @@ def build(programs: list[str], jobs: int, patched: bool = True) -> Path:
     share.mkdir(parents=True, exist_ok=True)
     shutil.copytree(output / "share" / "english", share / "english", dirs_exist_ok=True)
     shutil.copytree(tree / "share" / "charsets", share / "charsets", dirs_exist_ok=True)
+    shutil.copy2(output / "scripts" / "mysql_fix_privilege_tables.sql", share)  # mysql-test-run.pl wants it
     for program in programs:
         # Not in place: a server may run from an earlier build with this key.
         partial = directory / (program + ".new")
