@@ -6,6 +6,10 @@ python3 ci/check.py            everything; the last lines are ctest's own summar
 python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
 python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, cluster,
                                real)
+python3 ci/check.py --mysqld   builds the patched mysqld first if it is not kept from before; --no-mysqld: does not test it
+
+The tests of a patched mysqld run when a build of these patches is kept; on an empty machine that build alone takes most of an
+hour on two processors, so it is made only when asked for.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -82,6 +86,25 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
         checks.stage("build fuzz targets", lambda: ninja(configure("fuzz"), [], jobs))
     if wanted("real"):
         checks.stage("stock MySQL server", install_mysql)
+        if options.mysqld:
+            checks.stage("patched MySQL server", build_mysqld)
+
+
+def build_mysqld() -> None:
+    """The patched mysqld; nothing is done when it is kept from before."""
+    run([sys.executable, str(ROOT / "innodb-patch" / "build.py")])
+
+
+def say_mysqld(options: argparse.Namespace) -> None:
+    """Whether the patched mysqld is tested."""
+    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if options.no_mysqld:
+        print("== patched mysqld: left out, --no-mysqld")
+    elif built.returncode == 0:
+        print(f"== patched mysqld: {built.stdout.strip()}")
+    else:
+        print("== patched mysqld: NOT TESTED, no build of these patches is kept here; --mysqld makes one")
 
 
 def install_mysql() -> None:
@@ -95,6 +118,8 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="format, tidy, unit tests, one smoke seed")
     parser.add_argument("--only", metavar="LABEL", help="only the tests with this ctest label")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--mysqld", action="store_true", help="build the patched mysqld if no build is kept")
+    parser.add_argument("--no-mysqld", action="store_true", help="leave its tests out")
     options = parser.parse_args()
 
     checks = Checks()
@@ -112,7 +137,10 @@ def main() -> int:
     if checks.failed:
         print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
     print("== tests", flush=True)
-    result = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    tested = {**environment(), **({"REDOUBT_NO_MYSQLD": "1"} if options.no_mysqld else {})}
+    result = subprocess.run(command, cwd=ROOT, env=tested, check=False).returncode
+    if not options.fast:
+        say_mysqld(options)
     return 1 if result != 0 or checks.failed else 0
 
 
