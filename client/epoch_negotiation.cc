@@ -22,6 +22,12 @@ constexpr size_t kReadBytes = 1 << 20;
 
 size_t Majority(const Replicas& replicas) { return replicas.size() / 2 + 1; }
 
+// Of one member: it may answer otherwise when it is asked again.
+bool MayPass(const Status& status) {
+  return status.code() == StatusCode::kUnavailable ||
+         status.code() == StatusCode::kDeadlineExceeded;
+}
+
 template <typename T>
 struct Answers {
   explicit Answers(size_t count) : of(count) {}
@@ -31,12 +37,15 @@ struct Answers {
     return static_cast<size_t>(
         std::count_if(of.begin(), of.end(), [](const auto& answer) { return answer->ok(); }));
   }
-  // Of those that are not OK the one that says most: a newer writer, a majority without the volume,
-  // the first.
+  // Of those that are not OK the one that says most. A newer writer first. Then, that some cannot
+  // take part for good (damaged, without the volume) says nothing while a majority of the others
+  // may still come back.
   Status worst() const {
-    Status first;
+    Status passing;
     Status missing;
+    Status lasting;
     size_t missing_count = 0;
+    size_t lasting_count = 0;
     for (const auto& answer : of) {
       const Status& status = answer->status();
       if (status.code() == StatusCode::kStaleEpoch) {
@@ -45,12 +54,17 @@ struct Answers {
       if (status.code() == StatusCode::kNotFound) {
         missing = status;
         ++missing_count;
-      } else if (first.ok()) {
-        first = status;
+      } else if (!status.ok()) {
+        Status& first = MayPass(status) ? passing : lasting;
+        first = first.ok() ? status : first;
+        lasting_count += MayPass(status) ? 0 : 1;
       }
     }
-    // That a few do not have the volume says nothing while those who may have it do not answer.
-    return missing_count > of.size() / 2 || first.ok() ? missing : first;
+    const size_t majority = of.size() / 2 + 1;
+    if (!passing.ok() && of.size() - missing_count - lasting_count >= majority) {
+      return passing;
+    }
+    return missing_count >= majority || lasting.ok() ? missing : lasting;
   }
 };
 
@@ -139,6 +153,72 @@ Task<Result<Lsn>> UsableEnd(LogReplica* donor, const PromisedLog* log, TimePoint
   co_return assembler.end_lsn();
 }
 
+// The member with the log that goes on: the highest (epoch of its last bytes, end) of those that
+// answered. kInvalidArgument: they hold different volumes. At least one has answered.
+Result<size_t> ChooseDonor([[maybe_unused]] Runtime* runtime, const Replicas* replicas,
+                           const Answers<PromisedLog>* answers) {
+  size_t donor = replicas->size();
+  for (size_t i = 0; i < replicas->size(); ++i) {
+    if (!answers->of[i]->ok()) {
+      continue;
+    }
+    const PromisedLog& log = **answers->of[i];
+    if (donor == replicas->size()) {
+      donor = i;
+      continue;
+    }
+    const PromisedLog& best = **answers->of[donor];
+    if (log.volume_uid != best.volume_uid) {
+      return InvalidArgument("log servers " + (*replicas)[donor]->address() + " and " +
+                             (*replicas)[i]->address() +
+                             " hold different volumes of the same name");
+    }
+    const bool upside_down = REDOUBT_PLANTED(runtime, takeover_picks_short_donor);
+    if (upside_down !=
+        (std::pair(log.log_epoch(), log.end) > std::pair(best.log_epoch(), best.end))) {
+      donor = i;
+    }
+  }
+  REDOUBT_CHECK(donor < replicas->size());
+  return donor;
+}
+
+// Where the log that goes on ends, and whose it is.
+struct Donation {
+  size_t donor = 0;
+  Lsn end;
+};
+
+// A donor whose last redo cannot be read is left out (its answer becomes why): the others, if they
+// are a majority, have everything that was acknowledged, too.
+Task<Result<Donation>> FindDonation(Runtime* runtime, const Replicas* replicas,
+                                    Answers<PromisedLog>* answers, Patience patience) {
+  for (;;) {
+    if (answers->good_count() < Majority(*replicas)) {
+      co_return answers->worst();
+    }
+    const Result<size_t> donor = ChooseDonor(runtime, replicas, answers);
+    if (!donor.ok()) {
+      co_return donor.status();
+    }
+    const PromisedLog& log = **answers->of[*donor];
+    if (replicas->size() == 1) {
+      co_return Donation{*donor, log.end};
+    }
+    const Result<Lsn> usable =
+        co_await UsableEnd((*replicas)[*donor].get(), &log, patience.Until(runtime));
+    if (usable.ok()) {
+      co_return Donation{*donor, *usable};
+    }
+    const bool damaged = usable.status().code() == StatusCode::kCorruption ||
+                         usable.status().code() == StatusCode::kIoError;
+    if (!damaged) {
+      co_return usable.status();
+    }
+    answers->of[*donor].emplace(usable.status());
+  }
+}
+
 Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas, Epoch epoch,
                                       Patience patience) {
   Answers<PromisedLog> answers(replicas->size());
@@ -147,35 +227,13 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
     group.Spawn(AskPrepare((*replicas)[i].get(), epoch, patience.Until(runtime), &answers.of[i]));
   }
   co_await group.Join();
-  if (answers.good_count() < Majority(*replicas)) {
-    co_return answers.worst();
+  const Result<Donation> donation = co_await FindDonation(runtime, replicas, &answers, patience);
+  if (!donation.ok()) {
+    co_return donation.status();
   }
-  LogReplica* donor = nullptr;
-  const PromisedLog* best = nullptr;
-  for (size_t i = 0; i < replicas->size(); ++i) {
-    if (!answers.of[i]->ok()) {
-      continue;
-    }
-    const PromisedLog& log = **answers.of[i];
-    if (best != nullptr && log.volume_uid != best->volume_uid) {
-      co_return InvalidArgument("log servers " + donor->address() + " and " +
-                                (*replicas)[i]->address() +
-                                " hold different volumes of the same name");
-    }
-    const bool upside_down = REDOUBT_PLANTED(runtime, takeover_picks_short_donor);
-    if (best == nullptr || upside_down != (std::pair(log.log_epoch(), log.end) >
-                                           std::pair(best->log_epoch(), best->end))) {
-      best = &log;
-      donor = (*replicas)[i].get();
-    }
-  }
-  Lsn start = best->end;
+  const PromisedLog* best = &**answers.of[donation->donor];
+  Lsn start = donation->end;
   if (replicas->size() > 1) {
-    const Result<Lsn> usable = co_await UsableEnd(donor, best, patience.Until(runtime));
-    if (!usable.ok()) {
-      co_return usable.status();
-    }
-    start = *usable;
     // A server that lost its disk after it promised may have been filled up by the writer that
     // stands: a promise counts only if it still holds now that all is known.
     size_t confirmed = 0;
@@ -233,9 +291,8 @@ Task<Result<NegotiatedEpoch>> NegotiateEpoch(
       }
       status = found.status();
     }
-    const bool may_pass = status.code() == StatusCode::kUnavailable ||
-                          status.code() == StatusCode::kDeadlineExceeded ||
-                          (status.code() == StatusCode::kStaleEpoch && epoch == Epoch{});
+    const bool may_pass =
+        MayPass(status) || (status.code() == StatusCode::kStaleEpoch && epoch == Epoch{});
     const auto jitter =
         static_cast<int64_t>(runtime->random->Below(static_cast<uint64_t>(kRetryDelay.count())));
     const TimePoint next = runtime->scheduler->Now() + kRetryDelay + Duration(jitter);

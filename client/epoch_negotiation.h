@@ -32,8 +32,9 @@ struct NegotiatedEpoch {
 // `round_timeout`: how long a round of questions (1, 2, 4) waits for those who do not answer; a
 // majority is enough to go on.
 // kStaleEpoch: a newer writer exists. kNotFound: no majority has the volume. kInvalidArgument: the
-// members hold different volumes of that name. kCorruption, kUnsupported: the donor's last redo
-// cannot be parsed. kUnavailable, kDeadlineExceeded: no majority answered; some may have promised.
+// members hold different volumes of that name. kCorruption, kIoError: so many members are damaged
+// that no majority is left. kUnsupported: the donor's last redo cannot be parsed. kUnavailable,
+// kDeadlineExceeded: no majority answered, though one may later; some may have promised.
 Task<Result<NegotiatedEpoch>> NegotiateEpoch(
     Runtime* runtime, const std::vector<std::unique_ptr<LogReplica>>* replicas, Epoch epoch,
     Duration round_timeout, TimePoint deadline);

@@ -71,7 +71,13 @@ bool FaultEngine::DamageAtRest(const Shot& shot) {
     case proto::BIT_ROT: {
       const DamageKind kind =
           shot.kind == proto::BIT_ROT ? DamageKind::kBitFlip : DamageKind::kUnreadable;
-      const std::optional<DamageSpot> spot = damaged.DamageSector(kind, shot.text, shot.stream);
+      // Within a budget the damage of a log is noticed: the newest redo file says that those before
+      // it were synced. Of the newest itself nothing does.
+      const bool noticed = kind == DamageKind::kUnreadable || !budget_.has_value() ||
+                           !cast_->GroupOf(shot.server).keeps_redo || resolved_->beyond_budget;
+      const auto spare = noticed ? SimDisk::Spare::kNothing : SimDisk::Spare::kNewest;
+      const std::optional<DamageSpot> spot =
+          damaged.DamageSector(kind, shot.text, shot.stream, spare);
       if (!spot.has_value()) {
         return false;
       }

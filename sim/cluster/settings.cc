@@ -64,14 +64,28 @@ bool TakesSyncedBytes(proto::FaultKind kind) {
   }
 }
 
-// Of what a log server among several loses, if it can tell that it has lost something. (The last
-// write before a power cut that never reached the medium looks like one that was never made.)
+// Whether the others still have what one of several log servers, or a page server, loses. A log
+// server must be able to tell that it has lost something: the last write before a power cut that
+// never reached the medium looks like one that was never made. (Bit rot strikes redo that is proven
+// to have been synced, sim/cluster/fault_engine_damage.cc.) A page server is built from the log.
 bool OthersHaveACopy(const proto::Topology& topology, proto::FaultKind kind,
-                     proto::FaultTarget target) {
-  const bool noticed =
-      kind == proto::SERVER_WIPE || kind == proto::DISK_SWAP || kind == proto::LATENT_SECTOR;
-  const bool page_server = kind == proto::SERVER_WIPE && target == proto::TARGET_PAGE;
-  return (noticed && topology.log_servers() > 1 && target == proto::TARGET_LOG) || page_server;
+                     proto::FaultTarget target, std::string_view text) {
+  switch (kind) {
+    case proto::SERVER_WIPE:
+    case proto::LATENT_SECTOR:
+      return topology.log_servers() > 1 &&
+             (target == proto::TARGET_LOG || target == proto::TARGET_PAGE);
+    case proto::DISK_SWAP:
+      return topology.log_servers() > 1 && target == proto::TARGET_LOG;
+    case proto::BIT_ROT:
+      return topology.log_servers() > 1 &&
+             (target == proto::TARGET_PAGE || (target == proto::TARGET_LOG && text == ".redo"));
+    case proto::LOST_WRITE:
+    case proto::MISDIRECTED_WRITE:
+      return topology.log_servers() > 1 && target == proto::TARGET_PAGE;
+    default:
+      return false;
+  }
 }
 
 Status CheckTarget(const proto::Topology& topology, const std::string& name,
@@ -149,7 +163,7 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
     return InvalidArgument(name + ": size is at most " + std::to_string(SimClock::kDriftPpmMax));
   }
   if (TakesSyncedBytes(kind) && !scenario.beyond_budget() &&
-      !OthersHaveACopy(scenario.topology(), kind, target)) {
+      !OthersHaveACopy(scenario.topology(), kind, target, text)) {
     return InvalidArgument(name + " damages the only copy: the scenario needs beyond_budget");
   }
   return CheckTarget(scenario.topology(), name, target);
@@ -336,7 +350,7 @@ Status CheckScenario(const proto::Scenario& scenario) {
   REDOUBT_RETURN_IF_ERROR(CheckTopology(scenario.topology()));
   REDOUBT_RETURN_IF_ERROR(CheckNetwork(scenario.network()));
   const auto wipes_pages = [](const auto& fault) {
-    return fault.kind() == proto::SERVER_WIPE && fault.target() == proto::TARGET_PAGE;
+    return TakesSyncedBytes(fault.kind()) && fault.target() == proto::TARGET_PAGE;
   };
   const bool pages_wiped =
       std::any_of(scenario.swarm().begin(), scenario.swarm().end(), wipes_pages) ||
@@ -488,6 +502,7 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   sim.disk.sync_ns_mean =
       static_cast<int64_t>(value_of("sync_us_mean", one.disk().sync_us_mean()) * 1000);
   sim.disk.torn_crashes_only = one.disk().torn_crashes_only();
+  resolved.beyond_budget = one.beyond_budget();
   resolved.description += "faults=";
   std::set<proto::FaultKind> kinds;
   for (const proto::ScheduledFault& fault : one.schedule()) {

@@ -29,6 +29,7 @@ struct ResolvedScenario {
   RunSettings run;
   SimOptions sim;
   std::vector<proto::ScheduledFault> schedule;
+  bool beyond_budget = false;
   // "redo_bytes_per_s=120000 page_size=4096 ... faults=SERVER_POWER,PARTITION"
   std::string description;
 };

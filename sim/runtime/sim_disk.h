@@ -159,9 +159,11 @@ class SimDisk {
   void StallUntil(int64_t until_ns);
   int64_t stalled_until_ns() const { return stalled_until_ns_; }
   // Damages one synced sector, drawn by `stream`, of the files whose path contains `path_part`.
-  // kUnreadable and kBitFlip only. Nothing when there is no whole synced sector.
+  // kUnreadable and kBitFlip only. Nothing when there is no whole synced sector. With kNewest the
+  // last of these files by name in each directory stays whole.
+  enum class Spare : uint8_t { kNothing, kNewest };
   std::optional<DamageSpot> DamageSector(DamageKind kind, std::string_view path_part,
-                                         SeededStream* stream);
+                                         SeededStream* stream, Spare spare = Spare::kNothing);
   // The next sync that has a write of such a file to promote loses it, or misdirects it.
   void DamageNextWrite(DamageKind kind, std::string path_part);
   // Everything that was damaged so far, healed or not.

@@ -129,13 +129,23 @@ std::map<std::string, InodeId> SimDisk::FilesBelow(InodeId directory,
 }
 
 std::optional<DamageSpot> SimDisk::DamageSector(DamageKind kind, std::string_view path_part,
-                                                SeededStream* stream) {
+                                                SeededStream* stream, Spare spare) {
   REDOUBT_CHECK(kind == DamageKind::kUnreadable || kind == DamageKind::kBitFlip);
+  std::map<std::string, InodeId> files = FilesBelow(kRoot, "");
+  std::erase_if(files,
+                [&](const auto& file) { return file.first.find(path_part) == std::string::npos; });
+  const auto directory_of = [](const std::string& path) { return path.substr(0, path.rfind('/')); };
   std::vector<Sector> places;
-  for (const auto& [path, inode] : FilesBelow(kRoot, "")) {
+  for (auto file = files.begin(); file != files.end(); ++file) {
+    const auto& [path, inode] = *file;
+    const auto next = std::next(file);
+    const bool newest = next == files.end() || directory_of(next->first) != directory_of(path);
+    if (newest && spare == Spare::kNewest) {
+      continue;
+    }
     const Inode& node = Get(inode);
     const uint64_t synced = std::min(node.durable.size(), node.content.size()) / kSectorBytes;
-    for (uint64_t sector = 0; path.find(path_part) != path.npos && sector < synced; ++sector) {
+    for (uint64_t sector = 0; sector < synced; ++sector) {
       if (!node.damage.contains(sector) && !IsCached(node, sector)) {
         places.push_back(Sector{path, inode, sector});
       }

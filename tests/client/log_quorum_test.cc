@@ -365,6 +365,49 @@ TEST(LogQuorum, TakesOverAlthoughOneServerIsSilent) {
   }
 }
 
+// One log server cannot read its redo, another one is away for two seconds: a writer waits for that
+// one instead of giving up over the first.
+TEST(LogQuorum, DamageOfOneEndsNoStartWhileAnotherMayComeBack) {
+  sim::TestWorld world(1, sim::SimOptions());
+  std::vector<sim::NodeId> servers;
+  std::vector<sim::ProgramFactory> serve;
+  for (const std::string& address : kAddresses) {
+    servers.push_back(world.world.AddNode(address.substr(0, address.find(':'))));
+    serve.push_back(sim::Program([address](Runtime* r) { return ServeForever(r, address); }));
+    world.world.StartNode(servers.back(), serve.back());
+  }
+  const sim::NodeId admin = world.world.AddNode("admin");
+  const sim::NodeId writer = world.world.AddNode("writer");
+  bool made = false;
+  world.world.StartNode(admin, sim::Program([&made](Runtime* r) { return MakeVolumes(r, &made); }));
+  world.world.RunUntil(30 * sim::kSecond, [&made] { return made; }, sim::kEventLimit);
+  ASSERT_TRUE(made);
+  Ledger ledger;
+  world.world.StartNode(
+      writer, sim::Program([&ledger](Runtime* r) { return WriteForever(r, &ledger, 0); }));
+  world.RunFor(2 * sim::kSecond);
+  world.world.KillNode(writer, sim::KillKind::kProcess, sim::CrashPolicy::kAll);
+  world.world.KillNode(servers[0], sim::KillKind::kPower, sim::CrashPolicy::kAll);
+  sim::RandomRoot random(1);
+  sim::SeededStream choice(&random, "damage", 0);
+  ASSERT_TRUE(world.world.DiskOf(servers[0])
+                  .DamageSector(sim::DamageKind::kUnreadable, ".redo", &choice)
+                  .has_value());
+  world.world.StartNode(servers[0], serve[0]);
+  world.world.KillNode(servers[2], sim::KillKind::kProcess, sim::CrashPolicy::kAll);
+  Status status = Unavailable("not tried");
+  int64_t took_ms = -1;
+  world.world.StartNode(
+      writer, sim::Program([&](Runtime* r) { return StartOnce(r, Options(), &status, &took_ms); }));
+  world.RunFor(2 * sim::kSecond);
+  EXPECT_EQ(took_ms, -1) << "it waits; it ended with " << status.ToString();
+  world.world.StartNode(servers[2], serve[2]);
+  world.world.RunUntil(
+      world.world.now_ns() + 30 * sim::kSecond, [&took_ms] { return took_ms >= 0; },
+      sim::kEventLimit);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+}
+
 TEST(LogQuorum, NothingAcknowledgedIsLostWhenOneServerAtATimeDies) {
   for (uint64_t seed = 1; seed <= 8 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kKill, 30);
