@@ -18,6 +18,7 @@ finished within --seconds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import fnmatch
 import importlib.util
@@ -53,6 +54,9 @@ _CHUNK = 60
 _WANTED_PERCENT = 97
 _RESULT = re.compile(r"^\[\s*\d+%\] (\S+)(?: '[^']*')?\s+(?:w\d+\s+)?\[ (?:\S+-)?(pass|fail|skipped|disabled) \]\s*(.*)$")
 
+_CRASH = re.compile(r"Assertion failure|\[FATAL\]|got signal|ERROR\] \[MY-013183\]")
+_WHY_MAX = 1500
+
 
 class MtrError(RuntimeError):
     """The tests could not be run; the message says why."""
@@ -73,11 +77,16 @@ class Reason:
 
     modes: list[str]
     pattern: str
+    sign: str
     text: str
 
-    def explains(self, mode: str, test: str) -> bool:
+    def is_about(self, mode: str, test: str) -> bool:
         """Whether it is about this test in this mode."""
         return mode in self.modes and fnmatch.fnmatchcase(test, self.pattern)
+
+    def explains(self, mode: str, test: str, why: str) -> bool:
+        """Whether it is about this failure: what the test says must have the sign in it."""
+        return self.is_about(mode, test) and self.sign in why
 
 
 def read_tests(file: Path) -> list[str]:
@@ -87,17 +96,25 @@ def read_tests(file: Path) -> list[str]:
 
 
 def read_reasons(file: Path) -> list[Reason]:
-    """MODES TEST REASON, one a line; raises MtrError for a line that is not that."""
+    """MODES TEST "SIGN" REASON, one a line; raises MtrError for a line that is not that."""
     reasons = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        parts = line.split(None, 2)
-        modes = parts[0].split(",")
-        if len(parts) != 3 or not set(modes) <= set(_MODES) - {"off"}:
-            raise MtrError(f"{file.name}:{number}: wanted MODES TEST REASON, modes of {', '.join(_MODES[1:])}: {line}")
-        reasons.append(Reason(modes, parts[1], parts[2]))
+        found = re.fullmatch(r'(\S+)\s+(\S+)\s+"([^"]+)"\s+(\S.*)', line)
+        modes = found[1].split(",") if found else []
+        if not found or not set(modes) <= set(_MODES) - {"off"}:
+            names = ", ".join(_MODES[1:])
+            raise MtrError(f'{file.name}:{number}: wanted MODES TEST "SIGN" REASON, modes of {names}: {line}')
+        reasons.append(Reason(modes, found[2], found[3], found[4]))
     return reasons
+
+
+def _with_line(why: str, line: str) -> str:
+    """Adds to a reason: what says that the server ended comes first, since its log may be long."""
+    if _CRASH.search(line):
+        return f"{line} {why}"[:_WHY_MAX]
+    return f"{why} {line}"[:_WHY_MAX].strip()
 
 
 def parse(lines: Sequence[str]) -> dict[str, Outcome]:
@@ -108,7 +125,7 @@ def parse(lines: Sequence[str]) -> dict[str, Outcome]:
         found = _RESULT.match(line)
         if not found:
             if failing is not None and line.strip() and not line.startswith(("        Test ended", "---", "worker[")):
-                failing.why = (failing.why + " " + line.strip())[:600].strip()
+                failing.why = _with_line(failing.why, line.strip())
             continue
         test, result, rest = found.groups()
         failing = None
@@ -179,9 +196,9 @@ def make_prefix(directory: Path, programs: Path, wrapped: bool) -> None:
 class Run:
     """Tests on one server."""
 
-    def __init__(self, mode: str, jobs: int, work_dir: Path, deadline: float) -> None:
+    def __init__(self, mode: str, programs: Path, jobs: int, work_dir: Path, deadline: float) -> None:
         self.mode = mode
-        self.programs = programs_of(mode != _STOCK)
+        self.programs = programs
         self.results = Results(self.programs, mode)
         self._jobs = jobs
         self._work_dir = work_dir / mode
@@ -232,16 +249,21 @@ class Run:
         assert process.stdout is not None
         seen = 0
         kept = []
-        for line in process.stdout:
-            line = line.rstrip("\n")
-            kept = [*kept[-40:], line]
-            if _RESULT.match(line):
-                seen += 1
-                print(f"  {line[:110]}", flush=True)
-            yield line
-            if time.monotonic() > self._deadline:
-                process.send_signal(signal.SIGTERM)
-        process.wait()
+        try:
+            for line in process.stdout:
+                line = line.rstrip("\n")
+                kept = [*kept[-40:], line]
+                if _RESULT.match(line):
+                    seen += 1
+                    print(f"  {line[:110]}", flush=True)
+                yield line
+                if time.monotonic() > self._deadline:
+                    process.send_signal(signal.SIGTERM)
+            process.wait()
+        finally:
+            # Its servers, too, when this program is interrupted; they are in its process group.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
         if not seen:
             print("\n".join(kept), flush=True)
 
@@ -263,7 +285,7 @@ def differences(mode: str, tests: list[str], stock: Results, other: Results, rea
     for test in tests:
         ours, theirs = other.outcomes[test], stock.outcomes[test]
         if ours.result != theirs.result:
-            reason = next((r.text for r in reasons if r.explains(mode, test)), "")
+            reason = next((r.text for r in reasons if r.explains(mode, test, ours.why)), "")
             found.append(Difference(test, theirs.result, ours.result, ours.why, reason))
     return found
 
@@ -286,7 +308,7 @@ def report(mode: str, tests: list[str], stock: Results, other: Results, reasons:
     for one in differing:
         print(f"  {one.test}: {one.stock} -> {one.mode}: {one.reason or 'UNEXPLAINED: ' + one.why}")
     for reason in reasons:
-        matched = [t for t in tests if reason.explains(mode, t)]
+        matched = [t for t in tests if reason.is_about(mode, t)]
         if matched and not any(d.test in matched for d in differing):
             print(f"  {reason.pattern}: has a reason and is not different any more")
     unexplained = [d.test for d in differing if not d.reason]
@@ -319,15 +341,18 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--seconds", type=float, default=86400, help="stop starting tests after so long")
     parser.add_argument("--again", action="store_true", help="also what has a result")
+    parser.add_argument("--build", type=Path, help="this patched build, not the one for the patches as they are now")
     parser.add_argument("--list", type=Path, default=HERE / "mtr-tests.txt")
     parser.add_argument("--json", type=Path, help="also write the comparison here")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     deadline = time.monotonic() + options.seconds
     work_dir = Path(tempfile.mkdtemp(prefix="rdmtr-"))
     try:
         tests = choose(options)
         reasons = read_reasons(HERE / "mtr-reasons.txt")
-        runs = [Run(mode, options.jobs, work_dir, deadline) for mode in (_STOCK, options.mode)]
+        builds = {_STOCK: programs_of(False), options.mode: options.build or programs_of(True)}
+        runs = [Run(mode, build, options.jobs, work_dir, deadline) for mode, build in builds.items()]
         if not all([run.run(tests, options.again and run.mode != _STOCK) for run in runs]):
             left = {run.mode: sum(t not in run.results.outcomes for t in tests) for run in runs}
             print(f"not finished: {left} tests left; the same command goes on")

@@ -66,21 +66,23 @@ class Comparing(unittest.TestCase):
 
     def test_a_difference_needs_a_reason(self) -> None:
         """One for this mode; in mode OFF nothing is a reason."""
-        reasons = [mtr.Reason(["nowrite"], "innodb.t?", "no import")]
+        reasons = [mtr.Reason(["nowrite"], "innodb.t?", "the reason", "no import")]
         self.assertTrue(self.compare("nowrite", "pass", "pass", []))
         self.assertTrue(self.compare("nowrite", "fail", "fail", []))
         self.assertFalse(self.compare("nowrite", "pass", "fail", []))
         self.assertFalse(self.compare("nowrite", "pass", "skip", []))
         self.assertTrue(self.compare("nowrite", "pass", "fail", reasons))
         self.assertFalse(self.compare("read", "pass", "fail", reasons))
+        other = [mtr.Reason(["nowrite"], "innodb.t5", "another reason", "not this one")]
+        self.assertFalse(self.compare("nowrite", "pass", "fail", other))
 
     def test_reasons_do_not_carry_more_than_three_percent(self) -> None:
         """Of what passes on the unpatched server."""
         tests = [f"innodb.t{i}" for i in range(100)]
         stock = mock.Mock(outcomes={t: mtr.Outcome("pass") for t in tests})
-        reasons = [mtr.Reason(["read"], "*", "because")]
+        reasons = [mtr.Reason(["read"], "*", "reason", "because")]
         for failures, good in ((3, True), (4, False)):
-            ours = mock.Mock(outcomes={t: mtr.Outcome("pass" if i >= failures else "fail") for i, t in enumerate(tests)})
+            ours = mock.Mock(outcomes={t: mtr.Outcome("pass" if i >= failures else "fail", why="a reason") for i, t in enumerate(tests)})
             with contextlib.redirect_stdout(io.StringIO()):
                 self.assertEqual(mtr.report("read", tests, stock, ours, reasons)["good"], good)
 
@@ -91,15 +93,15 @@ class Comparing(unittest.TestCase):
         self.assertEqual(len(tests), len(set(tests)))
         self.assertEqual({t.split(".")[0] for t in tests}, {"innodb", "main"})
         for reason in mtr.read_reasons(mtr.HERE / "mtr-reasons.txt"):
-            self.assertTrue(any(reason.explains(reason.modes[0], t) for t in tests), reason.pattern)
+            self.assertTrue(any(reason.is_about(reason.modes[0], t) for t in tests), reason.pattern)
 
     def test_a_reason_for_mode_off_is_refused(self) -> None:
         """As is a line without one."""
-        for line in ("off innodb.x because", "read innodb.x", "reed innodb.x because"):
+        for line in ('off innodb.x "a" because', "read innodb.x because", 'reed innodb.x "a" because'):
             with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
                 file.write(f"# known\n{line}\n")
                 file.flush()
-                with self.assertRaisesRegex(mtr.MtrError, ":2: wanted MODES TEST REASON"):
+                with self.assertRaisesRegex(mtr.MtrError, ':2: wanted MODES TEST "SIGN" REASON'):
                     mtr.read_reasons(Path(file.name))
 
 
