@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "libfuzzer-19-dev",
         "clang-format-19",
         "chromium",
+        "valgrind",
     ),
     "bench": ("redis-server", "fio"),
     # To build MySQL itself (innodb-patch/build.py), beside "build".
