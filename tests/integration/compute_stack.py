@@ -13,7 +13,10 @@ sys.path.insert(0, str(ROOT / "ci"))
 import stack  # noqa: E402
 from compute_servers import VOLUME, PatchedServer, Servers  # noqa: E402
 
-_ALL_TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema REGEXP '^(sbtest|ledger)$'"
+_ALL_TABLES = (
+    "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND "
+    "table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
+)
 SMALL_POOL = "--innodb-buffer-pool-size=8M"
 
 
@@ -70,7 +73,7 @@ class Check:
     def check_tables(self) -> None:
         """CHECK TABLE of all."""
         for database, table in self.server.query(_ALL_TABLES):
-            answer = self.server.query(f"CHECK TABLE {database}.{table}")[-1][-1]
+            answer = self.server.query(f"CHECK TABLE `{database}`.`{table}`")[-1][-1]
             self.expect(answer == "OK", f"CHECK TABLE {database}.{table}: {answer}")
 
     def flush_lsn(self) -> int:

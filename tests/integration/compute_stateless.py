@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "ci"))
 import mysql  # noqa: E402
 import restore_check  # noqa: E402
 import stack  # noqa: E402
+import workloads  # noqa: E402
 from compute_servers import VOLUME, PatchedServer  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
 
@@ -388,3 +389,29 @@ class StatelessCheck(KeptPagesCheck):
         stack.progress(f"  the first server's clients: {sorted(set(told))}")
         self.expect("taken the volume over" in first.error_log_tail(100), "the first server's log does not say why")
         shutil.rmtree(first.datadir)
+
+
+class WorkloadCheck(StatelessCheck):
+    """The workloads of ci/workloads.py, each followed by kill -9 and a server in an empty directory."""
+
+    def __init__(self, work_dir: Path, programs: Path, count: int, names: list[str]) -> None:
+        super().__init__(work_dir, programs, count, seconds=0, rounds=0)
+        self.names = names
+
+    def run(self) -> None:
+        """The steps."""
+        self.seed()
+        shutil.rmtree(self.server.datadir)
+        self.start_elsewhere()
+        for name in self.names:
+            seconds = workloads.run(self.server, workloads.ALL[name])
+            expected = restore_check.checksums(self.server)
+            self.server.kill9()
+            self.leave([])
+            self.start_elsewhere()
+            found = restore_check.checksums(self.server)
+            different = [table for table in sorted(expected | found) if expected.get(table) != found.get(table)]
+            stack.progress(f"  {name}: {seconds:.0f} s; {len(found)} tables after kill -9, {len(different)} differ")
+            self.expect(not different, f"{name}: tables differ after kill -9: {different}")
+            self.check_tables()
+        self.agrees_with_stock("workloads")

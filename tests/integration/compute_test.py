@@ -23,6 +23,7 @@
                     a restored directory has the same tables
 
 python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--rounds N] [--keep DIR]
+python3 tests/integration/compute_test.py --mode stateless --servers 1 --workloads partitions,fulltext
 
 Needs the build of innodb-patch/build.py (it is not started from here) and the release build of this repository.
 """
@@ -44,7 +45,7 @@ import mysql  # noqa: E402
 import stack  # noqa: E402
 from compute_servers import Ledger, PatchedServer, built_programs  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
-from compute_stateless import NowriteCheck, StatelessCheck  # noqa: E402
+from compute_stateless import NowriteCheck, StatelessCheck, WorkloadCheck  # noqa: E402
 
 _REFUSED = (
     "ALTER TABLE ledger.t ADD INDEX (note), ALGORITHM=INPLACE",
@@ -299,6 +300,8 @@ def make_check(options: argparse.Namespace, work_dir: Path, programs: Path, coun
     """The run that a mode asks for."""
     if options.mode == "nowrite":
         return NowriteCheck(work_dir, programs, count, options.seconds, options.rounds)
+    if options.mode == "stateless" and options.workloads:
+        return WorkloadCheck(work_dir, programs, count, options.workloads.split(","))
     if options.mode == "stateless":
         return StatelessCheck(work_dir, programs, count, options.seconds, options.rounds)
     kind = StreamCheck if options.mode == "stream" else ReadCheck
@@ -339,6 +342,7 @@ def main() -> int:
     parser.add_argument("--servers", type=int, choices=[1, 3], help="only with so many log servers; default: both")
     parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
     parser.add_argument("--rounds", type=int, default=3, help="of modes nowrite and stateless")
+    parser.add_argument("--workloads", metavar="NAMES", help="mode stateless: these of ci/workloads.py, comma-separated")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
     parser.add_argument("--if-built", action="store_true", help=f"exit code {_SKIPPED} when there is no mysqld to test")
     options = parser.parse_args()

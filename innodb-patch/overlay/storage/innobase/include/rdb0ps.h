@@ -229,6 +229,10 @@ inline bool forbids_local(const char *what) {
 @return true after sending the client an error */
 bool forbids_tablespace(bool undo, uint64_t block_size, const char *path);
 
+/** Ends the server unless the page is one of temporary tables: with keeps_pages() a
+change of any other that is not in the redo log would be lost with the page. */
+void expect_temporary(const page_id_t &page_id);
+
 inline bool forbids_unlogged_builds() { return streams_redo(); }
 
 /** Why an index is not built in place. */

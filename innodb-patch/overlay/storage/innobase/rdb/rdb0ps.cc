@@ -16,6 +16,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "buf0checksum.h"
 #include "buf0dblwr.h"
 #include "fil0fil.h"
+#include "fsp0fsp.h"
 #include "ibuf0ibuf.h"
 #include "log0log.h"
 #include "my_sys.h"
@@ -380,6 +381,15 @@ bool forbids(const char *what) {
       std::string(what) + " with innodb_pageserver_mode=" + mode_name();
   my_error(ER_NOT_SUPPORTED_YET, MYF(0), text.c_str());
   return true;
+}
+
+void expect_temporary(const page_id_t &page_id) {
+  if (!fsp_is_system_temporary(page_id.space())) {
+    ib::fatal(UT_LOCATION_HERE, ER_IB_MSG_540)
+        << "Page " << page_id
+        << " was changed without redo, which innodb_pageserver_mode=" << mode_name()
+        << " cannot keep; what changes pages so should have been refused";
+  }
 }
 
 bool forbids_tablespace(bool undo, uint64_t block_size, const char *path) {
