@@ -41,17 +41,26 @@ bool IsFinal(const Status& status, bool alone) {
   }
 }
 
-// Pieces that follow each other as one: many small appends would take a round trip each.
+// By what is joined the LSN at a time becomes less exact, by so much at most.
+constexpr int64_t kJoinedTimeNsMax = 500'000'000;
+
+// Pieces that follow each other as one: many small appends would take a round trip each. What is
+// joined bears the source time of its end.
 std::vector<LogPiece> JoinPieces(const std::vector<LogPiece>& pieces) {
   std::vector<LogPiece> joined;
+  int64_t first_time = 0;  // of what the last one was joined from
   for (const LogPiece& piece : pieces) {
-    if (joined.empty() || joined.back().range.end != piece.range.start) {
+    const int64_t time = piece.source_time_unix_ns;
+    const bool close_in_time = time == first_time || (first_time != 0 && time > first_time &&
+                                                      time - first_time < kJoinedTimeNsMax);
+    if (joined.empty() || joined.back().range.end != piece.range.start || !close_in_time) {
       joined.push_back(piece);
+      first_time = time;
       continue;
     }
     LogPiece& last = joined.back();
     last.range.end = piece.range.end;
-    last.source_time_unix_ns = std::max(last.source_time_unix_ns, piece.source_time_unix_ns);
+    last.source_time_unix_ns = time;
     if (last.first_mtr_lsn == Lsn{}) {
       last.first_mtr_lsn = piece.first_mtr_lsn;
     }

@@ -26,7 +26,9 @@ RedoChunk HeadOf(const RedoChunk& chunk, Lsn lsn) {
   Bytes payload(chunk.payload->begin(), chunk.payload->begin() + static_cast<ptrdiff_t>(bytes));
   head.payload_crc32c = Crc32c(payload);
   head.payload = std::make_shared<const Bytes>(std::move(payload));
-  return head;  // without a source time, which belonged to the old end
+  // All that is left of what the source had written then.
+  head.source_time_unix_ns = chunk.source_time_unix_ns;
+  return head;
 }
 
 }  // namespace
