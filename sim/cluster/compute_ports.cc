@@ -67,9 +67,13 @@ Task<Status> WriterLog::Append(LogChunk chunk) {
   append.payload = std::make_shared<const Bytes>(std::move(chunk.payload));
   while (true) {
     append.source_time_unix_ns = runtime_->wall_clock->NowUnixNs();
+    context_->times.Offered(append.range, append.source_time_unix_ns);
     RedoAppend once = append;
     const TimePoint deadline = runtime_->scheduler->Now() + kAppendDeadline;
     const Status status = co_await writer_->Append(std::move(once), deadline);
+    if (status.ok()) {
+      context_->times.Taken(writer_->epoch(), append.range, append.source_time_unix_ns);
+    }
     if (status.code() != StatusCode::kDeadlineExceeded) {
       co_return status;
     }
@@ -83,6 +87,8 @@ Task<Status> WriterLog::WaitAcknowledged(Lsn lsn) {
     context_->world->Record(kWorldNode, TraceKind::kOperation, shown_.value(), 0,
                             "acknowledged LSN");
     context_->CheckMajority(writer_->epoch(), shown_);
+    context_->times.Acknowledged(writer_->epoch(),
+                                 std::min(shown_, context_->timeline.acknowledged()));
   }
   co_return status;
 }

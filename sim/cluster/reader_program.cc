@@ -19,6 +19,7 @@ constexpr uint64_t kPagesPerReadMax = 8;
 constexpr uint64_t kRecentBytes = 64 << 10;
 constexpr uint32_t kLogReadBytes = 256 << 10;
 constexpr int kRandomReadsOfVerifier = 150;
+constexpr int kCatalogueReadsOfVerifier = 12;
 
 }  // namespace
 
@@ -50,6 +51,7 @@ ReadingClient::ReadingClient(Runtime* runtime, RunContext* context, ServerPlace 
       server_(std::move(server)),
       born_in_chaos_(context->phase == Phase::kChaos),
       random_(&context->world->random(), "reader", entity),
+      catalogue_random_(&context->world->random(), "catalogue-reader", entity),
       channel_(runtime, server_.address, ReconnectingChannelOptions()),
       client_(&channel_) {}
 
@@ -307,7 +309,32 @@ Task<void> ReaderProgram::Run() {
         status = co_await client_.CheckPages(std::move(request), kChaosDeadlineNs);
       }
     }
+    if (context_->settings.catalogue_every > 0 && route_.Below(4) == 0) {
+      const Status catalogue = co_await client_.CheckCatalogue(kChaosDeadlineNs);
+      context_->reads_failed += catalogue.ok() ? 0 : 1;
+    }
     context_->reads_failed += status.ok() ? 0 : 1;
+  }
+}
+
+Task<void> VerifierProgram::ReadCatalogue(ReadingClient* client) {
+  const Lsn end = context_->truth->end_lsn();
+  for (int i = 0; i < kCatalogueReadsOfVerifier;) {
+    Status status =
+        co_await client->CheckCounters(i == 0 ? end : client->RandomLsn(), kCalmDeadlineNs);
+    if (status.ok()) {
+      status =
+          co_await client->CheckTablespaces(i == 0 ? end : client->RandomLsn(), kCalmDeadlineNs);
+    }
+    if (status.ok()) {
+      status = co_await client->CheckTime(kCalmDeadlineNs);
+    }
+    if (status.ok()) {
+      ++i;
+    } else {
+      runtime_->log->Warning("catalogue: " + status.ToString());
+      co_await runtime_->scheduler->Sleep(Duration(kRetryNs));
+    }
   }
 }
 
@@ -381,6 +408,10 @@ Task<void> VerifierProgram::VerifyServer(ServerPlace server, bool pages, bool lo
   if (pages) {
     Stage("reading pages" + at);
     co_await ReadEverything(&client);
+    if (context_->settings.catalogue_every > 0) {
+      Stage("reading tables" + at);
+      co_await ReadCatalogue(&client);
+    }
     context_->final_pages.EndRound();
   }
 }

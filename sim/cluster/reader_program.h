@@ -44,6 +44,16 @@ class ReadingClient {
   Task<Status> CheckLog(int64_t deadline_ns);
   Task<Status> WaitApplied(Lsn lsn, int64_t deadline_ns);
 
+  // catalogue_reader.cc: what the server says besides pages, each checked.
+  // Counters and corrupted indexes at the LSN.
+  Task<Status> CheckCounters(Lsn lsn, int64_t deadline_ns);
+  // Tablespaces there; pages at the end and behind the end of one; all pages of another.
+  Task<Status> CheckTablespaces(Lsn lsn, int64_t deadline_ns);
+  // The LSN at a time.
+  Task<Status> CheckTime(int64_t deadline_ns);
+  // One of these three, by its own draw.
+  Task<Status> CheckCatalogue(int64_t deadline_ns);
+
   Lsn RandomLsn();
   std::vector<PageId> RandomPages(uint64_t count_max);
   SeededStream& random() { return random_; }
@@ -62,12 +72,17 @@ class ReadingClient {
   void CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
                    const std::vector<Result<FetchedPage>>& results);
   void CheckPage(PageId page, const PageRequest& request, const Result<FetchedPage>& fetched);
+  // What an answer that is no OK says of the server; `what` was asked for.
+  Status TakeRefusal(const Status& status, const std::string& what, int64_t asked_ns);
+  Task<Status> CheckBorder(SpaceId space, Lsn lsn, int64_t deadline_ns);
+  Task<Status> CheckScan(SpaceId space, Lsn lsn, int64_t deadline_ns);
 
   Runtime* runtime_;
   RunContext* context_;
   ServerPlace server_;
   bool born_in_chaos_;
   SeededStream random_;
+  SeededStream catalogue_random_;
   ReconnectingChannel channel_;
   VolumeClient client_;
   VolumeId volume_;
@@ -108,6 +123,7 @@ class VerifierProgram : public NodeProgram {
   // Both at once where one server has every role.
   Task<void> VerifyServer(ServerPlace server, bool pages, bool log);
   Task<void> ReadEverything(ReadingClient* client);
+  Task<void> ReadCatalogue(ReadingClient* client);
 
   Runtime* runtime_;
   RunContext* context_;

@@ -27,6 +27,9 @@
 #include "sim/oracle/page_history.h"
 #include "sim/oracle/reference_recovery.h"
 #include "sim/oracle/stored_content.h"
+#include "sim/oracle/table_counters.h"
+#include "sim/oracle/tablespaces.h"
+#include "sim/oracle/time_map.h"
 #include "sim/oracle/timeline.h"
 #include "sim/runtime/sim_world.h"
 #include "sim/workload/followed_server.h"
@@ -48,6 +51,7 @@ struct RunSettings {
   uint32_t page_size = 16384;
   uint32_t spaces = 3;
   uint32_t pages_per_space = 20;
+  uint32_t catalogue_every = 0;  // 0: tables are no part of the run
   uint64_t chunk_bytes_max = 8192;
   int64_t read_interval_ns = 20'000'000;
   uint64_t page_batch_bytes = 64 << 10;
@@ -93,7 +97,10 @@ struct RunContext {
         lineage_log(&timeline),
         truth(run_settings.computes ? static_cast<LogTruth*>(&lineage_log) : &followed_log),
         content(&findings,
-                run_settings.computes ? static_cast<const PageTruth*>(&timeline) : &history) {
+                run_settings.computes ? static_cast<const PageTruth*>(&timeline) : &history),
+        counters(&findings, facts()),
+        tablespaces(&findings, facts()),
+        times(&findings) {
     model.TellFinalPages(&final_pages);
   }
   RunContext(const RunContext&) = delete;
@@ -136,6 +143,13 @@ struct RunContext {
   LineageLog lineage_log;
   LogTruth* truth;  // one of the two
   PageContent content;
+  // Of what is in no page; looked at where catalogue_every says that there is something.
+  TableCounters counters;
+  Tablespaces tablespaces;
+  TimeMap times;
+  const FactTruth* facts() const {
+    return settings.computes ? static_cast<const FactTruth*>(&timeline) : &model;
+  }
 
   // C6 of each page server's store.
   StoredContent& StoreOf(NodeId node) {

@@ -187,7 +187,15 @@ Status CheckRecording(const proto::Workload& load) {
 // Where the redo comes from.
 Status CheckSource(const proto::Scenario& scenario) {
   const proto::Workload& load = scenario.workload();
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.catalogue_every(), 0, 100'000, "catalogue_every"));
+  const bool tables = load.catalogue_every().min() != 0 || load.catalogue_every().max() != 0;
+  if (tables && scenario.topology().local_storage()) {
+    return InvalidArgument("topology: local_storage knows no tables: no catalogue_every");
+  }
   if (!load.recorded_redo().empty()) {
+    if (tables) {
+      return InvalidArgument("recorded_redo is what it is: no catalogue_every");
+    }
     if (scenario.topology().computes() > 0) {
       return InvalidArgument("recorded_redo has a server of its own: no computes");
     }
@@ -334,7 +342,7 @@ std::unique_ptr<FollowedServer> MakeFollowedServer(const RunSettings& settings, 
     return std::make_unique<RecordedServer>(MustLoad(settings.recorded_redo), history);
   }
   const ModelServerOptions options{settings.page_size, settings.spaces, settings.pages_per_space,
-                                   settings.begin_lsn};
+                                   settings.catalogue_every, settings.begin_lsn};
   return std::make_unique<ModelServer>(options, random, history);
 }
 
@@ -468,6 +476,8 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
     run.pages_per_space =
         static_cast<uint32_t>(value_of("pages_per_space", load.pages_per_space()));
   }
+  run.catalogue_every = static_cast<uint32_t>(value_of("catalogue_every", load.catalogue_every()));
+  run.compute.catalogue_every = run.catalogue_every;
   run.chunk_bytes_max = value_of("chunk_bytes_max", load.chunk_bytes_max());
   run.read_interval_ns =
       static_cast<int64_t>(value_of("read_interval_ms", load.read_interval_ms()) * kMs);

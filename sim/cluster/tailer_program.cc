@@ -108,6 +108,7 @@ Task<Status> TailerProgram::Write(LogWriter* writer, VolumeSetup* setup) {
                       ", log ends at " + std::to_string(position->end.value()));
   context_->redo.ServerEnd(position->end, acknowledged_before, "Prepare");
   context_->fence.Promised(position->epoch, position->end);
+  context_->times.EpochBegun(position->end);
   Status status = co_await BeginLog(writer, setup, *position);
   if (status.ok()) {
     TaskGroup watch(runtime_->scheduler);
@@ -162,7 +163,13 @@ Task<Status> TailerProgram::Stream(LogWriter* writer) {
     append.source_time_unix_ns = runtime_->wall_clock->NowUnixNs();
     const ByteView payload = context_->model.Payload(append.range);
     append.payload = std::make_shared<const Bytes>(payload.begin(), payload.end());
+    const LsnRange range = append.range;
+    const int64_t stamp = append.source_time_unix_ns;
+    context_->times.Offered(range, stamp);
     const Status status = co_await writer->Append(std::move(append), In(kRpcDeadlineNs));
+    if (status.ok()) {
+      context_->times.Taken(writer->epoch(), range, stamp);
+    }
     if (!status.ok() && status.code() != StatusCode::kDeadlineExceeded) {
       co_return status;
     }
@@ -180,6 +187,7 @@ Task<void> TailerProgram::WatchAcknowledged(LogWriter* writer) {
       context_->world->Record(kWorldNode, TraceKind::kOperation, seen.value(), 0,
                               "acknowledged LSN");
       context_->fence.Acknowledged(writer->epoch(), seen);
+      context_->times.Acknowledged(writer->epoch(), context_->model.LastEndAtOrBelow(seen));
       context_->CheckMajority(writer->epoch(), seen);
     }
     const Status status = co_await writer->WaitAcknowledged(Lsn(told.value() + 1), kNever);

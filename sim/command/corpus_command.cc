@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The corpus: capsules (*.capsule) and once-failed seeds (seeds.txt, lines "SCENARIO SEED") that
-// must pass for ever. A capsule that was found with a planted bug is run without it.
+// The corpus: capsules (*.capsule) and once-failed seeds (seeds.txt, lines "SCENARIO SEED
+// [KNOB=VALUE
+// ...]", knobs as of `run --set`) that must pass for ever. A capsule that was found with a planted
+// bug is run without it.
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "sim/command/capsule.h"
@@ -27,15 +31,20 @@ std::string SeedsFile(const std::string& directory) { return directory + "/seeds
 
 Status LoadSeeds(const std::string& directory, std::vector<Stored>* all) {
   std::ifstream file(SeedsFile(directory));
-  std::string path;
-  uint64_t seed = 0;
-  while (file >> path) {
-    if (!(file >> seed)) {
+  std::string line;
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string path;
+    uint64_t seed = 0;
+    if (!(words >> path >> seed)) {
       return InvalidArgument(SeedsFile(directory) + ": no seed behind " + path);
     }
-    const Result<proto::Scenario> scenario = LoadScenario(path);
+    Result<proto::Scenario> scenario = LoadScenario(path);
     if (!scenario.ok()) {
       return scenario.status();
+    }
+    for (std::string knob; words >> knob;) {
+      REDOUBT_RETURN_IF_ERROR(SetKnob(knob, &*scenario));
     }
     all->push_back(
         {path + " seed " + std::to_string(seed), MakeCapsule(path, *scenario, seed, "")});

@@ -65,32 +65,39 @@ void PageHistory::Record(PageId id, Lsn mtr_end, ByteView image) {
 }
 
 void PageHistory::DropSpace(SpaceId space, Lsn mtr_end) {
-  const bool added = dropped_.emplace(space, mtr_end).second;
-  REDOUBT_CHECK(added);
+  std::vector<Lsn>& drops = dropped_[space];
+  REDOUBT_CHECK(drops.empty() || drops.back() < mtr_end);
+  drops.push_back(mtr_end);
 }
 
-bool PageHistory::IsDropped(SpaceId space, Lsn lsn) const {
+Lsn PageHistory::DroppedAt(SpaceId space, Lsn lsn) const {
   const auto dropped = dropped_.find(space);
-  return dropped != dropped_.end() && dropped->second <= lsn;
+  if (dropped == dropped_.end()) {
+    return Lsn();
+  }
+  const auto after = std::upper_bound(dropped->second.begin(), dropped->second.end(), lsn);
+  return after == dropped->second.begin() ? Lsn() : *(after - 1);
 }
 
-ptrdiff_t PageHistory::IndexAt(const Page& page, Lsn lsn) {
+ptrdiff_t PageHistory::IndexAt(PageId id, const Page& page, Lsn lsn) const {
   const auto after = std::upper_bound(page.changes.begin(), page.changes.end(), lsn,
                                       [](Lsn at, const Change& change) { return at < change.lsn; });
-  return after - page.changes.begin() - 1;
+  const ptrdiff_t index = after - page.changes.begin() - 1;
+  if (index < 0) {
+    return -1;
+  }
+  return page.changes[static_cast<size_t>(index)].lsn <= DroppedAt(id.space, lsn) ? -1 : index;
 }
 
 Lsn PageHistory::VersionAt(PageId id, Lsn lsn) const {
   const auto it = pages_.find(id);
-  const ptrdiff_t index =
-      it == pages_.end() || IsDropped(id.space, lsn) ? -1 : IndexAt(it->second, lsn);
+  const ptrdiff_t index = it == pages_.end() ? -1 : IndexAt(id, it->second, lsn);
   return index < 0 ? Lsn() : it->second.changes[static_cast<size_t>(index)].lsn;
 }
 
 PageHistory::Version PageHistory::At(PageId id, Lsn lsn) const {
   const auto it = pages_.find(id);
-  const ptrdiff_t found =
-      it == pages_.end() || IsDropped(id.space, lsn) ? -1 : IndexAt(it->second, lsn);
+  const ptrdiff_t found = it == pages_.end() ? -1 : IndexAt(id, it->second, lsn);
   if (found < 0) {
     return {Lsn(), Bytes(page_size_)};
   }

@@ -25,8 +25,11 @@ class PageHistory : public PageTruth {
 
   // `image`: the page after the mtr that ends at `mtr_end`. LSN and checksum fields do not count.
   void Record(PageId page, Lsn mtr_end, ByteView image);
-  // The tablespace is gone from here on; its number never comes back.
+  // The tablespace is gone from here on. Another one may get its number later.
   void DropSpace(SpaceId space, Lsn mtr_end);
+
+  // The last drop of the tablespace at or below `lsn`; 0: none.
+  Lsn DroppedAt(SpaceId space, Lsn lsn) const;
 
   using Version = PageVersion;
   Version At(PageId page, Lsn lsn) const override;
@@ -59,16 +62,15 @@ class PageHistory : public PageTruth {
   };
   // Adds to the newest change what makes page->newest `after`.
   static void AddDifference(ByteView after, Page* page);
-  bool IsDropped(SpaceId space, Lsn lsn) const;
-  // The change that is in force at `lsn`; -1: none.
-  static ptrdiff_t IndexAt(const Page& page, Lsn lsn);
+  // The change of the page that is in force at `lsn`; -1: none.
+  ptrdiff_t IndexAt(PageId id, const Page& page, Lsn lsn) const;
   // Changes [first, last] in order.
   static void ApplyChanges(const Page& page, size_t first, size_t last, Bytes* image);
 
   uint32_t page_size_;
   uint64_t version_count_ = 0;
   std::map<PageId, Page> pages_;
-  std::map<SpaceId, Lsn> dropped_;
+  std::map<SpaceId, std::vector<Lsn>> dropped_;  // ascending
 };
 
 }  // namespace redoubt::sim

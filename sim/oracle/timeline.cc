@@ -2,6 +2,7 @@
 #include "sim/oracle/timeline.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/base/check.h"
@@ -32,6 +33,7 @@ struct Timeline::Branch {
   Bytes redo;
   Lsn acknowledged;
   PageHistory pages;  // the versions that this writer made
+  std::vector<RedoFact> facts;
 };
 
 Timeline::Timeline(Findings* findings, uint32_t page_size, Lsn begin)
@@ -170,7 +172,8 @@ void Timeline::EpochBegun(std::vector<EpochMark> history) {
   acknowledged_ = std::max(acknowledged_, added->start);
 }
 
-void Timeline::Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const ChangedPage> pages) {
+void Timeline::Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const ChangedPage> pages,
+                        std::vector<RedoFact> facts) {
   Branch& branch = *branches_.at(epoch);
   REDOUBT_CHECK(!redo.empty());
   REDOUBT_CHECK(end == innodb::AdvanceLsn(branch.end(), redo.size()));
@@ -181,6 +184,13 @@ void Timeline::Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const Cha
     if (known_pages_.insert(changed.page).second) {
       pages_.push_back(changed.page);
     }
+  }
+  for (RedoFact& fact : facts) {
+    REDOUBT_CHECK(fact.end == end);
+    if (fact.kind == RedoFact::Kind::kDrop) {
+      branch.pages.DropSpace(fact.space, end);
+    }
+    branch.facts.push_back(std::move(fact));
   }
   ++mtr_count_;
 }
@@ -230,9 +240,30 @@ PageVersion Timeline::At(PageId page, Lsn lsn) const {
       if (segment.branch->pages.VersionAt(page, bound) != Lsn()) {
         return segment.branch->pages.At(page, bound);
       }
+      if (segment.branch->pages.DroppedAt(page.space, bound) != Lsn()) {
+        break;
+      }
     }
   }
   return {Lsn(), Bytes(page_size_)};
+}
+
+std::vector<RedoFact> Timeline::FactsUpTo(Lsn lsn) const {
+  std::vector<RedoFact> facts;
+  const Branch* branch = newest();
+  if (branch == nullptr) {
+    return facts;
+  }
+  for (const Segment& segment : branch->lineage) {
+    if (segment.branch == nullptr) {
+      continue;
+    }
+    const Lsn bound = std::min(lsn, segment.range.end);
+    const std::vector<RedoFact>& all = segment.branch->facts;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(facts),
+                 [bound](const RedoFact& fact) { return fact.end <= bound; });
+  }
+  return facts;
 }
 
 bool Timeline::Superseded(Epoch epoch, Lsn lsn) const {

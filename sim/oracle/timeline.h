@@ -28,6 +28,7 @@
 #include "sim/oracle/findings.h"
 #include "sim/oracle/page_history.h"
 #include "sim/oracle/page_truth.h"
+#include "sim/oracle/redo_facts.h"
 
 namespace redoubt::sim {
 
@@ -36,7 +37,7 @@ struct EpochMark {
   Lsn start;
 };
 
-class Timeline : public PageTruth {
+class Timeline : public PageTruth, public FactTruth {
  public:
   // `begin`: a data LSN, where the log begins. `findings` outlives it.
   Timeline(Findings* findings, uint32_t page_size, Lsn begin);
@@ -52,7 +53,8 @@ class Timeline : public PageTruth {
     ByteView image;  // after the mtr; LSN and checksum fields do not count
   };
   // The writer of a begun epoch has ended an mtr at `end`; `redo` is the whole group.
-  void Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const ChangedPage> pages);
+  void Produced(Epoch epoch, Lsn end, ByteView redo, std::span<const ChangedPage> pages,
+                std::vector<RedoFact> facts = {});
   // The writer was told that everything below `lsn` is durable.
   void Acknowledged(Epoch epoch, Lsn lsn);
   // Payload of `range` as a server gave it back. What lies at or above the newest lineage's end is
@@ -61,6 +63,7 @@ class Timeline : public PageTruth {
 
   // By the newest lineage.
   PageVersion At(PageId page, Lsn lsn) const override;
+  std::vector<RedoFact> FactsUpTo(Lsn lsn) const override;
   // A newer epoch began below `lsn`: what a writer of `epoch` knows there is not the truth.
   bool Superseded(Epoch epoch, Lsn lsn) const;
   // An older writer knows redo behind the start of `epoch`, which has begun, to be durable. When

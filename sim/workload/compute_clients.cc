@@ -7,12 +7,15 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/innodb/page_format.h"
 #include "sim/workload/model_compute.h"
 
 namespace redoubt::sim {
 namespace {
 
 constexpr uint32_t kAmountMax = 100;
+constexpr uint32_t kFirstTableSpace = 100;
+constexpr uint16_t kUnusedOffset = 200;  // in the first page of a tablespace
 
 }  // namespace
 
@@ -85,6 +88,9 @@ Task<Status> ModelCompute::TransferOnce(uint32_t slot) {
   if (status.ok() && roll_back) {
     around_.ledger->RolledBack(id, NowNs());
     co_return status;
+  }
+  if (status.ok()) {
+    status = co_await MaybeChangeCatalogue();
   }
   if (status.ok()) {
     status = co_await WaitDurable(log_.end_lsn());
@@ -174,6 +180,72 @@ Task<Status> ModelCompute::MaybeChangeFiller(uint32_t slot) {
   Access outcome = Access::kDone;
   Body change = [this, index](MiniTransaction* mtr) { return bank_.ChangeFiller(index, mtr); };
   const Status status = co_await RunMtr(std::move(change), &outcome);
+  co_return status;
+}
+
+void ModelCompute::KnowCatalogue() {
+  uint32_t next_space = kFirstTableSpace;
+  for (const RedoFact& fact : around_.timeline->FactsUpTo(boot_lsn_)) {
+    if (fact.kind == RedoFact::Kind::kCounter) {
+      catalogue_.KnowCounter(fact.table, fact.version, fact.value);
+    } else if (fact.kind == RedoFact::Kind::kCreate) {
+      next_space = std::max(next_space, fact.space.value() + 1);
+    }
+  }
+  catalogue_.KnowSpaces(next_space);
+}
+
+Access ModelCompute::LogChange(const CatalogueLoad::Change& change, MiniTransaction* mtr) {
+  using Kind = CatalogueLoad::Kind;
+  MtrEncoder* const log = mtr->log();
+  const CatalogueTable* const table = change.table;
+  const PageId header_id{table == nullptr ? change.dropped : table->space, PageNo(0)};
+  const bool needs_header = change.kind == Kind::kUse || change.kind == Kind::kExtend;
+  if (needs_header && mtr->Read(header_id) == nullptr) {
+    return Access::kMissingPage;
+  }
+  switch (change.kind) {
+    case Kind::kCounter:
+      log->TableCounter(change.table_id, change.version, change.value);
+      break;
+    case Kind::kCorruptedIndex:
+      log->CorruptedIndex(change.table_id, change.version, SpaceId(1), change.value);
+      break;
+    case Kind::kCreate:
+      MakeSpace(table->space, options_.bank.page_size, table->page_count, catalogue_.random(), mtr,
+                table->path);
+      break;
+    case Kind::kUse:
+      mtr->Change(header_id)->WriteNumber(kUnusedOffset, 4, catalogue_.random()->Below(1 << 30),
+                                          log);
+      break;
+    case Kind::kExtend:
+      log->FileExtend(table->space, table->page_count - change.added, change.added,
+                      options_.bank.page_size);
+      mtr->Change(header_id)->WriteNumber(innodb::kFspSizeOffset, 4, table->page_count, log);
+      break;
+    case Kind::kRename:
+      log->FileRename(table->space, change.old_path, table->path);
+      break;
+    case Kind::kDrop:
+      log->FileDelete(change.dropped, change.old_path);
+      break;
+  }
+  return Access::kDone;
+}
+
+Task<Status> ModelCompute::MaybeChangeCatalogue() {
+  const bool now = options_.catalogue_every > 0 && !changing_catalogue_ &&
+                   catalogue_.random()->Below(options_.catalogue_every) == 0;
+  if (!now) {
+    co_return Status::Ok();
+  }
+  changing_catalogue_ = true;
+  const CatalogueLoad::Change change = catalogue_.Draw();
+  Access outcome = Access::kDone;
+  Body body = [this, change](MiniTransaction* mtr) { return LogChange(change, mtr); };
+  const Status status = co_await RunMtr(std::move(body), &outcome);
+  changing_catalogue_ = false;
   co_return status;
 }
 

@@ -2,6 +2,7 @@
 #include "sim/workload/followed_server.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
 #include "common/innodb/log_block.h"
@@ -17,6 +18,19 @@ Lsn FollowedServer::AddMtr(ByteView group) {
   payload_.insert(payload_.end(), group.begin(), group.end());
   mtr_ends_.push_back(innodb::AdvanceLsn(begin_lsn_, payload_.size()));
   return mtr_ends_.back();
+}
+
+void FollowedServer::AddFacts(std::vector<RedoFact> facts) {
+  for (RedoFact& fact : facts) {
+    REDOUBT_CHECK(fact.end == end_lsn());
+    facts_.push_back(std::move(fact));
+  }
+}
+
+std::vector<RedoFact> FollowedServer::FactsUpTo(Lsn lsn) const {
+  const auto after = std::upper_bound(facts_.begin(), facts_.end(), lsn,
+                                      [](Lsn at, const RedoFact& fact) { return at < fact.end; });
+  return {facts_.begin(), after};
 }
 
 Lsn FollowedServer::end_lsn() const { return mtr_ends_.empty() ? begin_lsn_ : mtr_ends_.back(); }

@@ -14,6 +14,7 @@
 #include "common/base/bytes.h"
 #include "common/base/types.h"
 #include "sim/oracle/final_pages.h"
+#include "sim/oracle/redo_facts.h"
 
 namespace redoubt::sim {
 
@@ -30,13 +31,13 @@ struct BasePage {
   ByteView image;
 };
 
-class FollowedServer {
+class FollowedServer : public FactTruth {
  public:
   // `begin_lsn`: a data LSN.
   explicit FollowedServer(Lsn begin_lsn);
   FollowedServer(const FollowedServer&) = delete;
   FollowedServer& operator=(const FollowedServer&) = delete;
-  virtual ~FollowedServer() = default;
+  ~FollowedServer() override = default;
 
   // Runs whole mtrs until about `payload_bytes` more of redo are there.
   virtual void Produce(size_t payload_bytes) = 0;
@@ -61,16 +62,20 @@ class FollowedServer {
   // The LSN `payload_bytes` after `lsn`, at most end_lsn().
   Lsn Advance(Lsn lsn, size_t payload_bytes) const;
   uint64_t mtr_count() const { return mtr_ends_.size(); }
+  std::vector<RedoFact> FactsUpTo(Lsn lsn) const override;
 
  protected:
   // Appends one whole mtr; its end.
   Lsn AddMtr(ByteView group);
+  // Of the mtr that was added last.
+  void AddFacts(std::vector<RedoFact> facts);
   size_t payload_bytes() const { return payload_.size(); }
 
  private:
   Lsn begin_lsn_;
   Bytes payload_;
   std::vector<Lsn> mtr_ends_;
+  std::vector<RedoFact> facts_;
   std::vector<BaseSpace> no_spaces_;
   std::vector<BasePage> no_pages_;
 };

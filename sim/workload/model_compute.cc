@@ -23,6 +23,7 @@ ModelCompute::ModelCompute(ComputeSurroundings around, const ModelComputeOptions
       flushed_(boot_lsn),
       write_random_(random, "compute log", entity),
       bank_(options.bank, SeededStream(random, "compute pages", entity)),
+      catalogue_(SeededStream(random, "compute catalogue", entity)),
       pool_(options.pool_page_count, options.bank.page_size, boot_lsn),
       log_(boot_lsn),
       changed_(around.runtime->scheduler),
@@ -92,7 +93,7 @@ void ModelCompute::Commit(MiniTransaction* mtr) {
     frame->newest_lsn = end;
     changed.push_back({page, frame->page.bytes()});
   }
-  around_.timeline->Produced(epoch_, end, group, changed);
+  around_.timeline->Produced(epoch_, end, group, changed, mtr->log()->TakeFacts(end));
 }
 
 // --- Pages
@@ -252,6 +253,7 @@ Task<Status> ModelCompute::RollBackAll() {
 }
 
 Task<Status> ModelCompute::Recover() {
+  KnowCatalogue();
   tasks_.Spawn(WriteLog());
   tasks_.Spawn(WatchFlushed());
   Status status = co_await SetUp();

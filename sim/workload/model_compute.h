@@ -32,6 +32,7 @@
 #include "sim/runtime/seeded_stream.h"
 #include "sim/workload/bank_database.h"
 #include "sim/workload/buffer_pool.h"
+#include "sim/workload/catalogue_load.h"
 #include "sim/workload/compute_ports.h"
 #include "sim/workload/log_buffer.h"
 
@@ -53,6 +54,8 @@ struct ModelComputeOptions {
   uint32_t rollback_percent = 10;
   uint32_t lookup_percent = 10;
   uint32_t filler_percent = 50;
+  // One of so many transfers goes with a change of tables; 0: none.
+  uint32_t catalogue_every = 0;
 };
 
 // What a compute works with and whom it reports to. All outlive it.
@@ -126,6 +129,11 @@ class ModelCompute {
   Task<Status> InsertRow(uint32_t slot, uint32_t id, uint64_t value);
   Task<Status> MaybeChangeFiller(uint32_t slot);
   Task<Status> LookUp(uint32_t slot);
+  // What the redo up to the boot LSN says of tables, as a compute is told when it starts.
+  void KnowCatalogue();
+  Task<Status> MaybeChangeCatalogue();
+  // Only the first page of a table is ever used.
+  Access LogChange(const CatalogueLoad::Change& change, MiniTransaction* mtr);
   Task<void> Pause(uint32_t slot, uint64_t mean_ns);
   Transfer DrawTransfer(SeededStream* random) const;
   int64_t NowNs() const { return around_.runtime->scheduler->Now().time_since_epoch().count(); }
@@ -138,12 +146,14 @@ class ModelCompute {
   SeededStream write_random_;
   std::vector<SeededStream> client_random_;
   BankDatabase bank_;
+  CatalogueLoad catalogue_;
   BufferPool pool_;
   LogBuffer log_;
   std::set<PageId> fetching_;
   std::set<uint32_t> locked_accounts_;
   Status failure_;
   bool draining_ = false;
+  bool changing_catalogue_ = false;  // one at a time
   bool recovered_ = false;
   uint32_t clients_running_ = 0;
   uint64_t pages_read_ = 0;

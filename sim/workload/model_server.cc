@@ -30,7 +30,8 @@ ModelServer::ModelServer(const ModelServerOptions& options, RandomRoot* random,
     : FollowedServer(options.begin_lsn),
       options_(options),
       random_(random, "workload", 0),
-      history_(history) {
+      history_(history),
+      catalogue_(SeededStream(random, "catalogue", 0)) {
   REDOUBT_CHECK(options.space_count > 0);
   REDOUBT_CHECK(options.pages_per_space > 1);
 }
@@ -40,6 +41,7 @@ void ModelServer::Commit(std::vector<const ModelPage*> changed) {
     return;
   }
   const Lsn end = AddMtr(log_.Finish());
+  AddFacts(log_.TakeFacts(end));
   std::sort(changed.begin(), changed.end(),
             [](const ModelPage* a, const ModelPage* b) { return a->id() < b->id(); });
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
@@ -79,7 +81,90 @@ void ModelServer::AllocatePage(Space* space) {
   Commit({&header, &page});
 }
 
+void ModelServer::CreateTable(CatalogueTable* table) {
+  const uint32_t flags = FlagsFor(options_.page_size);
+  log_.FileCreate(table->space, flags, table->path);
+  Commit({});
+  std::vector<ModelPage>& pages = table_pages_[table->space];
+  pages.clear();
+  pages.reserve(CatalogueLoad::kPagesMax);
+  for (uint32_t page_no = 0; page_no < table->page_count; ++page_no) {
+    pages.emplace_back(PageId{table->space, PageNo(page_no)}, options_.page_size);
+    pages.back().Initialise(ModelPageKind::kRaw, catalogue_.random(), &log_);
+  }
+  ModelPage& header = pages.front();
+  header.WriteNumber(innodb::kPageTypeOffset, 2, innodb::kPageTypeFspHeader, &log_);
+  header.WriteNumber(innodb::kFspSpaceIdOffset, 4, table->space.value(), &log_);
+  header.WriteNumber(innodb::kFspSizeOffset, 4, table->page_count, &log_);
+  header.WriteNumber(innodb::kFspFlagsOffset, 4, flags, &log_);
+  std::vector<const ModelPage*> changed;
+  for (const ModelPage& page : pages) {
+    changed.push_back(&page);
+    dropped_pages_.erase(page.id());
+  }
+  Commit(std::move(changed));
+}
+
+// Pages that are added stay as they are in the file, zeroes, until they are used.
+void ModelServer::ChangeTable(CatalogueTable* table) {
+  std::vector<ModelPage>& pages = table_pages_.at(table->space);
+  if (catalogue_.random()->Below(3) == 0) {
+    ModelPage& page = pages.back();
+    page.Change(catalogue_.random(), &log_);
+    Commit({&page});
+  } else if (pages.size() < table->page_count) {
+    pages.emplace_back(PageId{table->space, PageNo(static_cast<uint32_t>(pages.size()))},
+                       options_.page_size);
+    pages.back().Initialise(ModelPageKind::kRaw, catalogue_.random(), &log_);
+    Commit({&pages.back()});
+  }
+}
+
+void ModelServer::ChangeCatalogue() {
+  const CatalogueLoad::Change change = catalogue_.Draw();
+  CatalogueTable* const table = change.table;
+  switch (change.kind) {
+    case CatalogueLoad::Kind::kCounter:
+      log_.TableCounter(change.table_id, change.version, change.value);
+      break;
+    case CatalogueLoad::Kind::kCorruptedIndex:
+      log_.CorruptedIndex(change.table_id, change.version, SpaceId(kFirstSpace), change.value);
+      break;
+    case CatalogueLoad::Kind::kCreate:
+      CreateTable(table);
+      break;
+    case CatalogueLoad::Kind::kUse:
+      ChangeTable(table);
+      break;
+    case CatalogueLoad::Kind::kExtend: {
+      log_.FileExtend(table->space, table->page_count - change.added, change.added,
+                      options_.page_size);
+      Commit({});
+      ModelPage& header = table_pages_.at(table->space).front();
+      header.WriteNumber(innodb::kFspSizeOffset, 4, table->page_count, &log_);
+      Commit({&header});
+      break;
+    }
+    case CatalogueLoad::Kind::kRename:
+      log_.FileRename(table->space, change.old_path, table->path);
+      break;
+    case CatalogueLoad::Kind::kDrop:
+      log_.FileDelete(change.dropped, change.old_path);
+      Commit({});
+      history_->DropSpace(change.dropped, end_lsn());
+      for (const ModelPage& page : table_pages_.at(change.dropped)) {
+        dropped_pages_.insert(page.id());
+      }
+      table_pages_.erase(change.dropped);
+      break;
+  }
+  Commit({});
+}
+
 void ModelServer::RunMtr() {
+  if (options_.catalogue_every > 0 && catalogue_.random()->Below(options_.catalogue_every) == 0) {
+    return ChangeCatalogue();
+  }
   if (spaces_.empty() || (spaces_.size() < options_.space_count && random_.Below(40) == 0)) {
     return CreateSpace();
   }
@@ -120,6 +205,12 @@ std::vector<PageId> ModelServer::KnownPages() const {
       pages.push_back(page.id());
     }
   }
+  for (const auto& [space, its_pages] : table_pages_) {
+    for (const ModelPage& page : its_pages) {
+      pages.push_back(page.id());
+    }
+  }
+  pages.insert(pages.end(), dropped_pages_.begin(), dropped_pages_.end());
   return pages;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/innodb/page_format.h"
 #include "common/innodb/redo_type.h"
 
 namespace redoubt::sim {
@@ -13,6 +14,8 @@ using innodb::RedoType;
 constexpr uint8_t kIndexLogVersion = 1;
 constexpr uint8_t kIndexCompact = 1;
 constexpr uint16_t kNotNull = 0x8000;
+constexpr uint8_t kDynamicCorruptedIndexes = 1;
+constexpr uint8_t kDynamicAutoIncrement = 2;
 
 }  // namespace
 
@@ -75,6 +78,9 @@ void MtrEncoder::WriteNumber(PageId page, uint16_t offset, int size, uint64_t va
   REDOUBT_CHECK(size == 1 || size == 2 || size == 4 || size == 8);
   Begin(static_cast<uint8_t>(size), page);
   ByteWriter(&bytes_).U16(offset);
+  if (page.page_no == PageNo(0) && offset == innodb::kFspSizeOffset && size == 4) {
+    facts_.push_back({.kind = RedoFact::Kind::kSize, .value = value, .space = page.space});
+  }
   if (size == 8) {
     Compressed64(value);
   } else {
@@ -139,13 +145,86 @@ void MtrEncoder::UndoInsert(PageId page, ByteView body) {
   out.Append(body);
 }
 
-void MtrEncoder::FileCreate(SpaceId space, uint32_t flags, std::string_view path) {
-  Begin(static_cast<uint8_t>(RedoType::kFileCreate), PageId{space, PageNo(0)});
+void MtrEncoder::Path(std::string_view path) {
   ByteWriter out(&bytes_);
-  out.U32(flags);
   out.U16(static_cast<uint16_t>(path.size() + 1));
   out.Append(AsBytes(path));
   out.U8(0);
+}
+
+void MtrEncoder::FileCreate(SpaceId space, uint32_t flags, std::string_view path) {
+  Begin(static_cast<uint8_t>(RedoType::kFileCreate), PageId{space, PageNo(0)});
+  ByteWriter(&bytes_).U32(flags);
+  Path(path);
+  RedoFact fact{.kind = RedoFact::Kind::kCreate, .space = space, .flags = flags};
+  fact.path = path;
+  facts_.push_back(std::move(fact));
+}
+
+void MtrEncoder::FileRename(SpaceId space, std::string_view from, std::string_view to) {
+  Begin(static_cast<uint8_t>(RedoType::kFileRename), PageId{space, PageNo(0)});
+  Path(from);
+  Path(to);
+  RedoFact fact{.kind = RedoFact::Kind::kRename, .space = space};
+  fact.path = to;
+  facts_.push_back(std::move(fact));
+}
+
+void MtrEncoder::FileDelete(SpaceId space, std::string_view path) {
+  Begin(static_cast<uint8_t>(RedoType::kFileDelete), PageId{space, PageNo(0)});
+  Path(path);
+  facts_.push_back({.kind = RedoFact::Kind::kDrop, .space = space});
+}
+
+void MtrEncoder::FileExtend(SpaceId space, uint32_t before, uint32_t added, uint32_t page_size) {
+  Begin(static_cast<uint8_t>(RedoType::kFileExtend), PageId{space, PageNo(0)});
+  ByteWriter(&bytes_).U64(uint64_t{before} * page_size);
+  ByteWriter(&bytes_).U64(uint64_t{added} * page_size);
+  facts_.push_back(
+      {.kind = RedoFact::Kind::kSize, .value = uint64_t{before} + added, .space = space});
+}
+
+void MtrEncoder::MuchCompressed64(uint64_t value) {
+  if (value >> 32 != 0) {
+    ByteWriter(&bytes_).U8(0xFF);
+    Compressed32(static_cast<uint32_t>(value >> 32));
+  }
+  Compressed32(static_cast<uint32_t>(value));
+}
+
+void MtrEncoder::BeginDynamic(uint64_t table, uint64_t version, uint8_t kind) {
+  REDOUBT_CHECK(record_count_ == 0);
+  ByteWriter(&bytes_).U8(static_cast<uint8_t>(RedoType::kTableDynamicMeta));
+  MuchCompressed64(table);
+  MuchCompressed64(version);
+  ByteWriter(&bytes_).U8(kind);
+  ++record_count_;
+}
+
+void MtrEncoder::TableCounter(uint64_t table, uint64_t version, uint64_t counter) {
+  BeginDynamic(table, version, kDynamicAutoIncrement);
+  MuchCompressed64(counter);
+  facts_.push_back(
+      {.kind = RedoFact::Kind::kCounter, .table = table, .version = version, .value = counter});
+}
+
+void MtrEncoder::CorruptedIndex(uint64_t table, uint64_t version, SpaceId space, uint64_t index) {
+  BeginDynamic(table, version, kDynamicCorruptedIndexes);
+  ByteWriter(&bytes_).U8(1);
+  ByteWriter(&bytes_).U32(space.value());
+  ByteWriter(&bytes_).U64(index);
+  facts_.push_back({.kind = RedoFact::Kind::kCorruptedIndex,
+                    .table = table,
+                    .version = version,
+                    .value = index,
+                    .space = space});
+}
+
+std::vector<RedoFact> MtrEncoder::TakeFacts(Lsn end) {
+  for (RedoFact& fact : facts_) {
+    fact.end = end;
+  }
+  return std::exchange(facts_, {});
 }
 
 Bytes MtrEncoder::Finish() {

@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/types.h"
+#include "sim/oracle/redo_facts.h"
 
 namespace redoubt::sim {
 
@@ -39,18 +41,31 @@ class MtrEncoder {
   void UndoInit(PageId page, uint32_t type);
   void UndoInsert(PageId page, ByteView body);
   void FileCreate(SpaceId space, uint32_t flags, std::string_view path);
+  void FileRename(SpaceId space, std::string_view from, std::string_view to);
+  void FileDelete(SpaceId space, std::string_view path);
+  // A file of `before` pages gets `added` more.
+  void FileExtend(SpaceId space, uint32_t before, uint32_t added, uint32_t page_size);
+  // Both alone in their mtr, as a server does.
+  void TableCounter(uint64_t table, uint64_t version, uint64_t counter);
+  void CorruptedIndex(uint64_t table, uint64_t version, SpaceId space, uint64_t index);
 
   bool empty() const { return record_count_ == 0; }
   // The whole group as logged; the encoder is empty again.
   Bytes Finish();
+  // What the records say that were written since this was asked last, of an mtr that ends at `end`.
+  std::vector<RedoFact> TakeFacts(Lsn end);
 
  private:
   void Begin(uint8_t type, PageId page);
   void IndexInfo(const IndexShape& index);
   void Compressed32(uint32_t value);
   void Compressed64(uint64_t value);
+  void MuchCompressed64(uint64_t value);
+  void Path(std::string_view path);
+  void BeginDynamic(uint64_t table, uint64_t version, uint8_t kind);
 
   Bytes bytes_;
+  std::vector<RedoFact> facts_;
   uint32_t record_count_ = 0;
 };
 

@@ -67,11 +67,12 @@ uint32_t FlagsFor(uint32_t page_size) {
 }  // namespace
 
 void MakeSpace(SpaceId space, uint32_t page_size, uint32_t page_count, SeededStream* random,
-               MiniTransaction* mtr) {
+               MiniTransaction* mtr, const std::string& path) {
   MtrEncoder* log = mtr->log();
   const uint32_t flags = FlagsFor(page_size);
   ModelPage* header = mtr->Make(PageId{space, PageNo(0)});
-  log->FileCreate(space, flags, "./sim/t" + std::to_string(space.value()) + ".ibd");
+  log->FileCreate(space, flags,
+                  path.empty() ? "./sim/t" + std::to_string(space.value()) + ".ibd" : path);
   header->Initialise(ModelPageKind::kRaw, random, log);
   header->WriteNumber(innodb::kPageTypeOffset, 2, innodb::kPageTypeFspHeader, log);
   header->WriteNumber(innodb::kFspSpaceIdOffset, 4, space.value(), log);

@@ -19,9 +19,10 @@
 
 namespace redoubt::sim {
 
-// Page 0 and the space itself, of `page_count` pages, as CREATE TABLESPACE logs them.
+// Page 0 and the space itself, of `page_count` pages, as CREATE TABLESPACE logs them. `path`: empty
+// for a name made of its number.
 void MakeSpace(SpaceId space, uint32_t page_size, uint32_t page_count, SeededStream* random,
-               MiniTransaction* mtr);
+               MiniTransaction* mtr, const std::string& path = "");
 
 class RowTree {
  public:

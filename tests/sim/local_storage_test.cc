@@ -76,7 +76,7 @@ Tally CutAgainAndAgain(uint64_t seed, bool doublewrite, CrashPolicy policy) {
   Trace trace(Trace::Keep::kNothing);
   SimWorld world(options, &trace);
   PageHistory history(32768);
-  ModelServer server(ModelServerOptions{32768, 2, 12, Lsn(8204)}, &world.random(), &history);
+  ModelServer server(ModelServerOptions{32768, 2, 12, 0, Lsn(8204)}, &world.random(), &history);
   const NodeId node = world.AddNode("local");
   const Status made = world.DiskOf(node).CreateDirectories("/data");
   REDOUBT_CHECK(made.ok());

@@ -18,7 +18,8 @@ struct Model {
   Model(uint64_t seed, uint32_t page_size, uint64_t begin)
       : root(seed),
         history(page_size),
-        server(ModelServerOptions{page_size, 3, 20, Lsn(begin)}, &root, &history) {}
+        server(ModelServerOptions{page_size, 3, 20, seed % 2 == 0 ? 20U : 0U, Lsn(begin)}, &root,
+               &history) {}
   RandomRoot root;
   PageHistory history;
   ModelServer server;
