@@ -17,6 +17,14 @@ constexpr uint64_t kStopNsMax = 5'000 * kMs;
 
 uint64_t AtLeastOne(uint64_t value) { return std::max<uint64_t>(value, 1); }
 
+// Of any file.
+proto::Trigger NthFileOp(uint64_t n) {
+  proto::Trigger trigger;
+  trigger.set_file_path("/");
+  trigger.set_count(static_cast<uint32_t>(AtLeastOne(n)));
+  return trigger;
+}
+
 bool HitsAServer(proto::FaultKind kind) {
   switch (kind) {
     case proto::SERVER_POWER:
@@ -99,48 +107,93 @@ void FaultEngine::Begin() {
   for (size_t i = 0; i < streams_.size(); ++i) {
     const proto::ScheduledFault& fault = resolved_->schedule[i];
     Later(FireTimeNs(fault), [this, &fault, i] {
-      Fire(Shot{fault.kind(), fault.duration_ms() * kMs, fault.size(), fault.text(), &streams_[i],
-                fault.target(), fault.node(), kWorldNode, PolicyOf(fault.image())});
+      Shot shot = ShotOf(fault, &streams_[i]);
+      fault.has_trigger() ? Arm(fault.trigger(), std::move(shot)) : Fire(std::move(shot));
     });
   }
 }
 
-std::vector<NodeId> FaultEngine::Targets(const Shot& shot, std::vector<NodeId> usual) const {
-  switch (shot.target) {
+FaultEngine::Shot FaultEngine::ShotOf(const proto::ScheduledFault& fault, SeededStream* stream) {
+  Shot shot;
+  shot.kind = fault.kind();
+  shot.duration_ns = fault.duration_ms() * kMs;
+  shot.size = fault.size();
+  shot.text = fault.text();
+  shot.stream = stream;
+  shot.target = fault.target();
+  shot.node_no = fault.node();
+  shot.peer = fault.peer();
+  shot.peer_no = fault.peer_node();
+  shot.image = PolicyOf(fault.image());
+  return shot;
+}
+
+void FaultEngine::Arm(const proto::Trigger& trigger, Shot shot) {
+  // Never inside of what is seen: the node goes on for as long as it does not wait.
+  const uint64_t delay_ns = trigger.delay_us() * 1000;
+  std::vector<NodeId> nodes = Numbered(trigger.at(), trigger.at_node());
+  if (nodes.empty() && trigger.at() != proto::TARGET_ANY) {
+    return;  // there are not so many
+  }
+  triggers_.Wait(trigger, std::move(nodes),
+                 [this, delay_ns, shot = std::move(shot)](NodeId where, std::string_view seen) {
+                   Shot there = shot;
+                   there.there = where;
+                   Later(delay_ns, [this, there = std::move(there), why = std::string(seen)] {
+                     Fire(there, why);
+                   });
+                 });
+}
+
+std::vector<NodeId> FaultEngine::NodesOf(proto::FaultTarget target,
+                                         std::vector<NodeId> usual) const {
+  switch (target) {
     case proto::TARGET_LOG:
       return cast_->LogServers();
     case proto::TARGET_PAGE:
       return cast_->PageServers();
     case proto::TARGET_READER:
       return cast_->Readers();
-    case proto::TARGET_WRITER: {
-      std::vector<NodeId> writers = cast_->Writers();
-      std::erase_if(writers, [this](NodeId node) { return !world_->IsUp(node); });
-      return writers;
-    }
+    case proto::TARGET_WRITER:
+      return cast_->Writers();
     default:
       return usual;
   }
 }
 
-NodeId FaultEngine::Pick(const Shot& shot, std::vector<NodeId> usual) const {
-  const std::vector<NodeId> nodes = Targets(shot, std::move(usual));
-  if (nodes.empty() || shot.node_no > nodes.size()) {
-    return kWorldNode;
+std::vector<NodeId> FaultEngine::Numbered(proto::FaultTarget target, uint32_t number) const {
+  const std::vector<NodeId> nodes = NodesOf(target, {});
+  if (number == 0 || nodes.empty()) {
+    return nodes;
   }
+  return number <= nodes.size() ? std::vector<NodeId>{nodes[number - 1]} : std::vector<NodeId>{};
+}
+
+NodeId FaultEngine::Pick(const Shot& shot, std::vector<NodeId> usual) const {
+  std::vector<NodeId> nodes = NodesOf(shot.target, std::move(usual));
   if (shot.node_no > 0) {
-    return nodes[shot.node_no - 1];
+    return shot.node_no <= nodes.size() ? nodes[shot.node_no - 1] : kWorldNode;
+  }
+  if (std::find(nodes.begin(), nodes.end(), shot.there) != nodes.end()) {
+    return shot.there;
+  }
+  if (shot.target == proto::TARGET_WRITER) {
+    std::erase_if(nodes, [this](NodeId node) { return !world_->IsUp(node); });
+  }
+  if (nodes.empty()) {
+    return kWorldNode;
   }
   return nodes.size() == 1 ? nodes.front() : nodes[shot.stream->Below(nodes.size())];
 }
 
-void FaultEngine::Fire(Shot shot) {
+void FaultEngine::Fire(Shot shot, std::string_view why) {
   if (HitsAServer(shot.kind)) {
     shot.server = Pick(shot, cast_->Servers());
   }
   const NodeId shown = cast_->Servers().size() > 1 ? shot.server : kWorldNode;
-  world_->Record(shown, TraceKind::kFault, shot.duration_ns / kMs, shot.size,
-                 proto::FaultKind_Name(shot.kind));
+  world_->Record(
+      shown, TraceKind::kFault, shot.duration_ns / kMs, shot.size,
+      proto::FaultKind_Name(shot.kind) + (why.empty() ? "" : " at: ") + std::string(why));
   const bool fired =
       FireNode(shot) || FireDisk(shot) || FireDamage(shot) || FireNetwork(shot) || FireClock(shot);
   fired_count_ += fired ? 1 : 0;
@@ -163,11 +216,14 @@ bool FaultEngine::FireNode(const Shot& shot) {
     case proto::NODE_PAUSE:
       return PauseFor(AnyNode(shot), shot.duration_ns);
     case proto::SERVER_POWER_AT_OP:
-      triggers_.push_back({disk(shot.server).op_count() + AtLeastOne(shot.size), {}, false, shot});
+      CutAt(NthFileOp(shot.size), shot, /*in_recovery=*/false);
       return false;  // counts when it happens
-    case proto::SERVER_POWER_AT_EVENT:
-      triggers_.push_back({0, shot.text, false, shot});
+    case proto::SERVER_POWER_AT_EVENT: {
+      proto::Trigger line;
+      line.set_log_text(shot.text);
+      CutAt(std::move(line), shot, /*in_recovery=*/false);
       return false;
+    }
     case proto::SERVER_POWER_IN_RECOVERY:
       if (!world_->IsUp(shot.server)) {
         return false;
@@ -195,7 +251,7 @@ bool FaultEngine::FireNode(const Shot& shot) {
     case proto::WRITER_KILL_IN_RECOVERY:
       return KillInRecovery(shot, Pick(shot, {cast_->Writers().front()}));
     case proto::TAKE_OVER:
-      return TakeOver(shot.duration_ns);
+      return TakeOver(shot);
     default:
       return false;
   }
@@ -248,13 +304,13 @@ void FaultEngine::FinishRestart(NodeId server, uint32_t incarnation, uint64_t du
   KillFor(server, KillKind::kProcess, duration_ns);
 }
 
-bool FaultEngine::TakeOver(uint64_t duration_ns) {
-  const NodeId second = cast_->Writers().at(1);
+bool FaultEngine::TakeOver(const Shot& shot) {
+  const NodeId second = cast_->Writers().at(shot.node_no == 0 ? 1 : shot.node_no - 1);
   if (world_->IsUp(second)) {
     return false;
   }
   cast_->Start(second);
-  Later(duration_ns,
+  Later(shot.duration_ns,
         [this, second] { world_->KillNode(second, KillKind::kProcess, CrashPolicy::kAll); });
   return true;
 }
@@ -268,7 +324,7 @@ void FaultEngine::CutInRecovery(const Shot& shot) {
       return;
     }
     const uint64_t after = shot.stream->Between(1, AtLeastOne(shot.size));
-    triggers_.push_back({disk(shot.server).op_count() + after, {}, true, shot});
+    CutAt(NthFileOp(after), shot, /*in_recovery=*/true);
     cast_->Start(shot.server);
   });
 }
@@ -298,31 +354,27 @@ bool FaultEngine::KillInRecovery(const Shot& shot, NodeId writer) {
   return true;
 }
 
-void FaultEngine::Pull(const Trigger& trigger, std::string_view why) {
-  const NodeId server = trigger.shot.server;
-  const bool ready = ready_incarnations_[server] == world_->IncarnationOf(server);
-  if (calm_ || !world_->IsUp(server) || (trigger.in_recovery && ready)) {
-    return;
-  }
-  world_->Record(server, TraceKind::kFault, trigger.op_no, 0, "power cut at " + std::string(why));
-  ++fired_count_;
-  if (trigger.in_recovery) {
-    CutInRecovery(trigger.shot);
-  } else {
-    KillFor(server, KillKind::kPower, trigger.shot.duration_ns, trigger.shot.image);
-  }
+void FaultEngine::CutAt(proto::Trigger moment, const Shot& shot, bool in_recovery) {
+  const NodeId server = shot.server;
+  triggers_.Wait(
+      std::move(moment), {server}, [this, server, shot, in_recovery](NodeId, std::string_view why) {
+        const bool ready = ready_incarnations_[server] == world_->IncarnationOf(server);
+        if (calm_ || !world_->IsUp(server) || (in_recovery && ready)) {
+          return;
+        }
+        world_->Record(server, TraceKind::kFault, 0, 0, "power cut at " + std::string(why));
+        ++fired_count_;
+        if (in_recovery) {
+          CutInRecovery(shot);
+        } else {
+          KillFor(server, KillKind::kPower, shot.duration_ns);
+        }
+      });
 }
 
 void FaultEngine::WatchDisk(NodeId server) {
-  disk(server).SetObserver([this, server](FileOp, std::string_view path, uint64_t op_no) {
-    for (size_t i = 0; i < triggers_.size(); ++i) {
-      if (triggers_[i].op_no == op_no && triggers_[i].shot.server == server) {
-        const Trigger trigger = triggers_[i];
-        triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
-        Pull(trigger, path);
-        return;
-      }
-    }
+  disk(server).SetObserver([this, server](FileOp op, std::string_view path, uint64_t) {
+    triggers_.SawFileOp(server, FileOpName(op), path);
   });
 }
 
@@ -331,19 +383,10 @@ void FaultEngine::WatchLogs() {
     if (line.find(kReadyLine) != line.npos) {
       ready_incarnations_[node] = world_->IncarnationOf(node);
     }
-    if (!cast_->GroupOf(node).is_server()) {
-      return;
-    }
-    for (size_t i = 0; i < triggers_.size(); ++i) {
-      const bool mine = triggers_[i].shot.server == node && !triggers_[i].text.empty();
-      if (mine && line.find(triggers_[i].text) != line.npos) {
-        const Trigger trigger = triggers_[i];
-        triggers_.erase(triggers_.begin() + static_cast<ptrdiff_t>(i));
-        Pull(trigger, line);
-        return;
-      }
-    }
+    triggers_.SawLine(node, line);
   });
+  world_->net().SetArrivalObserver(
+      [this](NodeId to, ByteView segment) { triggers_.SawSegment(to, segment); });
 }
 
 NodeId FaultEngine::AnyNode(const Shot& shot) const {
@@ -352,8 +395,9 @@ NodeId FaultEngine::AnyNode(const Shot& shot) const {
 
 void FaultEngine::CalmDown() {
   calm_ = true;
-  triggers_.clear();
+  triggers_.Clear();
   world_->SetLogObserver(nullptr);
+  world_->net().SetArrivalObserver(nullptr);
   for (const NodeId server : cast_->Servers()) {
     disk(server).SetObserver(nullptr);
     disk(server).options() = healthy_disk_;

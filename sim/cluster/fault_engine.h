@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Makes things go wrong: fires the faults of a run's explicit schedule, each at its time; restarts
-// what it took down; heals everything when the calm phase begins.
+// Makes things go wrong: fires the faults of a run's explicit schedule, each at its time or when
+// what it waits for happens; restarts what it took down; heals everything when the calm phase
+// begins.
 //
 // Each fault draws what it hits from its own stream, so leaving one out leaves all others as they
 // were.
@@ -21,6 +22,7 @@
 #include "sim/cluster/cast.h"
 #include "sim/cluster/damage_budget.h"
 #include "sim/cluster/settings.h"
+#include "sim/cluster/trigger_list.h"
 #include "sim/runtime/seeded_stream.h"
 #include "sim/runtime/sim_world.h"
 
@@ -35,6 +37,8 @@ class FaultEngine {
   // No further fault; links healed, disks and network fast, clocks steady, every node of the cast
   // up again (second tailers excepted). Damage at rest stays.
   void CalmDown();
+  // Of the run's trace, for probes that faults wait for.
+  void Observe(const TraceEvent& event) { triggers_.SawEvent(event); }
   uint64_t fired_count() const { return fired_count_; }
 
  private:
@@ -46,22 +50,27 @@ class FaultEngine {
     std::string text;
     SeededStream* stream = nullptr;
     proto::FaultTarget target = proto::TARGET_ANY;
-    uint32_t node_no = 0;                      // of the target's; 0: drawn
+    uint32_t node_no = 0;       // of the target's; 0: drawn
+    NodeId there = kWorldNode;  // where what it waited for happened
+    proto::FaultTarget peer = proto::TARGET_ANY;
+    uint32_t peer_no = 0;
     NodeId server = kWorldNode;                // the victim, of faults that have a server for one
     CrashPolicy image = CrashPolicy::kSeeded;  // where it cuts the power
   };
-  // A power cut of a server that waits for its moment.
-  struct Trigger {
-    uint64_t op_no = 0;        // this file operation, or
-    std::string text;          // this in a line of the log
-    bool in_recovery = false;  // and then only before the server is ready
-    Shot shot;
-  };
 
-  void Fire(Shot shot);
-  // Whom the shot may hit; `usual` when it does not say.
-  std::vector<NodeId> Targets(const Shot& shot, std::vector<NodeId> usual) const;
-  // One of them; kWorldNode: there is none. Draws only when there are several.
+  static Shot ShotOf(const proto::ScheduledFault& fault, SeededStream* stream);
+  // Fires the shot when the trigger's moment comes.
+  void Arm(const proto::Trigger& trigger, Shot shot);
+  // A power cut of the shot's server at its n-th file operation from now, or at a line of its log;
+  // `in_recovery`: only before the server is ready, and then again and again.
+  void CutAt(proto::Trigger moment, const Shot& shot, bool in_recovery);
+  void Fire(Shot shot, std::string_view why = "");
+  // All nodes of a target, up or not; `usual` for TARGET_ANY.
+  std::vector<NodeId> NodesOf(proto::FaultTarget target, std::vector<NodeId> usual) const;
+  // The number-th of them, or with 0 all.
+  std::vector<NodeId> Numbered(proto::FaultTarget target, uint32_t number) const;
+  // The one that the shot names, that it happened at, or drawn; kWorldNode: there is none. Draws
+  // only when there are several.
   NodeId Pick(const Shot& shot, std::vector<NodeId> usual) const;
   // True when it had an effect. One function a family of kinds; false also for other kinds.
   bool FireNode(const Shot& shot);
@@ -78,7 +87,7 @@ class FaultEngine {
   bool Restart(const Shot& shot);
   void FinishRestart(NodeId server, uint32_t incarnation, uint64_t duration_ns, int64_t give_up_ns);
   bool SwingClock(const Shot& shot);
-  bool TakeOver(uint64_t duration_ns);
+  bool TakeOver(const Shot& shot);
   bool WipeServer(const Shot& shot);
   bool SwapDisks(const Shot& shot);
   // Whether the victim may lose synced bytes now; with a single copy that is the scenario's word.
@@ -91,7 +100,7 @@ class FaultEngine {
   void CutInRecovery(const Shot& shot);
   // kill -9 of a writer; again within shot.size ms of its start unless it has recovered by then.
   bool KillInRecovery(const Shot& shot, NodeId writer);
-  void Pull(const Trigger& trigger, std::string_view why);
+  bool Partition(const Shot& shot);
   void RestartAfterDiskError(const Shot& shot);
   bool OneWay(const Shot& shot);
   bool SlowLink(const Shot& shot);
@@ -111,7 +120,7 @@ class FaultEngine {
   const Cast* cast_;
   const ResolvedScenario* resolved_;
   std::vector<SeededStream> streams_;  // of each scheduled fault
-  std::vector<Trigger> triggers_;
+  TriggerList triggers_;
   DiskOptions healthy_disk_;
   std::optional<DamageBudget> budget_;             // with several log servers
   std::set<NodeId> damaged_disks_;                 // and not replaced yet

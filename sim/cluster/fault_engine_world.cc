@@ -89,14 +89,8 @@ bool FaultEngine::FireNetwork(const Shot& shot) {
     case proto::HALF_OPEN:
       return net.BreakOne(true, shot.stream);
     case proto::PARTITION:
-    case proto::ISOLATE_ONE: {
-      const NodeId node = shot.kind == proto::PARTITION ? server : AnyNode(shot);
-      if (node == kWorldNode) {
-        return false;
-      }
-      Part({node}, shot);
-      return true;
-    }
+    case proto::ISOLATE_ONE:
+      return Partition(shot);
     case proto::RANDOM_SPLIT:
       return RandomSplit(shot);
     case proto::UNIFORM_SPLIT:
@@ -125,6 +119,28 @@ bool FaultEngine::FireNetwork(const Shot& shot) {
     default:
       return false;
   }
+}
+
+bool FaultEngine::Partition(const Shot& shot) {
+  const NodeId node = shot.kind == proto::PARTITION ? shot.server : AnyNode(shot);
+  if (node == kWorldNode) {
+    return false;
+  }
+  if (shot.peer == proto::TARGET_ANY) {
+    Part({node}, shot);
+    return true;
+  }
+  std::vector<NodeId> peers = Numbered(shot.peer, shot.peer_no);
+  std::erase(peers, node);
+  const auto set_blocked = [this, node, peers](bool blocked) {
+    for (const NodeId peer : peers) {
+      world_->net().SetLinkBlocked(node, peer, blocked);
+      world_->net().SetLinkBlocked(peer, node, blocked);
+    }
+  };
+  set_blocked(true);
+  Later(shot.duration_ns, [set_blocked] { set_blocked(false); });
+  return !peers.empty();
 }
 
 // One direction between the server and another node.

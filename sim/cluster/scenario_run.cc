@@ -43,6 +43,7 @@ class ScenarioRun {
     context_.world = &world_;
     trace_.SetObserver([this, observe = options.observe](const TraceEvent& event) {
       twins_.Observe(event);
+      faults_.Observe(event);
       if (observe) {
         observe(event);
       }
@@ -244,11 +245,13 @@ void ScenarioRun::BuildCast() {
 
 bool ScenarioRun::IsWhole(NodeId server) {
   const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(server));
-  if (program == nullptr || context_.fence.epoch_count() == 0) {
+  const Epoch newest =
+      resolved_.run.computes ? context_.timeline.newest_epoch() : context_.fence.newest();
+  if (program == nullptr || newest == Epoch{}) {
     return false;
   }
   const std::optional<LogVolumeStatus> log = program->LogOf(context_.settings.volume);
-  return log.has_value() && log->stopped.ok() && log->epoch >= context_.fence.newest() &&
+  return log.has_value() && log->stopped.ok() && log->epoch >= newest &&
          log->end >= context_.truth->acknowledged();
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/innodb/log_block.h"
 #include "pageserver/log/redo_segment.h"
+#include "sim/cluster/trigger_list.h"
 #include "sim/workload/model_server.h"
 #include "sim/workload/recorded_server.h"
 #include "sim/workload/recording.h"
@@ -169,6 +170,41 @@ Status CheckFault(const proto::Scenario& scenario, proto::FaultKind kind, uint64
   return CheckTarget(scenario.topology(), name, target);
 }
 
+// What a swarm's fault and a scheduled one have in common.
+template <typename Fault>
+Status CheckFaultOf(const proto::Scenario& scenario, const Fault& fault, uint64_t size_max) {
+  REDOUBT_RETURN_IF_ERROR(
+      CheckFault(scenario, fault.kind(), size_max, fault.text(), fault.target()));
+  if (!fault.has_trigger()) {
+    return Status::Ok();
+  }
+  REDOUBT_RETURN_IF_ERROR(CheckTrigger(fault.trigger()));
+  return CheckTarget(scenario.topology(), "a trigger", fault.trigger().at());
+}
+
+Status CheckScheduled(const proto::Scenario& scenario, const proto::ScheduledFault& fault) {
+  REDOUBT_RETURN_IF_ERROR(CheckFaultOf(scenario, fault, fault.size()));
+  if (fault.peer() != proto::TARGET_ANY && fault.kind() != proto::PARTITION) {
+    return InvalidArgument(proto::FaultKind_Name(fault.kind()) + " has no peer");
+  }
+  return CheckTarget(scenario.topology(), "a peer", fault.peer());
+}
+
+Status CheckSequence(const proto::Scenario& scenario, const proto::FaultSequence& sequence) {
+  if (sequence.name().empty() || sequence.steps().empty() || sequence.interval_ms().min() == 0) {
+    return InvalidArgument("a sequence needs a name, steps and an interval");
+  }
+  for (const proto::FaultStep& step : sequence.steps()) {
+    const proto::ScheduledFault& fault = step.fault();
+    REDOUBT_RETURN_IF_ERROR(CheckScheduled(scenario, fault));
+    if (fault.at_ms() != 0 || fault.duration_ms() != 0 || fault.draw() != 0) {
+      return InvalidArgument("sequence " + sequence.name() +
+                             ": times of a fault are its step's, after_ms and duration_ms");
+    }
+  }
+  return Status::Ok();
+}
+
 // What is played must be there, and be what an explicit scenario was made with.
 Status CheckRecording(const proto::Workload& load) {
   const Result<std::unique_ptr<const LoadedRecording>> recording =
@@ -249,9 +285,10 @@ void DrawRanges(RandomRoot* root, Message* message) {
 std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, uint64_t end_ns,
                                               RandomRoot* root) {
   std::vector<proto::ScheduledFault> faults;
-  // The same kind with another target is another class.
-  const uint64_t fault_class =
-      static_cast<uint64_t>(swarm.kind()) | (static_cast<uint64_t>(swarm.target()) << 16);
+  // The same kind with another target, or one that waits for something, is another class.
+  const uint64_t fault_class = static_cast<uint64_t>(swarm.kind()) |
+                               (static_cast<uint64_t>(swarm.target()) << 16) |
+                               (swarm.has_trigger() ? uint64_t{1} << 24 : 0);
   SeededStream config(root, "fault-config", fault_class);
   if (config.Below(100) >= swarm.enable_percent()) {
     return faults;
@@ -268,9 +305,85 @@ std::vector<proto::ScheduledFault> DrawFaults(const proto::SwarmFault& swarm, ui
     fault.set_size(DrawRange(swarm.size(), &stream));
     fault.set_text(swarm.text());
     fault.set_target(swarm.target());
+    if (swarm.has_trigger()) {
+      *fault.mutable_trigger() = swarm.trigger();
+      fault.mutable_trigger()->set_delay_us(DrawRange(swarm.delay_us(), &stream));
+    }
     fault.set_draw((fault_class << 32) | (faults.size() + 1));
     faults.push_back(std::move(fault));
     at_ns += std::max<uint64_t>(stream.Exponential(interval_ns), 1);
+  }
+  return faults;
+}
+
+// Who stands at which place in a round of a sequence: 1 ... count in drawn order.
+std::vector<uint32_t> DrawOrder(uint32_t count, SeededStream* stream) {
+  std::vector<uint32_t> order(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    order[i] = i + 1;
+  }
+  for (uint32_t left = count; left > 1; --left) {
+    std::swap(order[left - 1], order[stream->Below(left)]);
+  }
+  return order;
+}
+
+class SequenceRound {
+ public:
+  SequenceRound(const proto::Topology& topology, SeededStream* stream)
+      : logs_(DrawOrder(topology.log_servers(), stream)),
+        pages_(DrawOrder(topology.page_servers(), stream)) {}
+
+  // The number of the node that stands at `place`.
+  uint32_t NumberOf(proto::FaultTarget target, uint32_t place) const {
+    const std::vector<uint32_t>& order = target == proto::TARGET_PAGE ? pages_ : logs_;
+    const bool drawn = target == proto::TARGET_PAGE || target == proto::TARGET_LOG;
+    return drawn && place > 0 && place <= order.size() ? order[place - 1] : place;
+  }
+  // A step's fault, at `at_ms`, with nothing left to draw.
+  proto::ScheduledFault Draw(const proto::FaultStep& step, uint64_t at_ms,
+                             SeededStream* stream) const {
+    proto::ScheduledFault fault = step.fault();
+    fault.set_at_ms(at_ms);
+    fault.set_duration_ms(DrawRange(step.duration_ms(), stream));
+    fault.set_node(NumberOf(fault.target(), fault.node()));
+    fault.set_peer_node(NumberOf(fault.peer(), fault.peer_node()));
+    if (fault.has_trigger()) {
+      proto::Trigger* trigger = fault.mutable_trigger();
+      trigger->set_at_node(NumberOf(trigger->at(), trigger->at_node()));
+      trigger->set_delay_us(DrawRange(step.delay_us(), stream));
+    }
+    return fault;
+  }
+
+ private:
+  std::vector<uint32_t> logs_;
+  std::vector<uint32_t> pages_;
+};
+
+// All faults of a sequence's rounds until the chaos phase ends; none when this seed has it off.
+std::vector<proto::ScheduledFault> DrawSequence(const proto::FaultSequence& sequence,
+                                                const proto::Scenario& scenario, uint64_t draw_base,
+                                                RandomRoot* root) {
+  std::vector<proto::ScheduledFault> faults;
+  const std::string name = "sequence:" + sequence.name();
+  SeededStream stream(root, name, 0);
+  if (stream.Below(100) >= sequence.enable_percent()) {
+    return faults;
+  }
+  const uint64_t end_ms = scenario.phases().chaos_ms();
+  uint64_t at_ms = DrawRange(sequence.interval_ms(), &stream);
+  while (at_ms < end_ms && faults.size() < kSwarmFaultsMax) {
+    const SequenceRound round(scenario.topology(), &stream);
+    for (const proto::FaultStep& step : sequence.steps()) {
+      at_ms += DrawRange(step.after_ms(), &stream);
+      proto::ScheduledFault fault = round.Draw(step, at_ms, &stream);
+      if (stream.Below(100) >= step.skip_percent() && at_ms < end_ms) {
+        fault.set_draw(draw_base + faults.size());
+        faults.push_back(std::move(fault));
+      }
+    }
+    at_ms += std::max<uint64_t>(DrawRange(sequence.interval_ms(), &stream), 1);
   }
   return faults;
 }
@@ -377,12 +490,13 @@ Status CheckScenario(const proto::Scenario& scenario) {
       return InvalidArgument("swarm: a fault needs an interval");
     }
     const uint64_t size_max = std::max(fault.size().min(), fault.size().max());
-    REDOUBT_RETURN_IF_ERROR(
-        CheckFault(scenario, fault.kind(), size_max, fault.text(), fault.target()));
+    REDOUBT_RETURN_IF_ERROR(CheckFaultOf(scenario, fault, size_max));
   }
   for (const proto::ScheduledFault& fault : scenario.schedule()) {
-    REDOUBT_RETURN_IF_ERROR(
-        CheckFault(scenario, fault.kind(), fault.size(), fault.text(), fault.target()));
+    REDOUBT_RETURN_IF_ERROR(CheckScheduled(scenario, fault));
+  }
+  for (const proto::FaultSequence& sequence : scenario.sequences()) {
+    REDOUBT_RETURN_IF_ERROR(CheckSequence(scenario, sequence));
   }
   return Status::Ok();
 }
@@ -411,6 +525,7 @@ proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   RandomRoot root(seed);
   proto::Scenario one = scenario;
   one.clear_swarm();
+  one.clear_sequences();
   DrawRanges(&root, &one);
   SeededStream store(&root, "store", 0);
   const bool rocksdb = store.Chance(scenario.topology().rocksdb_percent() * 10'000);
@@ -423,6 +538,12 @@ proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   for (const proto::SwarmFault& swarm : scenario.swarm()) {
     const uint64_t end_ns = scenario.phases().chaos_ms() * kMs;
     std::vector<proto::ScheduledFault> faults = DrawFaults(swarm, end_ns, &root);
+    std::move(faults.begin(), faults.end(), std::back_inserter(drawn));
+  }
+  for (int i = 0; i < scenario.sequences_size(); ++i) {
+    const uint64_t draw_base = static_cast<uint64_t>(i + 1) << 60;
+    std::vector<proto::ScheduledFault> faults =
+        DrawSequence(scenario.sequences(i), scenario, draw_base, &root);
     std::move(faults.begin(), faults.end(), std::back_inserter(drawn));
   }
   std::stable_sort(drawn.begin(), drawn.end(), FiresEarlier);

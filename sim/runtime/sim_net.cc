@@ -181,6 +181,9 @@ void SimNet::Arrive(const std::shared_ptr<SimStream>& stream, int side) {
   if (segment.end) {
     to.end_seen = true;
   } else {
+    if (arrival_observer_) {
+      arrival_observer_(to.node, segment.bytes);
+    }
     to.inbox.push_back(std::move(segment.bytes));
   }
   if (to.readable != nullptr) {

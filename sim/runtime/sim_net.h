@@ -20,6 +20,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -124,6 +125,10 @@ class SimNet {
   ConnectFault ConnectFaultOf(NodeId to) const;
   // Ends all of the above.
   void HealAll();
+  // Sees what reaches a node, before the node does.
+  void SetArrivalObserver(std::function<void(NodeId to, ByteView segment)> observer) {
+    arrival_observer_ = std::move(observer);
+  }
   // Breaks one live connection drawn by the seed; with one_sided the other end learns nothing.
   // Returns whether there was one.
   bool BreakOne(bool one_sided, SeededStream* stream);
@@ -168,6 +173,7 @@ class SimNet {
   NetOptions options_;
   std::map<uint64_t, std::shared_ptr<SimStream>> streams_;  // shared with both ends and the wire
   std::map<std::pair<NodeId, uint16_t>, std::shared_ptr<SimListenQueue>> listeners_;
+  std::function<void(NodeId, ByteView)> arrival_observer_;
   std::map<Link, uint32_t> blocked_;       // how often
   std::map<Link, int64_t> slow_ns_means_;  // of slow links
   std::map<Link, int64_t> free_ns_;        // when what was sent on it so far has left
