@@ -37,14 +37,21 @@ _TAKEOVERS = ("protect_smoke", "crash_in_takeover", "swizzle_clog", "quorum*", "
 _QUORUMS = ("quorum*", "*writer*", "failover*", "*compute*", "five*", "replica*", "long_partition*")
 # A compute in front of a quorum: what its clients are told, and the pages that it reads.
 _COMPUTES_ON_A_QUORUM = ("compute_quorum*",)
+# Logs of several epochs with tails that nobody acknowledged; disks that are lost while an epoch is agreed upon.
+_PARTED_LOGS = ("alternating*", "wipe_between*", "compute_quorum*")
 SUITABLE: dict[str, tuple[str, ...]] = {
     "apply_above_commit": _QUORUMS,
     "commit_counts_old_epoch": _TAKEOVERS,
+    "cut_ignores_history": _PARTED_LOGS,
+    "donor_by_length": _PARTED_LOGS,
     "mtr_split_visible": _COMPUTES_ON_A_QUORUM,
     "no_tail_truncation": _QUORUMS,
     # Writers that are replaced while the only server that has their promise loses power.
     "promise_not_synced": ("protect_smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
+    "promise_not_confirmed": _PARTED_LOGS,
+    "refill_without_majority": _PARTED_LOGS,
     "refused_append_counts": ("compute_quorum_zombie",),
+    "restart_commits_all": _PARTED_LOGS,
     # Connections that break while what was sent on them still waits for its sync.
     "retry_answered_early": ("protect_smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
     "skip_epoch_check": _TAKEOVERS,

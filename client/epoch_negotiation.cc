@@ -153,6 +153,22 @@ Task<Result<Lsn>> UsableEnd(LogReplica* donor, const PromisedLog* log, TimePoint
   co_return assembler.end_lsn();
 }
 
+// The end of a log says nothing where others have gone on under a newer epoch without it.
+void TellLongerLogs(const Runtime* runtime, const Replicas& replicas,
+                    const Answers<PromisedLog>& answers, const PromisedLog& best) {
+  for (size_t i = 0; i < replicas.size(); ++i) {
+    if (answers.of[i]->ok() && (*answers.of[i])->end > best.end) {
+      const PromisedLog& log = **answers.of[i];
+      runtime->log->Info("log server " + replicas[i]->address() + " has a longer log of epoch " +
+                         std::to_string(log.log_epoch().value()) + " only, up to LSN " +
+                         std::to_string(log.end.value()) + "; epoch " +
+                         std::to_string(best.epoch.value()) + " goes on from epoch " +
+                         std::to_string(best.log_epoch().value()) + " at LSN " +
+                         std::to_string(best.end.value()));
+    }
+  }
+}
+
 // The member with the log that goes on: the highest (epoch of its last bytes, end) of those that
 // answered. kInvalidArgument: they hold different volumes. At least one has answered.
 Result<size_t> ChooseDonor([[maybe_unused]] Runtime* runtime, const Replicas* replicas,
@@ -174,8 +190,11 @@ Result<size_t> ChooseDonor([[maybe_unused]] Runtime* runtime, const Replicas* re
                              " hold different volumes of the same name");
     }
     const bool upside_down = REDOUBT_PLANTED(runtime, takeover_picks_short_donor);
-    if (upside_down !=
-        (std::pair(log.log_epoch(), log.end) > std::pair(best.log_epoch(), best.end))) {
+    const bool by_length = REDOUBT_PLANTED(runtime, donor_by_length);
+    const bool better =
+        by_length ? log.end > best.end
+                  : std::pair(log.log_epoch(), log.end) > std::pair(best.log_epoch(), best.end);
+    if (upside_down != better) {
       donor = i;
     }
   }
@@ -232,6 +251,7 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
     co_return donation.status();
   }
   const PromisedLog* best = &**answers.of[donation->donor];
+  TellLongerLogs(runtime, *replicas, answers, *best);
   Lsn start = donation->end;
   if (replicas->size() > 1) {
     // A server that lost its disk after it promised may have been filled up by the writer that
@@ -247,7 +267,10 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
       }
     }
     co_await confirming.Join();
-    if (confirmed < Majority(*replicas)) {
+    if (confirmed < Majority(*replicas) && !REDOUBT_PLANTED(runtime, promise_not_confirmed)) {
+      runtime->log->Warning("epoch " + std::to_string(best->epoch.value()) +
+                            " does not begin: only " + std::to_string(confirmed) +
+                            " log servers still hold their promise");
       co_return Unavailable("promises of epoch " + std::to_string(best->epoch.value()) +
                             " do not hold any more");
     }

@@ -70,7 +70,9 @@ Task<Status> LogVolume::Start() {
   tail_.Reset(store_.end());
   // What was trimmed was committed. What page roles elsewhere have persisted was, too, but perhaps
   // not as it lies here: this log may end with bytes that the others never had.
-  told_commit_ = std::max(store_.recovered_commit(), store_.readable_from());
+  told_commit_ = REDOUBT_PLANTED(runtime_, restart_commits_all)
+                     ? store_.end()
+                     : std::max(store_.recovered_commit(), store_.readable_from());
   AdvanceCommit();
   tasks_.Spawn(FlushLoop());
   tasks_.Spawn(TrimLoop());
@@ -226,7 +228,9 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
   // A log that could not begin anew (StartAt) may have let go of what was committed here.
   const Lsn committed = std::min(commit_.value(), store_.end());
   // What is committed belongs to every later log, also when both sides have forgotten why.
-  const Lsn keep = std::min(agreed->value_or(committed), begin->start);
+  const Lsn keep = REDOUBT_PLANTED(runtime_, cut_ignores_history)
+                       ? begin->start
+                       : std::min(agreed->value_or(committed), begin->start);
   if (keep < committed) {
     co_return Corruption("epoch " + Text(begin->epoch) + " starts at LSN " + Text(begin->start) +
                          " and shares this log only up to LSN " + Text(keep) +
