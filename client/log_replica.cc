@@ -51,8 +51,10 @@ std::vector<LogPiece> JoinPieces(const std::vector<LogPiece>& pieces) {
   int64_t first_time = 0;  // of what the last one was joined from
   for (const LogPiece& piece : pieces) {
     const int64_t time = piece.source_time_unix_ns;
-    const bool close_in_time = time == first_time || (first_time != 0 && time > first_time &&
-                                                      time - first_time < kJoinedTimeNsMax);
+    // The same stretch of the clock, so that what was joined before does not grow once more.
+    const bool close_in_time =
+        time == first_time || (first_time != 0 && time > first_time &&
+                               time / kJoinedTimeNsMax == first_time / kJoinedTimeNsMax);
     if (joined.empty() || joined.back().range.end != piece.range.start || !close_in_time) {
       joined.push_back(piece);
       first_time = time;
