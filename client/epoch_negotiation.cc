@@ -221,9 +221,6 @@ Task<Result<Donation>> FindDonation(Runtime* runtime, const Replicas* replicas,
       co_return donor.status();
     }
     const PromisedLog& log = **answers->of[*donor];
-    if (replicas->size() == 1) {
-      co_return Donation{*donor, log.end};
-    }
     const Result<Lsn> usable =
         co_await UsableEnd((*replicas)[*donor].get(), &log, patience.Until(runtime));
     if (usable.ok()) {
@@ -253,27 +250,26 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
   const PromisedLog* best = &**answers.of[donation->donor];
   TellLongerLogs(runtime, *replicas, answers, *best);
   Lsn start = donation->end;
-  if (replicas->size() > 1) {
-    // A server that lost its disk after it promised may have been filled up by the writer that
-    // stands: a promise counts only if it still holds now that all is known.
-    size_t confirmed = 0;
-    TaskGroup confirming(runtime->scheduler);
-    for (size_t i = 0; i < replicas->size(); ++i) {
-      if (answers.of[i]->ok()) {
-        const PromisedLog& log = **answers.of[i];
-        start = std::max(start, log.commit);  // half an mtr that a single server has committed
-        confirming.Spawn(
-            AskConfirm((*replicas)[i].get(), best->epoch, patience.Until(runtime), &confirmed));
-      }
+  // A server that lost its disk after it promised may have been filled up by the writer that
+  // stands: a promise counts only if it still holds now that all is known.
+  size_t confirmed = 0;
+  TaskGroup confirming(runtime->scheduler);
+  for (size_t i = 0; i < replicas->size(); ++i) {
+    if (answers.of[i]->ok()) {
+      const PromisedLog& log = **answers.of[i];
+      // Single log servers of earlier versions committed half an mtr, too.
+      start = std::max(start, log.commit);
+      confirming.Spawn(
+          AskConfirm((*replicas)[i].get(), best->epoch, patience.Until(runtime), &confirmed));
     }
-    co_await confirming.Join();
-    if (confirmed < Majority(*replicas) && !REDOUBT_PLANTED(runtime, promise_not_confirmed)) {
-      runtime->log->Warning("epoch " + std::to_string(best->epoch.value()) +
-                            " does not begin: only " + std::to_string(confirmed) +
-                            " log servers still hold their promise");
-      co_return Unavailable("promises of epoch " + std::to_string(best->epoch.value()) +
-                            " do not hold any more");
-    }
+  }
+  co_await confirming.Join();
+  if (confirmed < Majority(*replicas) && !REDOUBT_PLANTED(runtime, promise_not_confirmed)) {
+    runtime->log->Warning("epoch " + std::to_string(best->epoch.value()) +
+                          " does not begin: only " + std::to_string(confirmed) +
+                          " log servers still hold their promise");
+    co_return Unavailable("promises of epoch " + std::to_string(best->epoch.value()) +
+                          " do not hold any more");
   }
   NegotiatedEpoch found;
   found.volume = best->volume;
@@ -294,13 +290,10 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
 Task<Result<NegotiatedEpoch>> NegotiateEpoch(
     Runtime* runtime, const std::vector<std::unique_ptr<LogReplica>>* replicas, Epoch epoch,
     Duration round_timeout, TimePoint deadline) {
-  if (replicas->size() == 1) {
-    // Nobody to agree with: the server chooses, and what it has synced is the log.
-    const Patience all_the_time{deadline - runtime->scheduler->Now(), deadline};
-    Result<NegotiatedEpoch> alone = co_await Attempt(runtime, replicas, epoch, all_the_time);
-    co_return alone;
-  }
-  const Patience patience{round_timeout, deadline};
+  // A round ends early so that the next one goes on without the slowest, if there may be one.
+  const bool all_needed = Majority(*replicas) == replicas->size();
+  const Patience patience{all_needed ? deadline - runtime->scheduler->Now() : round_timeout,
+                          deadline};
   for (;;) {
     Result<Epoch> chosen = epoch;
     if (epoch == Epoch{}) {

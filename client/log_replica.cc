@@ -649,8 +649,12 @@ Task<void> LogReplica::CommitLoop() {
 }
 
 bool LogReplica::CommitDue() const {
-  return !alone() && (commit_told_ < window_->commit() ||
-                      window_->keep_from().value() >= keep_told_.value() + kKeepStepBytes);
+  return commit_told_ < window_->commit() ||
+         window_->keep_from().value() >= keep_told_.value() + kKeepStepBytes;
+}
+
+Lsn LogReplica::CommitWith(const WindowChunk& chunk) const {
+  return alone() ? std::max(window_->commit(), chunk.mtr_end) : window_->commit();
 }
 
 bool LogReplica::SendChunk(const WindowChunk& chunk) {
@@ -669,13 +673,14 @@ bool LogReplica::SendChunk(const WindowChunk& chunk) {
   request.set_source_time_unix_ns(chunk.append.source_time_unix_ns);
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
+  request.set_mtr_end_lsn(chunk.mtr_end.value());
   RpcRequest rpc{proto::LOG_APPEND, Serialise(request), chunk.append.payload};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
   if (!id.ok()) {
     // Dead, which the receive loop sees, or enough in flight, and an answer pumps again.
     return false;
   }
-  commit_told_ = window_->commit();
+  commit_told_ = CommitWith(chunk);
   keep_told_ = window_->keep_from();
   in_flight_.push_back({*id, chunk.append.range.end, bytes});
   in_flight_bytes_ += bytes;
@@ -706,8 +711,7 @@ Task<Status> LogReplica::ReceiveLoop() {
       if (!InWindow(sent_) && sent_ < window_->next_lsn()) {
         co_return Unavailable("it fell behind what the writer holds; filling it up");
       }
-      const TimePoint idle_until =
-          alone() ? kNever : runtime_->scheduler->Now() + options_->idle_probe;
+      const TimePoint idle_until = runtime_->scheduler->Now() + options_->idle_probe;
       const bool woken = co_await changed_.Wait(idle_until);
       if (!woken && in_flight_.empty()) {
         const Status heard = co_await ProbeIdle();

@@ -114,6 +114,8 @@ class LogReplica {
   // What this server was told is behind what it should know.
   bool CommitDue() const;
   Task<void> CommitLoop();
+  // What this server knows to be committed as soon as it has synced the chunk.
+  Lsn CommitWith(const WindowChunk& chunk) const;
   void SendCommit();
 
   Runtime* runtime_;

@@ -35,19 +35,15 @@ Status LogWindow::Push(RedoAppend chunk) {
   REDOUBT_CHECK(ok());
   REDOUBT_CHECK(chunk.range.start == next_lsn_);
   REDOUBT_CHECK(chunk.payload != nullptr);
-  Lsn mtr_end = chunk.range.end;
-  if (member_count() > 1) {
-    if (chunk.first_mtr_lsn == Lsn{} && assembler_.tail_bytes() == 0) {
-      chunk.first_mtr_lsn = chunk.range.start;  // its sender cannot always know
-    }
-    const auto look_at_nothing = [](const innodb::MtrView&) { return Status::Ok(); };
-    REDOUBT_RETURN_IF_ERROR(assembler_.Feed(*chunk.payload, look_at_nothing));
-    mtr_end = assembler_.end_lsn();
+  if (chunk.first_mtr_lsn == Lsn{} && assembler_.tail_bytes() == 0) {
+    chunk.first_mtr_lsn = chunk.range.start;  // its sender cannot always know
   }
+  const auto look_at_nothing = [](const innodb::MtrView&) { return Status::Ok(); };
+  REDOUBT_RETURN_IF_ERROR(assembler_.Feed(*chunk.payload, look_at_nothing));
   next_lsn_ = chunk.range.end;
   bytes_ += chunk.payload->size();
   const uint32_t crc = Crc32c(*chunk.payload);
-  chunks_.push_back({std::move(chunk), crc, mtr_end});
+  chunks_.push_back({std::move(chunk), crc, assembler_.end_lsn()});
   return Status::Ok();
 }
 

@@ -38,7 +38,7 @@ class LogWindow {
   // Empty window at `lsn`, an mtr border. Forward only. What each member has, Acknowledge tells.
   void BeginAt(Lsn lsn);
   // Requires chunk.range.start == next_lsn() and ok(). kCorruption, kUnsupported: the payload is no
-  // redo (type, LSN and offset named); not taken. A single member needs no look into it.
+  // redo (type, LSN and offset named); not taken.
   Status Push(RedoAppend chunk);
   // The chunk that starts at `lsn`; null when none does.
   const WindowChunk* Find(Lsn lsn) const;

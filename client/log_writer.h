@@ -50,8 +50,8 @@ struct LogWriterOptions {
   // How long Start waits, twice, for the slowest of several log servers before it goes on without
   // it.
   Duration prepare_timeout = std::chrono::seconds(1);
-  // With several log servers: one that was not sent anything for so long is asked whether it is
-  // still there, and told again what is committed.
+  // A log server that was not sent anything for so long is asked whether it is still there, and
+  // told again what is committed.
   Duration idle_probe = std::chrono::seconds(1);
   Duration retry_delay_min = std::chrono::milliseconds(20);
   Duration retry_delay_max = std::chrono::seconds(1);
@@ -98,7 +98,7 @@ class LogWriter {
 
   // Takes the chunk into the window, waiting for room. OK does not mean durable: see
   // acknowledged(). kInvalidArgument: does not start at next_lsn(), no data LSNs, or a payload of
-  // another length. kCorruption (several servers only): the payload is no redo. kDeadlineExceeded:
+  // another length. kCorruption, kUnsupported: the payload is no redo. kDeadlineExceeded:
   // no room in time, the chunk was not taken. Otherwise
   // failure(). One Append at a time.
   Task<Status> Append(RedoAppend chunk, TimePoint deadline);

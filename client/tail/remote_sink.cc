@@ -11,6 +11,8 @@ namespace redoubt::tail {
 namespace {
 
 constexpr Duration kCallTimeout = std::chrono::seconds(60);
+// A writer's start tries again by itself so long; then whoever opens may stop.
+constexpr Duration kStartTimeout = std::chrono::seconds(10);
 constexpr Duration kLookTimeout = std::chrono::seconds(5);
 constexpr size_t kEventsPerRequest = 500;
 constexpr Duration kRetryDelayMin = std::chrono::milliseconds(50);
@@ -116,7 +118,8 @@ Task<Result<Lsn>> RemoteSink::Open(SourceIdentity identity) {
   }
   std::unique_ptr<LogWriter> writer =
       std::make_unique<LogWriter>(runtime_, std::move(addresses), std::move(options));
-  const Result<LogPosition> position = co_await writer->Start(Epoch{}, Deadline());
+  const TimePoint deadline = runtime_->scheduler->Now() + kStartTimeout;
+  const Result<LogPosition> position = co_await writer->Start(Epoch{}, deadline);
   if (!position.ok()) {
     co_await writer->Stop();
     co_return position.status();

@@ -271,7 +271,7 @@ Task<Status> LogVolume::CutBackTo(Lsn keep) {
 
 void LogVolume::AdvanceCommit() {
   const Lsn end = store_.end();
-  const Lsn reached = fence_.member_count() == 1 ? end : std::min(told_commit_, end);
+  const Lsn reached = std::min(told_commit_, end);
   if (reached > commit_.value()) {
     commit_.Advance(reached);
     work_.NotifyAll();
@@ -298,7 +298,7 @@ void LogVolume::NoteCommitted(Lsn lsn) {
   AdvanceCommit();
 }
 
-Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
+Status LogVolume::CheckAppend(const RedoChunk& chunk, const WriterTold& told) const {
   REDOUBT_RETURN_IF_ERROR(CheckEpoch(chunk.epoch));
   const LsnRange range = chunk.range;
   if (!innodb::IsDataLsn(range.start) || !innodb::IsDataLsn(range.end) || range.empty()) {
@@ -313,6 +313,10 @@ Status LogVolume::CheckAppend(const RedoChunk& chunk) const {
   if (chunk.first_mtr_lsn != Lsn{} &&
       (!innodb::IsDataLsn(chunk.first_mtr_lsn) || !range.Contains(chunk.first_mtr_lsn))) {
     return InvalidArgument("first mtr at " + Text(chunk.first_mtr_lsn) + " lies outside of [" +
+                           Text(range.start) + ", " + Text(range.end) + ")");
+  }
+  if (told.mtr_end > range.end) {
+    return InvalidArgument("an mtr is said to end at " + Text(told.mtr_end) + ", beyond [" +
                            Text(range.start) + ", " + Text(range.end) + ")");
   }
   if (Crc32c(*chunk.payload) != chunk.payload_crc32c) {
@@ -331,7 +335,7 @@ std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Write
   REDOUBT_CHECK(chunk.payload != nullptr);
   auto ticket = std::make_shared<Ticket>(runtime_->scheduler);
   ++append_count_;
-  ticket->status = CheckAppend(chunk);
+  ticket->status = CheckAppend(chunk, told);
   ticket->done = !ticket->status.ok();
   ticket->chunk = std::move(chunk);
   if (ticket->done) {
@@ -342,6 +346,7 @@ std::shared_ptr<LogVolume::Ticket> LogVolume::BeginAppend(RedoChunk chunk, Write
     ticket->is_retry = true;
     return ticket;
   }
+  ticket->chunk.commit_when_durable = fence_.member_count() == 1 ? told.mtr_end : Lsn{};
   accepted_end_ = ticket->chunk.range.end;
   pending_.push_back(ticket);
   work_.NotifyAll();
@@ -455,6 +460,7 @@ Task<void> LogVolume::FlushBatch() {
   flushing_ = false;
   if (status.ok()) {
     for (RedoChunk& chunk : chunks) {
+      told_commit_ = std::max(told_commit_, chunk.commit_when_durable);
       tail_.Push(std::move(chunk));
     }
     AdvanceCommit();

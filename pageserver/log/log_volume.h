@@ -8,8 +8,9 @@
 // of a connection by calling BeginAppend as requests come in, and many small appends share a sync.
 //
 // Invariants:
-//   - commit <= synced end <= accepted end. As the only log server of the volume, commit is the
-//     synced end; with others it is what the writer told, since only the writer hears them all
+//   - commit <= synced end <= accepted end. Commit is what the writer told, since only the writer
+//     hears a majority; the only log server of a volume is one, so it commits by itself up to the
+//     last whole mtr that an append ends, which the writer says with it, when that is synced
 //   - nothing below the commit LSN is ever cut off again, and readers see nothing above it
 //   - redo is trimmed only below what every page role that reads here has persisted, and, up to a
 //     number of bytes, below what every other log server of the volume has: only the writer knows
@@ -82,6 +83,8 @@ struct WriterTold {
   Lsn commit;
   // A log server that lags behind, or is away, still wants redo from here on; Lsn{0}: none does.
   Lsn keep_from = {};
+  // With an append: the last mtr that is whole with it ends here; Lsn{0}: not known.
+  Lsn mtr_end = {};
 };
 
 struct AppendOutcome {
@@ -135,7 +138,8 @@ class LogVolume final : public RedoFeed {
   //   kStaleEpoch: not the promised epoch      kInvalidArgument: LSNs, length
   //   kCorruption: the payload's checksum      kGap: does not start at the end of the log
   // A chunk below the end becomes a comparison with what is stored, done by FinishAppend.
-  // `told`: as for Commit; not looked at when the chunk is refused.
+  // `told`: as for Commit; not looked at when the chunk is refused. Its mtr_end counts when the
+  // chunk is durable, if this is the only log server; kInvalidArgument: above the chunk's end.
   std::shared_ptr<Ticket> BeginAppend(RedoChunk chunk, WriterTold told);
   // Waits until the append is durable or refused. kNoSpace, kIoError: the disk; kCorruption: a
   // retry with other bytes than the first time; otherwise as BeginAppend.
@@ -193,7 +197,7 @@ class LogVolume final : public RedoFeed {
   Lsn LaggingTarget() const;
   Lsn TrimTarget() const { return std::min(PagesTarget(), LaggingTarget()); }
   void WarnOfLag();
-  Status CheckAppend(const RedoChunk& chunk) const;
+  Status CheckAppend(const RedoChunk& chunk, const WriterTold& told) const;
   Task<void> FlushLoop();
   Task<void> FlushBatch();
   Task<void> TrimLoop();

@@ -28,6 +28,9 @@ struct RedoChunk {
   int64_t source_time_unix_ns = 0;
   // Shared between the log's memory tail and the readers of the feed: neither outlives the other.
   std::shared_ptr<const Bytes> payload;
+  // For the log only: what is committed as soon as this chunk is durable; at most range.end, an mtr
+  // ends there. Lsn{0}: nothing follows from that alone.
+  Lsn commit_when_durable;
 };
 
 struct FeedBatch {

@@ -25,8 +25,9 @@
 // durable_end is what was synced when the record was written: a record that claims more than what
 // can be read before it proves that synced bytes were damaged, whereas without such a proof a bad
 // record is the torn tail of a crash. A record with start == end carries no redo, only that claim
-// (the seal of a clean stop). commit is the commit LSN that was known when the record was written:
-// a lower bound for a log whose writer has not come back yet.
+// (the seal of a clean stop). commit is the commit LSN that is known once the record is durable, a
+// lower bound for a log whose writer has not come back yet; it is never above what is durable with
+// it.
 #pragma once
 
 #include <cstdint>

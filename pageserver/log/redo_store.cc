@@ -210,7 +210,9 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit)
   for (const RedoChunk& chunk : *chunks) {
     REDOUBT_CHECK(chunk.range.start == at);
     AddToIndex(&segments_.back(), at, active_bytes_ + buffer_.size());
-    EncodeRecord(chunk, segments_.back().owner, durable_end, commit);
+    // A record that is read back after a crash is durable then.
+    const Lsn known = std::max(commit, chunk.commit_when_durable);
+    EncodeRecord(chunk, segments_.back().owner, durable_end, known);
     at = chunk.range.end;
   }
   const uint64_t space_ahead = SpaceAhead();

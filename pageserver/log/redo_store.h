@@ -81,7 +81,8 @@ class RedoStore {
   // Writes the chunks, in order, and syncs: durable on OK. The first must start at end().
   // kNoSpace: nothing of it counts; the next Append begins a new segment. kIoError: the disk failed
   // a write or a sync; nothing more is accepted until the store is opened anew (see stopped()).
-  // `chunks` is borrowed until the task ends. `commit`: the commit LSN as far as it is known.
+  // `chunks` is borrowed until the task ends. `commit`: the commit LSN as far as it is known; a
+  // record also tells its chunk's commit_when_durable.
   Task<Status> Append(const std::vector<RedoChunk>* chunks, Lsn commit);
   // Begins the log, or a new part of it behind a hole, at `start` >= end(). Durable on OK. As
   // Append. `trimmed`: what lies below `start` is no hole but was trimmed elsewhere, so that

@@ -93,7 +93,8 @@ Task<RpcReply> LogService::Append(Frame frame) {
   chunk.source_time_unix_ns = request.source_time_unix_ns();
   chunk.payload = std::make_shared<const Bytes>(std::move(frame.payload));
   std::shared_ptr<LogVolume::Ticket> ticket = (*volume)->log->BeginAppend(
-      std::move(chunk), WriterTold{Lsn(request.commit_lsn()), Lsn(request.keep_from_lsn())});
+      std::move(chunk), WriterTold{Lsn(request.commit_lsn()), Lsn(request.keep_from_lsn()),
+                                   Lsn(request.mtr_end_lsn())});
   return FinishAppend(std::move(*volume), std::move(ticket));
 }
 

@@ -21,7 +21,7 @@ class LogTruth {
   virtual Lsn begin_lsn() const = 0;
   // Of the last mtr.
   virtual Lsn end_lsn() const = 0;
-  // Whole mtrs only, where several servers keep the log.
+  // Of a compute's log whole mtrs only.
   virtual Lsn acknowledged() const = 0;
   virtual Lsn LastEndAtOrBelow(Lsn lsn) const = 0;
   virtual std::vector<PageId> KnownPages() const = 0;

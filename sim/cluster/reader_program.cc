@@ -210,8 +210,7 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
   if (!status.ok()) {
     co_return status.status();
   }
-  if (context_->replicated() &&
-      (Lsn(status->end_lsn()) < acknowledged || Lsn(status->commit_lsn()) < acknowledged)) {
+  if (Lsn(status->end_lsn()) < acknowledged || Lsn(status->commit_lsn()) < acknowledged) {
     co_return Unavailable(server_.address + " has the log up to " +
                           std::to_string(status->end_lsn()) + ", committed up to " +
                           std::to_string(status->commit_lsn()) + ", acknowledged is " +

@@ -123,7 +123,7 @@ struct RunContext {
     const MajorityCopy::Replicas replicas = log_replicas();
     majority.Acknowledged(epoch, lsn, replicas);
     for (const MajorityCopy::Copy& copy : replicas.copies) {
-      if (replicated() && copy.commit > truth->begin_lsn()) {
+      if (copy.commit > truth->begin_lsn()) {
         majority.Committed(copy, truth->LastEndAtOrBelow(copy.commit), replicas);
       }
     }

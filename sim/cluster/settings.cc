@@ -588,7 +588,6 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
     resolved.description += ResolveCompute(load, &run.compute);
     run.compute.bank.page_size = run.page_size;
     run.compute.chunk_bytes_max = load.chunk_bytes_max().min();
-    run.compute.whole_mtr_chunks = one.topology().log_servers() == 0;
   } else {
     run.redo_bytes_per_s = value_of("redo_bytes_per_s", load.redo_bytes_per_s());
   }

@@ -178,10 +178,9 @@ Task<Status> TailerProgram::Stream(LogWriter* writer) {
 
 Task<void> TailerProgram::WatchAcknowledged(LogWriter* writer) {
   while (true) {
-    // With several log servers half an mtr means nothing, acknowledged or not: the next writer cuts
-    // it off.
+    // Half an mtr means nothing, acknowledged or not: the next writer cuts it off.
     const Lsn told = writer->acknowledged();
-    const Lsn seen = context_->replicated() ? context_->model.LastEndAtOrBelow(told) : told;
+    const Lsn seen = context_->model.LastEndAtOrBelow(told);
     if (seen > context_->redo.acknowledged() || seen > context_->model.begin_lsn()) {
       context_->redo.Acknowledged(seen);
       context_->world->Record(kWorldNode, TraceKind::kOperation, seen.value(), 0,

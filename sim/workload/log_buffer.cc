@@ -16,15 +16,9 @@ Lsn LogBuffer::Add(ByteView mtr) {
   return end_;
 }
 
-LogChunk LogBuffer::Take(size_t bytes_max, bool whole_mtrs) {
-  size_t count = std::min(bytes_max, bytes());
+LogChunk LogBuffer::Take(size_t bytes_max) {
+  const size_t count = std::min(bytes_max, bytes());
   REDOUBT_CHECK(count > 0);
-  if (whole_mtrs) {
-    const Lsn least = innodb::AdvanceLsn(taken_, count);
-    const auto next = std::lower_bound(mtr_starts_.begin(), mtr_starts_.end(), least);
-    const Lsn end = next == mtr_starts_.end() ? end_ : *next;
-    count = innodb::ToSn(end).value() - innodb::ToSn(taken_).value();
-  }
   LogChunk chunk;
   chunk.range = LsnRange{taken_, innodb::AdvanceLsn(taken_, count)};
   const auto from = bytes_.begin() + static_cast<ptrdiff_t>(first_);

@@ -19,9 +19,8 @@ class LogBuffer {
 
   // The mtr's end.
   Lsn Add(ByteView mtr);
-  // The first `bytes_max` bytes, or all when there are fewer; with `whole_mtrs` up to the next end
-  // of an mtr. There must be some.
-  LogChunk Take(size_t bytes_max, bool whole_mtrs);
+  // The first `bytes_max` bytes, or all when there are fewer. There must be some.
+  LogChunk Take(size_t bytes_max);
 
   Lsn end_lsn() const { return end_; }
   size_t bytes() const { return bytes_.size() - first_; }

@@ -164,7 +164,7 @@ Task<void> ModelCompute::WriteLog() {
       continue;
     }
     const uint64_t bytes = write_random_.Between(1, options_.chunk_bytes_max);
-    LogChunk chunk = log_.Take(bytes, options_.whole_mtr_chunks);
+    LogChunk chunk = log_.Take(bytes);
     const Status status = co_await around_.log->Append(std::move(chunk));
     if (!status.ok()) {
       Fail(status);

@@ -43,9 +43,6 @@ struct ModelComputeOptions {
   size_t pool_page_count = 64;
   size_t log_buffer_bytes = 64 << 10;
   uint64_t chunk_bytes_max = 4096;
-  // A single log server takes all that it has synced for the log, half an mtr too: what a compute
-  // sends it must be whole.
-  bool whole_mtr_chunks = false;
   // Means. A client's pause between transfers; one between two mtrs of a transfer, now and then;
   // the log writer's between two chunks.
   uint64_t think_ns = 20'000'000;

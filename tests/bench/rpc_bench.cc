@@ -398,6 +398,7 @@ class Bench {
     request.set_start_lsn(innodb::kFirstDataLsn.value());
     request.set_end_lsn(innodb::AdvanceLsn(innodb::kFirstDataLsn, record.size()).value());
     request.set_first_mtr_lsn(innodb::kFirstDataLsn.value());
+    request.set_mtr_end_lsn(request.end_lsn());
     auto payload = std::make_shared<const Bytes>(record);
     const Result<proto::AppendResponse> answer =
         co_await client_.Append(std::move(request), std::move(payload), Patience());

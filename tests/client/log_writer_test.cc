@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Goal: a log writer gets its redo to a server that dies and comes back, in order, without loss and
-// under one epoch; and a page client gathers reads. Method: a page server and a client as two
-// simulated machines.
+// under one epoch; that server knows again what is committed; and a page client gathers reads.
+// Method: a page server and a client as two simulated machines.
 #include "client/log_writer.h"
 
 #include <gtest/gtest.h>
@@ -169,6 +169,98 @@ void CheckValues(const ClientState& state) {
   for (size_t i = 0; i < state.values.size(); ++i) {
     EXPECT_EQ(state.values[i], kWrites - 10 + i % 10) << i;
   }
+}
+
+// What a test of a server that comes back shares with its machines.
+struct Restarts {
+  bool acknowledged = false;
+  Lsn end;
+  Lsn commit_at_begin;
+  Lsn commit_at_end;
+};
+
+// Begins the log, waits until told to go on, appends one mtr, and leaves.
+Task<void> BeginAndAppend(Runtime* runtime, Restarts* seen, const bool* go_on) {
+  ReconnectingChannel channel(runtime, kAddress, ReconnectingChannelOptions());
+  VolumeClient client(&channel);
+  co_await MakeVolume(runtime, &client);
+  LogWriterOptions options;
+  options.volume = "v";
+  std::vector<std::string> addresses{kAddress};
+  LogWriter writer(runtime, std::move(addresses), std::move(options));
+  const Result<LogPosition> position = co_await writer.Start(Epoch(0), In(runtime, 60));
+  EXPECT_TRUE(position.ok()) << position.status().ToString();
+  std::string reason = "test";
+  Status status = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), In(runtime, 60));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  while (!*go_on) {
+    co_await runtime->scheduler->Sleep(std::chrono::milliseconds(1));
+  }
+  RedoMaker redo;
+  RedoAppend append = redo.AppendInit(3);
+  status = co_await writer.Append(std::move(append), In(runtime, 60));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  status = co_await writer.WaitAcknowledged(redo.end(), In(runtime, 60));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  seen->end = redo.end();
+  co_await writer.Stop();
+  co_await channel.Close();
+  seen->acknowledged = true;
+}
+
+Task<void> AskCommit(Runtime* runtime, Lsn* commit, bool* done) {
+  ReconnectingChannel channel(runtime, kAddress, ReconnectingChannelOptions());
+  VolumeClient client(&channel);
+  proto::VolumeStatusRequest request;
+  request.set_name("v");
+  const auto state = co_await client.VolumeStatus(std::move(request), In(runtime, 10));
+  EXPECT_TRUE(state.ok()) << state.status().ToString();
+  *commit = state.ok() ? Lsn(state->volume().commit_lsn()) : Lsn{};
+  co_await channel.Close();
+  *done = true;
+}
+
+// Goal: a server that comes back is told soon, without an append, what is committed; and what was
+// acknowledged is still committed there when no writer ever comes again.
+TEST(LogWriter, AServerThatComesBackKnowsWhatIsCommitted) {
+  sim::TestWorld world(1);
+  Restarts seen;
+  bool go_on = false;
+  const sim::NodeId server = world.world.AddNode("server");
+  const sim::NodeId client = world.world.AddNode("client");
+  const auto serve = sim::Program([](Runtime* r) { return ServeForever(r); });
+  const auto ask = [&world, client](Lsn* commit) {
+    bool done = false;
+    world.world.KillNode(client, sim::KillKind::kProcess, sim::CrashPolicy::kAll);
+    world.world.StartNode(
+        client, sim::Program([commit, &done](Runtime* r) { return AskCommit(r, commit, &done); }));
+    world.world.RunUntil(
+        world.world.now_ns() + 20 * sim::kSecond, [&done] { return done; }, sim::kEventLimit);
+    ASSERT_TRUE(done);
+  };
+  const auto restart = [&] {
+    world.world.KillNode(server, sim::KillKind::kProcess, sim::CrashPolicy::kClean);
+    world.world.StartNode(server, serve);
+    world.RunFor(sim::kSecond / 10);
+  };
+  const sim::NodeId writer = world.world.AddNode("writer");
+  world.world.StartNode(server, serve);
+  world.world.StartNode(writer, sim::Program([&seen, &go_on](Runtime* r) {
+                          return BeginAndAppend(r, &seen, &go_on);
+                        }));
+  world.RunFor(3 * sim::kSecond);
+  restart();
+  world.RunFor(3 * sim::kSecond);
+  ask(&seen.commit_at_begin);
+  EXPECT_EQ(seen.commit_at_begin, RedoMaker::kStart) << "the idle writer has told it again";
+  go_on = true;
+  world.world.RunUntil(
+      world.world.now_ns() + 20 * sim::kSecond, [&seen] { return seen.acknowledged; },
+      sim::kEventLimit);
+  ASSERT_TRUE(seen.acknowledged);
+  restart();
+  ask(&seen.commit_at_end);
+  EXPECT_EQ(seen.commit_at_end, seen.end) << "nobody has told it anything since";
 }
 
 TEST(LogWriter, StreamsToAServerThatStaysUp) {

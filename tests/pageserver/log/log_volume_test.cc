@@ -45,7 +45,7 @@ struct Sender {
       sent.resize(innodb::ToSn(chunk.range.start).value() - base);
       sent.insert(sent.end(), chunk.payload->begin(), chunk.payload->end());
       world->next = chunk.range.end;
-      auto ticket = world->log->BeginAppend(chunk, {});
+      auto ticket = world->log->BeginAppend(chunk, WriterTold{{}, {}, chunk.range.end});
       world->node.Spawn(AwaitOne(this, world->log.get(), chunk.range.end, std::move(ticket)));
     }
   }
@@ -546,6 +546,109 @@ TEST(LogVolume, ReadWaitsForTheNextAppend) {
   const Result<FeedBatch> one = world.node.Await(world.log->Read(kStart, 1 << 20, kNever));
   ASSERT_TRUE(one.ok());
   EXPECT_EQ(one->chunks.size(), 1U);
+}
+
+// --- The commit LSN of an only log server ---
+
+// The appends' ends, and where the last mtr that is whole with each ends.
+struct HalfMtrs {
+  Lsn whole;
+  Lsn half;
+  Lsn more;
+};
+
+// One whole mtr and a half, then another piece of that half.
+HalfMtrs AppendHalfMtrs(LogWorld* world) {
+  HalfMtrs at;
+  const RedoChunk first = world->MakeChunk(500, 1);
+  at.whole = innodb::AdvanceLsn(kStart, 200);
+  at.half = first.range.end;
+  world->next = at.half;
+  const RedoChunk second = world->MakeChunk(100, 2);
+  at.more = second.range.end;
+  world->next = at.more;
+  auto one = world->log->BeginAppend(first, WriterTold{{}, {}, at.whole});
+  auto two = world->log->BeginAppend(second, WriterTold{{}, {}, at.whole});
+  EXPECT_TRUE(world->node.Await(world->log->FinishAppend(std::move(one))).status.ok());
+  EXPECT_TRUE(world->node.Await(world->log->FinishAppend(std::move(two))).status.ok());
+  return at;
+}
+
+// Goal: it commits what is synced up to the last whole mtr and no further, knows that after a
+// crash, and a new epoch may begin there.
+TEST(OnlyLogServer, CommitsWholeMtrsAndNoMore) {
+  LogWorld world;
+  world.Begin();
+  const HalfMtrs at = AppendHalfMtrs(&world);
+  EXPECT_EQ(world.log->status().end, at.more);
+  EXPECT_EQ(world.log->status().commit, at.whole);
+  const TimePoint soon = world.node.runtime()->scheduler->Now() + std::chrono::milliseconds(5);
+  const Result<FeedBatch> none = world.node.Await(world.log->Read(kStart, 1 << 20, soon));
+  ASSERT_TRUE(none.ok());
+  EXPECT_TRUE(none->chunks.empty()) << "the chunk is not committed to its end";
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.log->status().commit, at.whole);
+  const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
+  ASSERT_TRUE(prepared.ok());
+  EpochStartIn begin = LogWorld::Continue(*prepared);
+  begin.start = at.whole;
+  begin.history.back().start = at.whole;
+  const Result<Lsn> begun = world.node.Await(world.log->BeginEpoch(begin));
+  ASSERT_TRUE(begun.ok()) << begun.status().ToString();
+  EXPECT_EQ(*begun, at.whole);
+  const Result<Bytes> rest = world.ReadAll(kStart);
+  ASSERT_TRUE(rest.ok());
+  EXPECT_EQ(rest->size(), 200U);
+}
+
+// Goal: what an append in the queue says of its own mtrs does not count before it is synced: the
+// one before it may end inside that mtr.
+TEST(OnlyLogServer, AnAppendInTheQueueCommitsNothing) {
+  LogWorld world;
+  world.Begin();
+  const RedoChunk first = world.MakeChunk(5000, 1);  // a batch of its own
+  world.next = first.range.end;
+  const RedoChunk second = world.MakeChunk(100, 2);
+  auto one = world.log->BeginAppend(first, {});
+  auto two = world.log->BeginAppend(second, WriterTold{{}, {}, second.range.end});
+  const AppendOutcome half = world.node.Await(world.log->FinishAppend(std::move(one)));
+  ASSERT_TRUE(half.status.ok());
+  ASSERT_EQ(half.end, first.range.end);
+  EXPECT_EQ(half.commit, Lsn{});
+  const AppendOutcome whole = world.node.Await(world.log->FinishAppend(std::move(two)));
+  ASSERT_TRUE(whole.status.ok());
+  EXPECT_EQ(whole.commit, second.range.end);
+  RedoChunk beyond = world.MakeChunk(100, 3);
+  beyond.range = {second.range.end, innodb::AdvanceLsn(second.range.end, 100)};
+  auto refused =
+      world.log->BeginAppend(beyond, WriterTold{{}, {}, Lsn(beyond.range.end.value() + 1)});
+  EXPECT_EQ(world.node.Await(world.log->FinishAppend(std::move(refused))).status.code(),
+            StatusCode::kInvalidArgument);
+}
+
+// Goal: a log whose records do not tell of the last mtrs, as earlier versions wrote them, opens
+// with everything, and commits the rest when a writer tells it.
+TEST(OnlyLogServer, OpensALogWhoseLastCommitIsNotKnown) {
+  LogWorld world;
+  world.Begin();
+  for (uint64_t i = 0; i < 3; ++i) {
+    const RedoChunk chunk = world.MakeChunk(300, i);
+    world.next = chunk.range.end;
+    auto ticket = world.log->BeginAppend(chunk, WriterTold{chunk.range.start});
+    ASSERT_TRUE(world.node.Await(world.log->FinishAppend(std::move(ticket))).status.ok());
+  }
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  const Lsn end = world.log->status().end;
+  EXPECT_EQ(end, innodb::AdvanceLsn(kStart, 900));
+  EXPECT_EQ(world.log->status().commit, innodb::AdvanceLsn(kStart, 600));
+  world.Take();
+  EXPECT_EQ(world.log->status().end, end) << "nothing that was acknowledged is cut";
+  ASSERT_TRUE(world.log->Commit(world.epoch, {end}).ok());
+  const Result<Bytes> all = world.ReadAll(kStart);
+  ASSERT_TRUE(all.ok());
+  EXPECT_EQ(all->size(), 900U);
 }
 
 TEST(LogVolume, TrimsOnlyWholeSegmentsBelowWhatIsPersisted) {

@@ -103,8 +103,10 @@ class LogWorld {
     }
     return outcome;
   }
+  // A whole number of mtrs.
   AppendOutcome AppendChunk(RedoChunk chunk, Lsn commit = Lsn{}) {
-    return node.Await(log->FinishAppend(log->BeginAppend(std::move(chunk), {commit})));
+    const WriterTold told{commit, {}, chunk.range.end};
+    return node.Await(log->FinishAppend(log->BeginAppend(std::move(chunk), told)));
   }
   // Everything from `from` to the end, through the feed.
   Result<Bytes> ReadAll(Lsn from) {

@@ -127,6 +127,7 @@ inline proto::AppendRequest AppendOf(uint32_t volume_id, Epoch epoch, Lsn start,
   request.set_start_lsn(start.value());
   request.set_end_lsn(end.value());
   request.set_first_mtr_lsn(start.value());
+  request.set_mtr_end_lsn(end.value());
   return request;
 }
 
