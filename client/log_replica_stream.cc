@@ -174,6 +174,7 @@ Task<Status> LogReplica::ProbeIdle() {
   request.set_volume_id(volume_.value());
   request.set_epoch(plan_->epoch.value());
   request.set_commit_lsn(window_->commit().value());
+  request.set_keep_from_lsn(window_->keep_from().value());
   VolumeClient client(channel_.get());
   const Result<proto::LogCommitResponse> answer =
       co_await client.LogCommit(std::move(request), CallDeadline());

@@ -433,6 +433,87 @@ TEST(LogQuorum, AServerThatLostItsDiskIsFilledUpAgain) {
   }
 }
 
+struct Idling {
+  Lsn away_from;  // where the log ended when the server went away
+  bool idle = false;
+  Lsn keep_from;
+  bool asked = false;
+};
+
+// Appends, and again once a server is away; then only stands there.
+Task<void> AppendAndIdle(Runtime* runtime, Idling* seen, const bool* away) {
+  LogWriter writer(runtime, kThree, Options());
+  const Result<LogPosition> position = co_await writer.Start(Epoch(0), In(runtime, 3000));
+  EXPECT_TRUE(position.ok()) << position.status().ToString();
+  std::string reason = "first";
+  Status status = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), In(runtime, 3000));
+  RedoMaker redo;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    if (i == 50) {
+      co_await runtime->scheduler->Sleep(std::chrono::milliseconds(500));
+      seen->away_from = redo.end();
+      while (!*away) {
+        co_await runtime->scheduler->Sleep(std::chrono::milliseconds(10));
+      }
+    }
+    RedoAppend append = redo.AppendInit(static_cast<uint32_t>(i));
+    status = co_await writer.Append(std::move(append), In(runtime, 3000));
+  }
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  status = co_await writer.WaitAcknowledged(redo.end(), In(runtime, 3000));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  seen->idle = true;
+  Event never(runtime->scheduler);
+  co_await never.Wait();
+}
+
+Task<void> AskKeepFrom(Runtime* runtime, Idling* seen) {
+  ReconnectingChannel channel(runtime, kThree.front(), ReconnectingChannelOptions());
+  VolumeClient client(&channel);
+  proto::LogStatusRequest request;
+  request.set_volume_id(1);
+  const auto answer = co_await client.LogStatus(std::move(request), In(runtime, 1000));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  seen->keep_from = answer.ok() ? Lsn(answer->keep_from_lsn()) : Lsn{};
+  co_await channel.Close();
+  seen->asked = true;
+}
+
+// Goal: asking an idle server whether it is there does not take back what another one still wants.
+TEST(LogQuorum, AnIdleWriterKeepsRedoForAServerThatIsAway) {
+  sim::TestWorld world(1);
+  Ledger ledger;
+  ledger.addresses = kThree;
+  std::vector<sim::NodeId> servers;
+  for (const std::string& address : kThree) {
+    servers.push_back(world.world.AddNode(address.substr(0, address.find(':'))));
+    world.world.StartNode(servers.back(),
+                          sim::Program([address](Runtime* r) { return ServeForever(r, address); }));
+  }
+  const sim::NodeId admin = world.world.AddNode("admin");
+  const sim::NodeId writer = world.world.AddNode("writer");
+  bool made = false;
+  world.world.StartNode(
+      admin, sim::Program([&ledger, &made](Runtime* r) { return MakeVolumes(r, &ledger, &made); }));
+  world.world.RunUntil(30 * sim::kSecond, [&made] { return made; }, sim::kEventLimit);
+  ASSERT_TRUE(made);
+  Idling seen;
+  bool away = false;
+  world.world.StartNode(
+      writer, sim::Program([&seen, &away](Runtime* r) { return AppendAndIdle(r, &seen, &away); }));
+  world.RunFor(3 * sim::kSecond);
+  world.world.KillNode(servers.back(), sim::KillKind::kProcess, sim::CrashPolicy::kAll);
+  away = true;
+  world.RunFor(5 * sim::kSecond);
+  ASSERT_TRUE(seen.idle);
+  world.world.KillNode(admin, sim::KillKind::kProcess, sim::CrashPolicy::kAll);
+  world.world.StartNode(admin, sim::Program([&seen](Runtime* r) { return AskKeepFrom(r, &seen); }));
+  world.RunFor(2 * sim::kSecond);
+  ASSERT_TRUE(seen.asked);
+  EXPECT_GT(seen.keep_from, Lsn{}) << "somebody wants redo";
+  EXPECT_LE(seen.keep_from, seen.away_from);
+}
+
 TEST(LogQuorum, ASingleServerIsAQuorumOfOne) {
   for (uint64_t seed = 1; seed <= 8 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kKill, 30, kOne);
