@@ -77,6 +77,8 @@ class LogReplica {
   // Retried over lost connections until the deadline; OK, too, when the window has begun there
   // without this member.
   Task<Status> StartAt(Lsn start, std::string reason, TimePoint deadline);
+  // Answered by the server, if the connection stands, or given up at the deadline. Before Stop.
+  Task<void> TellCommitAtLast(TimePoint deadline);
   Task<void> Stop();
 
  private:
@@ -109,7 +111,7 @@ class LogReplica {
   Task<Status> SendStartAt(Lsn start, std::string reason, bool trimmed, TimePoint deadline);
   bool InWindow(Lsn end) const;
   Task<Status> ReceiveLoop();
-  Task<Status> ProbeIdle();
+  Task<Status> TellCommit(TimePoint deadline);
   bool SendChunk(const WindowChunk& chunk);
   // What this server was told is behind what it should know.
   bool CommitDue() const;

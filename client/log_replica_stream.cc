@@ -127,7 +127,7 @@ Task<Status> LogReplica::ReceiveLoop() {
       const TimePoint idle_until = runtime_->scheduler->Now() + options_->idle_probe;
       const bool woken = co_await changed_.Wait(idle_until);
       if (!woken && in_flight_.empty()) {
-        const Status heard = co_await ProbeIdle();
+        const Status heard = co_await TellCommit(CallDeadline());
         if (!heard.ok()) {
           co_return heard;
         }
@@ -167,18 +167,31 @@ Task<Status> LogReplica::ReceiveLoop() {
   co_return Cancelled("log writer is stopping");
 }
 
-// A server that was restarted does not know any more how much is committed; one that was taken
-// over by another writer says so.
-Task<Status> LogReplica::ProbeIdle() {
+// Asked of an idle server: one that was restarted does not know any more how much is committed, and
+// one that was taken over by another writer says so.
+Task<Status> LogReplica::TellCommit(TimePoint deadline) {
   proto::LogCommitRequest request;
   request.set_volume_id(volume_.value());
   request.set_epoch(plan_->epoch.value());
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
-  VolumeClient client(channel_.get());
+  const std::shared_ptr<RpcChannel> channel = channel_;
+  VolumeClient client(channel.get());
   const Result<proto::LogCommitResponse> answer =
-      co_await client.LogCommit(std::move(request), CallDeadline());
+      co_await client.LogCommit(std::move(request), deadline);
   co_return answer.status();
+}
+
+// What SendCommit gave to the channel may never leave it once that is shut down.
+Task<void> LogReplica::TellCommitAtLast(TimePoint deadline) {
+  if (streaming_ && window_->commit() != Lsn{}) {
+    const Status told = co_await TellCommit(deadline);
+    if (!told.ok()) {
+      runtime_->log->Info("log server " + address_ + " does not know of LSN " +
+                          Text(window_->commit()) +
+                          " as committed before the next writer: " + told.ToString());
+    }
+  }
 }
 
 }  // namespace redoubt

@@ -209,7 +209,16 @@ const Status& LogWriter::failure() const { return window_->failure(); }
 const Status& LogWriter::last_problem() const { return window_->problem(); }
 
 Task<void> LogWriter::Stop() {
+  const bool sound = window_->ok();
   window_->Fail(Cancelled("log writer is stopping"));
+  if (sound) {
+    TaskGroup farewells(runtime_->scheduler);
+    const TimePoint deadline = runtime_->scheduler->Now() + options_.farewell_timeout;
+    for (const std::unique_ptr<LogReplica>& replica : replicas_) {
+      farewells.Spawn(replica->TellCommitAtLast(deadline));
+    }
+    co_await farewells.Join();
+  }
   tasks_.Stop();
   for (const std::unique_ptr<LogReplica>& replica : replicas_) {
     co_await replica->Stop();

@@ -53,6 +53,8 @@ struct LogWriterOptions {
   // A log server that was not sent anything for so long is asked whether it is still there, and
   // told again what is committed.
   Duration idle_probe = std::chrono::seconds(1);
+  // How long Stop waits for log servers that do not answer.
+  Duration farewell_timeout = std::chrono::milliseconds(500);
   Duration retry_delay_min = std::chrono::milliseconds(20);
   Duration retry_delay_max = std::chrono::seconds(1);
 };
@@ -122,7 +124,9 @@ class LogWriter {
   // now.
   const Status& last_problem() const;
 
-  // Ends at once; what is not acknowledged may or may not be on the servers.
+  // Tells the log servers that are there what is committed, or page servers would not hear of the
+  // last mtrs before the next writer: `farewell_timeout` at most. What is not acknowledged may or
+  // may not be on the servers. Append and WaitAcknowledged end at once.
   Task<void> Stop();
 
  private:
