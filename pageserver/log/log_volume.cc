@@ -287,8 +287,19 @@ void LogVolume::Take(const WriterTold& told) {
   AdvanceCommit();
 }
 
+// What is committed is given to page roles up to there, so it must be a place in the redo.
+Status LogVolume::CheckTold(const WriterTold& told) {
+  for (const Lsn lsn : {told.commit, told.mtr_end}) {
+    if (lsn != Lsn{} && !innodb::IsDataLsn(lsn)) {
+      return InvalidArgument("mtrs cannot end at " + Text(lsn) + ", it is no data LSN");
+    }
+  }
+  return Status::Ok();
+}
+
 Status LogVolume::Commit(Epoch epoch, WriterTold told) {
   REDOUBT_RETURN_IF_ERROR(CheckEpoch(epoch));
+  REDOUBT_RETURN_IF_ERROR(CheckTold(told));
   Take(told);
   return Status::Ok();
 }
@@ -315,6 +326,7 @@ Status LogVolume::CheckAppend(const RedoChunk& chunk, const WriterTold& told) co
     return InvalidArgument("first mtr at " + Text(chunk.first_mtr_lsn) + " lies outside of [" +
                            Text(range.start) + ", " + Text(range.end) + ")");
   }
+  REDOUBT_RETURN_IF_ERROR(CheckTold(told));
   if (told.mtr_end > range.end) {
     return InvalidArgument("an mtr is said to end at " + Text(told.mtr_end) + ", beyond [" +
                            Text(range.start) + ", " + Text(range.end) + ")");

@@ -150,14 +150,13 @@ class LogVolume final : public RedoFeed {
   // role has it; so what this log holds, all of it below `start`, is of no use either and removed.
   // kStaleEpoch; kInvalidArgument: below the end, or no data LSN.
   Task<Status> StartAt(Epoch epoch, Lsn start, std::string reason, bool trimmed);
-  // What the writer of `epoch` says. As CheckEpoch.
+  // What the writer of `epoch` says. As CheckEpoch; kInvalidArgument: no data LSN.
   Status Commit(Epoch epoch, WriterTold told);
   // The page role of this process, which gets its redo from this log alone, holds everything below
   // `lsn`: so it was committed.
   void NoteCommitted(Lsn lsn);
 
-  // RedoFeed, for the page role of this process. A `from` inside a chunk gives that whole chunk; a
-  // chunk is given when all of it is committed.
+  // RedoFeed, for the page role of this process.
   Task<Result<FeedBatch>> Read(Lsn from, size_t bytes_max, TimePoint deadline) override;
   void Persisted(Lsn lsn) override;
   // A page role elsewhere, about to read, holds everything below `persisted`. Errors:
@@ -188,6 +187,7 @@ class LogVolume final : public RedoFeed {
   Status CheckBegin(const EpochStartIn& begin) const;
   Task<Status> DoBeginEpoch(EpochStartIn* begin);
   Task<Status> CutBackTo(Lsn keep);
+  static Status CheckTold(const WriterTold& told);
   void Take(const WriterTold& told);
   void AdvanceCommit();
   Task<Result<std::vector<RedoChunk>>> ReadUpTo(Lsn from, size_t bytes_max, Lsn up_to);

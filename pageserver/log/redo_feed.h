@@ -43,8 +43,10 @@ struct FeedBatch {
 class RedoFeed {
  public:
   virtual ~RedoFeed() = default;
-  // Committed chunks from `from` on (a chunk border, a hole's start, or the begin), at most about
-  // `bytes_max` but at least one chunk; waits for one until `deadline` and then returns none.
+  // Committed chunks from `from` on, at most about `bytes_max` but at least one chunk; waits for
+  // one until `deadline` and then returns none. Where `from` lies inside a chunk, the first one
+  // begins below it. Of a chunk that is not committed to its end the last one is what is: the chunk
+  // comes again, longer, with a later call.
   // kBelowHorizon: trimmed. kCancelled: shutting down.
   virtual Task<Result<FeedBatch>> Read(Lsn from, size_t bytes_max, TimePoint deadline) = 0;
   // Everything below `lsn` is persisted by this reader: the log may trim it.

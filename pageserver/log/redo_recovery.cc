@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/innodb/log_block.h"
 #include "common/runtime/fault_point.h"
 #include "pageserver/log/durable_files.h"
 #include "pageserver/log/redo_store.h"
@@ -221,7 +222,9 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
       break;
     }
     claimed = std::max(claimed, item->durable_end);
-    recovered_commit_ = std::max(recovered_commit_, item->commit);
+    if (innodb::IsDataLsn(item->commit)) {  // earlier versions took any from a writer
+      recovered_commit_ = std::max(recovered_commit_, item->commit);
+    }
     tail->Prove(claimed);
     if (item->chunk.range.empty()) {
       continue;

@@ -163,4 +163,19 @@ std::string PlaceInSegment(const std::string& path, uint64_t offset) {
   return path + " at offset " + std::to_string(offset);
 }
 
+RedoChunk HeadOf(const RedoChunk& chunk, Lsn lsn) {
+  REDOUBT_CHECK(chunk.range.start < lsn && lsn < chunk.range.end);
+  REDOUBT_CHECK(innodb::IsDataLsn(lsn));
+  const size_t bytes = innodb::ToSn(lsn).value() - innodb::ToSn(chunk.range.start).value();
+  RedoChunk head;
+  head.epoch = chunk.epoch;
+  head.range = {chunk.range.start, lsn};
+  head.first_mtr_lsn = chunk.first_mtr_lsn < lsn ? chunk.first_mtr_lsn : Lsn{};
+  head.source_time_unix_ns = chunk.source_time_unix_ns;
+  Bytes payload(chunk.payload->begin(), chunk.payload->begin() + static_cast<ptrdiff_t>(bytes));
+  head.payload_crc32c = Crc32c(payload);
+  head.payload = std::make_shared<const Bytes>(std::move(payload));
+  return head;
+}
+
 }  // namespace redoubt

@@ -104,4 +104,8 @@ std::optional<SegmentName> ParseSegmentName(std::string_view file_name);
 // "<path> at offset <offset>", for messages.
 std::string PlaceInSegment(const std::string& path, uint64_t offset);
 
+// The part of `chunk` below `lsn`, a data LSN inside it. It keeps the source time: the log had
+// reached `lsn` by then.
+RedoChunk HeadOf(const RedoChunk& chunk, Lsn lsn);
+
 }  // namespace redoubt

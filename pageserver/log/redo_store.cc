@@ -336,7 +336,7 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
         continue;
       }
       if (item->chunk.range.end > up_to) {
-        co_return chunks;
+        item->chunk = HeadOf(item->chunk, up_to);
       }
       at = item->chunk.range.end;
       bytes += item->chunk.payload->size();

@@ -101,9 +101,9 @@ class RedoStore {
   // log is longer than asked for, try again. kIoError: as Append. Requires lsn >= readable_from().
   Task<Status> TruncateTo(Lsn lsn);
 
-  // Whole chunks with end > from and end <= up_to, at most about bytes_max, at least one if there
-  // is one. kCorruption: a record that was good when written is not any more. Requires from >=
-  // readable_from().
+  // The chunks with end > from and start < up_to, of the last one the part below up_to; at most
+  // about bytes_max but one if there is one, none if from >= up_to. kCorruption: a record that was
+  // good when written is not any more. Requires from >= readable_from().
   Task<Result<std::vector<RedoChunk>>> Read(Lsn from, size_t bytes_max, Lsn up_to);
   // Removes segments that lie wholly below `lsn`. The newest one stays.
   Task<Status> TrimBelow(Lsn lsn);

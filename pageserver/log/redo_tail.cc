@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "pageserver/log/redo_segment.h"
 
 namespace redoubt {
 namespace {
@@ -53,13 +54,16 @@ std::deque<RedoChunk>::const_iterator RedoTail::FirstEndingAbove(Lsn lsn) const 
 std::vector<RedoChunk> RedoTail::Read(Lsn lsn, size_t bytes_max, Lsn up_to) const {
   REDOUBT_CHECK(lsn >= from_);
   std::vector<RedoChunk> chunks;
+  if (lsn >= up_to) {
+    return chunks;
+  }
   size_t bytes = 0;
   for (auto at = FirstEndingAbove(lsn); at != chunks_.end() && bytes < bytes_max; ++at) {
-    if (at->range.end > up_to) {
+    if (at->range.start >= up_to) {
       break;
     }
     bytes += at->payload->size();
-    chunks.push_back(*at);
+    chunks.push_back(at->range.end <= up_to ? *at : HeadOf(*at, up_to));
   }
   return chunks;
 }

@@ -27,8 +27,8 @@ class RedoTail {
   void DropBelow(Lsn lsn);
   // Everything from this LSN on is here.
   Lsn from() const { return from_; }
-  // Whole chunks with end > lsn and end <= up_to, at most about bytes_max but one if there is one.
-  // Requires lsn >= from().
+  // The chunks with end > lsn and start < up_to, of the last one the part below up_to; at most
+  // about bytes_max but one if there is one, none if lsn >= up_to. Requires lsn >= from().
   std::vector<RedoChunk> Read(Lsn lsn, size_t bytes_max, Lsn up_to) const;
   // The chunk that is exactly `range`; null when there is none here.
   const RedoChunk* Find(LsnRange range) const;

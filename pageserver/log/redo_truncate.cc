@@ -6,33 +6,11 @@
 #include <utility>
 
 #include "common/base/check.h"
-#include "common/base/crc32c.h"
-#include "common/innodb/log_block.h"
 #include "pageserver/log/durable_files.h"
 #include "pageserver/log/redo_store.h"
 #include "pageserver/log/segment_reader.h"
 
 namespace redoubt {
-namespace {
-
-// The part of `chunk` below `lsn`.
-RedoChunk HeadOf(const RedoChunk& chunk, Lsn lsn) {
-  REDOUBT_CHECK(chunk.range.start < lsn && lsn < chunk.range.end);
-  const size_t bytes = innodb::ToSn(lsn).value() - innodb::ToSn(chunk.range.start).value();
-  RedoChunk head;
-  head.epoch = chunk.epoch;
-  head.range = {chunk.range.start, lsn};
-  head.first_mtr_lsn = chunk.first_mtr_lsn < lsn ? chunk.first_mtr_lsn : Lsn{};
-  Bytes payload(chunk.payload->begin(), chunk.payload->begin() + static_cast<ptrdiff_t>(bytes));
-  head.payload_crc32c = Crc32c(payload);
-  head.payload = std::make_shared<const Bytes>(std::move(payload));
-  // All that is left of what the source had written then.
-  head.source_time_unix_ns = chunk.source_time_unix_ns;
-  return head;
-}
-
-}  // namespace
-
 Task<Status> RedoStore::TruncateTo(Lsn lsn) {
   REDOUBT_CHECK(lsn >= readable_from());
   if (!stopped_.ok()) {

@@ -211,8 +211,8 @@ Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t byte
       problem_.clear();
     }
     if (source.link.state().commit > from) {
-      // It holds the rest in a chunk of which the end is not committed yet: others may have cut
-      // it otherwise.
+      // It said that it has more, and gives none of it: an older version, which gives a chunk only
+      // when it is committed to its end. Others may have cut it otherwise.
       source.retry_at = runtime_->scheduler->Now() + options_.read_wait;
     }
     co_return std::move(answer->batch);

@@ -84,7 +84,7 @@ class Ingest {
   // Shared with the parse job, which may outlive a destroyed volume.
   std::shared_ptr<RedoGrouper> grouper_;  // null: waiting for a chunk in which an mtr begins
   Lsn fed_;                               // end of the redo that was fed or skipped; 0: none yet
-  Lsn next_read_;                         // a chunk border: where the feed is asked to go on
+  Lsn next_read_;  // end of the last chunk that was given: where the feed is asked to go on
   Lsn pull_from_;  // start of the chunk that holds the end of the last whole mtr
   bool ranges_changed_ = false;
   TimeSample window_;  // newest sample not handed on yet

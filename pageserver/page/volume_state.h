@@ -37,7 +37,7 @@ struct BatchSlot {
   std::vector<NewSpaceEvent> events;
   std::vector<TimeSample> times;
   Bytes ranges;   // encoded ReadableRanges when they changed
-  Lsn pull_from;  // a chunk border at or below the batch's end: where to pull from after it
+  Lsn pull_from;  // where to pull from after it: a chunk's start, at or below the batch's end
   TimePoint opened{};
 };
 

@@ -97,32 +97,68 @@ Task<Status> SetHorizon(Runtime* runtime, std::string address, Epoch epoch) {
 
 namespace {
 
+// What was made and is not sent yet: perhaps the end of one mtr, then others.
+struct Unsent {
+  Lsn start;
+  Lsn first_mtr;
+  Bytes bytes;
+
+  void Add(Lsn mtr_start, const Bytes& mtr) {
+    start = bytes.empty() ? mtr_start : start;
+    first_mtr = first_mtr == Lsn{} ? mtr_start : first_mtr;
+    bytes.insert(bytes.end(), mtr.begin(), mtr.end());
+  }
+  RedoAppend AllBut(size_t keep) {
+    const auto middle = bytes.end() - static_cast<ptrdiff_t>(keep);
+    RedoAppend append;
+    append.payload = std::make_shared<const Bytes>(bytes.begin(), middle);
+    append.range = {start, innodb::AdvanceLsn(start, append.payload->size())};
+    append.first_mtr_lsn = first_mtr;
+    bytes.erase(bytes.begin(), middle);
+    start = append.range.end;
+    first_mtr = Lsn{};
+    return append;
+  }
+};
+
+Task<Status> Send(Runtime* runtime, LogWriter* writer, RedoAppend append) {
+  Status status(StatusCode::kDeadlineExceeded, "not tried");
+  while (status.code() == StatusCode::kDeadlineExceeded) {
+    RedoAppend copy = append;
+    status = co_await writer->Append(std::move(copy), In(runtime, 500));
+  }
+  co_return status;
+}
+
 Task<Status> Stream(Runtime* runtime, Notes* notes, LogWriter* writer, RedoMaker* redo) {
+  Unsent unsent;
   while (!notes->calm) {
     const Lsn start = redo->end();
     const bool first = notes->writes.size() < kPageCount;
     const uint32_t page_no =
         static_cast<uint32_t>(first ? notes->writes.size() : runtime->random->Below(kPageCount));
     const uint64_t value = first ? 0 : notes->next_value++;
-    const Bytes bytes = first ? redo->InitPage(page_no) : redo->Write(page_no, value);
+    const Bytes mtr = first ? redo->InitPage(page_no) : redo->Write(page_no, value);
     notes->writes[start] = {redo->end(), page_no, value};
-    // Now and then an mtr leaves in two chunks.
-    const size_t cut = runtime->random->Below(3) == 0 ? 1 + runtime->random->Below(4) : 0;
-    for (const RedoAppend& append : AppendsOf(start, bytes, cut)) {
-      Status status(StatusCode::kDeadlineExceeded, "not tried");
-      while (status.code() == StatusCode::kDeadlineExceeded) {
-        RedoAppend copy = append;
-        status = co_await writer->Append(std::move(copy), In(runtime, 500));
-      }
-      if (!status.ok()) {
-        co_return status;
-      }
+    unsent.Add(start, mtr);
+    // Now and then the mtr's end leaves with the next one.
+    const size_t most = std::min<size_t>(4, mtr.size() - 1);
+    const size_t keep = runtime->random->Below(3) == 0 ? runtime->random->Below(most + 1) : 0;
+    const Status sent = co_await Send(runtime, writer, unsent.AllBut(keep));
+    if (!sent.ok()) {
+      co_return sent;
     }
-    notes->acknowledged = std::max(notes->acknowledged, writer->acknowledged());
+    notes->acknowledged = std::max(notes->acknowledged, writer->commit());
     co_await runtime->scheduler->Sleep(std::chrono::milliseconds(1 + runtime->random->Below(8)));
   }
+  if (!unsent.bytes.empty()) {
+    const Status sent = co_await Send(runtime, writer, unsent.AllBut(0));
+    if (!sent.ok()) {
+      co_return sent;
+    }
+  }
   const Status drained = co_await writer->WaitAcknowledged(redo->end(), In(runtime, 60'000));
-  notes->acknowledged = std::max(notes->acknowledged, writer->acknowledged());
+  notes->acknowledged = std::max(notes->acknowledged, writer->commit());
   co_return drained;
 }
 

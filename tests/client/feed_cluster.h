@@ -39,7 +39,7 @@ struct Notes {
     uint64_t value;
   };
   std::map<Lsn, Write> writes;  // by start
-  Lsn acknowledged;
+  Lsn acknowledged;             // whole mtrs only
   uint64_t next_value = 1;
   bool calm = false;
   bool quiet = false;  // the writer has ended

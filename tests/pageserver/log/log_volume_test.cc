@@ -548,6 +548,64 @@ TEST(LogVolume, ReadWaitsForTheNextAppend) {
   EXPECT_EQ(one->chunks.size(), 1U);
 }
 
+// --- Chunks that are committed in part ---
+
+// Goal: what is committed of a chunk is given at once, from memory and from disk, and no byte more;
+// a reader that goes on inside the chunk gets it again as far as it is committed then. Method: one
+// of three log servers, told commit LSNs without any append.
+TEST(PartOfAChunk, IsGivenAsFarAsItIsCommitted) {
+  for (const size_t tail_bytes : {size_t{0}, size_t{1} << 20}) {
+    SCOPED_TRACE("tail of " + std::to_string(tail_bytes));
+    LogWorld world;
+    LogVolumeOptions options = SmallOptions();
+    options.tail_bytes_max = tail_bytes;
+    ASSERT_TRUE(world.Open(options).ok());
+    const Result<PreparedEpoch> prepared = world.node.Await(world.log->Prepare(Epoch(0)));
+    ASSERT_TRUE(prepared.ok());
+    world.epoch = prepared->epoch;
+    EpochStartIn begin = LogWorld::Continue(*prepared);
+    begin.member_count = 3;
+    ASSERT_TRUE(world.node.Await(world.log->BeginEpoch(begin)).ok());
+    ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, kStart, "test", false)).ok());
+    world.next = kStart;
+    Bytes sent;
+    for (uint64_t i = 0; i < 3; ++i) {
+      const RedoChunk chunk = world.MakeChunk(1000, i);
+      sent.insert(sent.end(), chunk.payload->begin(), chunk.payload->end());
+      ASSERT_TRUE(world.AppendChunk(chunk).status.ok());
+      world.next = chunk.range.end;
+    }
+    Lsn from = kStart;
+    for (const size_t committed : {300U, 1700U, 1701U, 2000U, 2999U, 3000U}) {
+      SCOPED_TRACE(committed);
+      const Lsn commit = innodb::AdvanceLsn(kStart, committed);
+      const TimePoint now = world.node.runtime()->scheduler->Now();
+      const Result<FeedBatch> early = world.node.Await(world.log->Read(from, 1 << 20, now));
+      ASSERT_TRUE(early.ok());
+      EXPECT_TRUE(early->chunks.empty());
+      ASSERT_TRUE(world.log->Commit(world.epoch, WriterTold{commit}).ok());
+      const Result<FeedBatch> batch = world.node.Await(world.log->Read(from, 1 << 20, now));
+      ASSERT_TRUE(batch.ok());
+      ASSERT_FALSE(batch->chunks.empty());
+      Lsn at = batch->chunks.front().range.start;
+      EXPECT_LE(at, from);
+      for (const RedoChunk& chunk : batch->chunks) {
+        EXPECT_EQ(chunk.range.start, at);
+        at = chunk.range.end;
+        EXPECT_EQ(Crc32c(*chunk.payload), chunk.payload_crc32c);
+        const auto offset = static_cast<ptrdiff_t>(innodb::ToSn(chunk.range.start).value() -
+                                                   innodb::ToSn(kStart).value());
+        EXPECT_TRUE(
+            std::equal(chunk.payload->begin(), chunk.payload->end(), sent.begin() + offset));
+      }
+      EXPECT_EQ(at, commit);
+      from = commit;
+    }
+    EXPECT_EQ(world.log->Commit(world.epoch, WriterTold{Lsn(kStart.value() / 512 * 512)}).code(),
+              StatusCode::kInvalidArgument);
+  }
+}
+
 // --- The commit LSN of an only log server ---
 
 // The appends' ends, and where the last mtr that is whole with each ends.
@@ -583,9 +641,14 @@ TEST(OnlyLogServer, CommitsWholeMtrsAndNoMore) {
   EXPECT_EQ(world.log->status().end, at.more);
   EXPECT_EQ(world.log->status().commit, at.whole);
   const TimePoint soon = world.node.runtime()->scheduler->Now() + std::chrono::milliseconds(5);
-  const Result<FeedBatch> none = world.node.Await(world.log->Read(kStart, 1 << 20, soon));
+  const Result<FeedBatch> part = world.node.Await(world.log->Read(kStart, 1 << 20, soon));
+  ASSERT_TRUE(part.ok());
+  ASSERT_EQ(part->chunks.size(), 1U);
+  EXPECT_EQ(part->chunks.front().range, (LsnRange{kStart, at.whole}));
+  EXPECT_EQ(part->chunks.front().payload->size(), 200U);
+  const Result<FeedBatch> none = world.node.Await(world.log->Read(at.whole, 1 << 20, soon));
   ASSERT_TRUE(none.ok());
-  EXPECT_TRUE(none->chunks.empty()) << "the chunk is not committed to its end";
+  EXPECT_TRUE(none->chunks.empty()) << "what follows is not committed";
   world.Crash(sim::CrashPolicy::kClean);
   ASSERT_TRUE(world.Open().ok());
   EXPECT_EQ(world.log->status().commit, at.whole);
