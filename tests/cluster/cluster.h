@@ -39,7 +39,7 @@ struct Truth {
   explicit Truth(const ClusterOptions& options)
       : random(options.seed),
         history(options.page_size),
-        model(sim::ModelServerOptions{options.page_size, 3, 40, innodb::kFirstDataLsn}, &random,
+        model(sim::ModelServerOptions{options.page_size, 3, 40, 0, innodb::kFirstDataLsn}, &random,
               &history) {}
   Truth(const Truth&) = delete;
   Truth& operator=(const Truth&) = delete;
