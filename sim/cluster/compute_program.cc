@@ -83,7 +83,7 @@ Task<Status> ComputeProgram::Write(LogWriter* writer, VolumeSetup* setup) {
     history.push_back({entry.epoch, entry.start});
   }
   context_->timeline.EpochBegun(std::move(history));
-  context_->times.EpochBegun(position->end);
+  context_->times.EpochBegun(position->epoch, position->end);
   if (context_->timeline.CutsAcknowledged(position->epoch)) {
     runtime_->log->Info("half an mtr that was durable is cut off");
   }

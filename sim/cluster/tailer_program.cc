@@ -108,7 +108,7 @@ Task<Status> TailerProgram::Write(LogWriter* writer, VolumeSetup* setup) {
                       ", log ends at " + std::to_string(position->end.value()));
   context_->redo.ServerEnd(position->end, acknowledged_before, "Prepare");
   context_->fence.Promised(position->epoch, position->end);
-  context_->times.EpochBegun(position->end);
+  context_->times.EpochBegun(position->epoch, position->end);
   Status status = co_await BeginLog(writer, setup, *position);
   if (status.ok()) {
     TaskGroup watch(runtime_->scheduler);

@@ -10,6 +10,8 @@ namespace {
 
 // Of stamps that a page server collects, and that a log server is filled up with as one.
 constexpr int64_t kWindowNs = 1'000'000'000;
+// Of stamps of chunks that are joined to fill up a log server.
+constexpr int64_t kJoinedNs = 500'000'000;
 
 }  // namespace
 
@@ -17,8 +19,20 @@ void TimeMap::Offered(LsnRange range, int64_t time_unix_ns) {
   offered_.emplace(time_unix_ns, range);
 }
 
+void TimeMap::EpochBegun(Epoch epoch, Lsn lsn) {
+  cuts_.insert(lsn);
+  newest_ = std::max(newest_, epoch);
+  for (auto& [older, waiting] : waiting_) {
+    if (older < epoch) {
+      std::erase_if(waiting, [lsn](const Chunk& chunk) { return chunk.range.end > lsn; });
+    }
+  }
+}
+
 void TimeMap::Taken(Epoch epoch, LsnRange range, int64_t time_unix_ns) {
-  waiting_[epoch].push_back({range, time_unix_ns});
+  if (epoch == newest_) {
+    waiting_[epoch].push_back({range, time_unix_ns});
+  }
 }
 
 void TimeMap::Acknowledged(Epoch epoch, Lsn lsn) {
@@ -37,7 +51,8 @@ void TimeMap::Check(const Answer& answer) {
   const std::string given = std::to_string(answer.lsn.value()) + " of time " +
                             std::to_string(answer.sample) + " is given";
   if (!answer.before_all) {
-    const auto [first, last] = offered_.equal_range(answer.sample);
+    const auto first = offered_.lower_bound(answer.sample - kJoinedNs);
+    const auto last = offered_.upper_bound(answer.sample);
     const bool cut = cuts_.contains(answer.lsn);
     const bool was_there = std::any_of(first, last, [&answer, cut](const auto& chunk) {
       return (cut || chunk.second.start < answer.lsn) && answer.lsn <= chunk.second.end;

@@ -130,6 +130,7 @@ size_t TimeFindings(const TimeMap::Answer& answer) {
   constexpr int64_t kSecond = 1'000'000'000;
   Findings findings;
   TimeMap times(&findings);
+  times.EpochBegun(Epoch(1), Lsn(100));
   const auto chunk = [&](uint64_t start, uint64_t end, int64_t second) {
     const LsnRange range{Lsn(start), Lsn(end)};
     times.Offered(range, second * kSecond);
@@ -154,6 +155,11 @@ TEST(TimeMap, ComparesWithTheStampsOfTheWriter) {
   EXPECT_EQ(TimeFindings(answer), 0U);
   answer.lsn = Lsn(301);
   EXPECT_EQ(TimeFindings(answer), 1U) << "the log did not end there then";
+  answer.lsn = Lsn(300);
+  answer.sample = 20 * kSecond + kSecond / 2;
+  EXPECT_EQ(TimeFindings(answer), 0U) << "chunks of half a second may have been joined";
+  ++answer.sample;
+  EXPECT_EQ(TimeFindings(answer), 1U) << "no chunks of more than that";
   answer.lsn = Lsn(200);
   answer.sample = 10 * kSecond;
   EXPECT_EQ(TimeFindings(answer), 1U) << "a newer one was applied";
@@ -165,6 +171,23 @@ TEST(TimeMap, ComparesWithTheStampsOfTheWriter) {
   EXPECT_EQ(TimeFindings(answer), 0U);
   answer.asked = 12 * kSecond;
   EXPECT_EQ(TimeFindings(answer), 1U) << "something is known";
+}
+
+// A writer that does not know yet that it was replaced is told what it had taken; the log has gone
+// on elsewhere meanwhile.
+TEST(TimeMap, ForgetsWhatANewWriterCutsOff) {
+  Findings findings;
+  TimeMap times(&findings);
+  times.EpochBegun(Epoch(1), Lsn(100));
+  times.Taken(Epoch(1), {Lsn(100), Lsn(200)}, 10);
+  times.Taken(Epoch(1), {Lsn(200), Lsn(300)}, 20);
+  times.EpochBegun(Epoch(2), Lsn(200));
+  times.Taken(Epoch(1), {Lsn(300), Lsn(400)}, 30);
+  times.Taken(Epoch(2), {Lsn(200), Lsn(350)}, 40);
+  times.Acknowledged(Epoch(1), Lsn(400));
+  times.Acknowledged(Epoch(2), Lsn(350));
+  const std::vector<std::pair<int64_t, Lsn>> durable{{10, Lsn(200)}, {40, Lsn(350)}};
+  EXPECT_EQ(times.durable(), durable);
 }
 
 // What the model says that its redo says is what common/innodb reads in it.

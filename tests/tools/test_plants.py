@@ -17,7 +17,7 @@ class Plants(unittest.TestCase):
     def test_source_and_catalogue_agree(self) -> None:
         """Every REDOUBT_PLANTED names a plant of the catalogue, and every plant has a place."""
         catalogue = (ROOT / "sim" / "cluster" / "plants.cc").read_text()
-        listed = set(re.findall(r'^ +\{"(\w+)", "', catalogue, re.MULTILINE))
+        listed = set(re.findall(r'^ +\{"(\w+)",\s+"', catalogue, re.MULTILINE))
         planted: set[str] = set()
         for folder in FOLDERS:
             for path in (ROOT / folder).rglob("*.cc"):
