@@ -126,8 +126,8 @@ void RpcServer::Peer::Reject(const Status& why) {
   } else {
     ++server_->counters_.bad_frames;
   }
-  server_->runtime_->log->Warning("connection from " + connection_->peer() +
-                                  " is closed: " + why.ToString());
+  server_->bad_peers_.Warn("connection from " + connection_->peer() +
+                           " is closed: " + why.ToString());
   proto::StatusProto status;
   ToProto(why, &status);
   ++in_flight_;
@@ -216,6 +216,8 @@ RpcServer::RpcServer(Runtime* runtime, RpcHandler* handler, RpcServerOptions opt
     : runtime_(runtime),
       handler_(handler),
       options_(std::move(options)),
+      bad_peers_(runtime, "connections were closed for what they sent", options_.warning_interval),
+      accept_errors_(runtime, "connections could not be accepted", options_.warning_interval),
       tasks_(runtime->scheduler) {
   REDOUBT_CHECK(options_.connections_max > 0 && options_.in_flight_max > 0);
 }
@@ -230,11 +232,15 @@ Task<Status> RpcServer::Start() {
   }
   listener_ = std::move(*listener);
   tasks_.Spawn(AcceptLoop());
+  tasks_.Spawn(bad_peers_.Run(&tasks_));
+  tasks_.Spawn(accept_errors_.Run(&tasks_));
   co_return Status::Ok();
 }
 
 void RpcServer::Close() {
   tasks_.Stop();
+  bad_peers_.Wake();
+  accept_errors_.Wake();
   if (listener_ != nullptr) {
     listener_->Close();
   }
@@ -298,7 +304,7 @@ Task<void> RpcServer::AcceptLoop() {
     }
     if (!accepted.ok()) {
       // Out of descriptors, most likely: let some go before the next try.
-      runtime_->log->Warning("accept: " + accepted.status().ToString());
+      accept_errors_.Warn("accept: " + accepted.status().ToString());
       co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() +
                                         std::chrono::milliseconds(100));
       continue;

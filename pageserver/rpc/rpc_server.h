@@ -12,7 +12,8 @@
 // lock others out.
 //
 // A frame that is no frame of ours, is damaged or oversized ends its own connection only, after an
-// answer with request id 0 (type: the response bit alone, header: StatusProto) that says why.
+// answer with request id 0 (type: the response bit alone, header: StatusProto) that says why. Each
+// is counted; the log gets one line of them in `warning_interval`.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +28,7 @@
 #include "common/runtime/sync.h"
 #include "common/runtime/task_group.h"
 #include "pageserver/rpc/rpc_handler.h"
+#include "pageserver/rpc/warning_limit.h"
 
 namespace redoubt {
 
@@ -38,6 +40,7 @@ struct RpcServerOptions {
   size_t in_flight_bytes_max = 64 << 20;
   // A connection without a request in flight may be closed for a new one after so long.
   Duration idle_min = std::chrono::seconds(10);
+  Duration warning_interval = std::chrono::seconds(10);
 };
 
 struct RpcServerCounters {
@@ -86,6 +89,8 @@ class RpcServer {
   std::unique_ptr<Listener> listener_;
   RpcServerCounters counters_;
   std::list<std::unique_ptr<Peer>> connections_;  // in order of acceptance
+  WarningLimit bad_peers_;
+  WarningLimit accept_errors_;
   TaskGroup tasks_;
 };
 
