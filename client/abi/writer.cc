@@ -267,6 +267,21 @@ std::string InTheWay(const redoubt_writer::State& state) {
   return state.problem.ok() ? std::string() : ": " + state.problem.ToString();
 }
 
+// An append that brings nothing may name the end in its other form, behind the header of the next
+// block: whoever waits, waits for that one.
+void TakeOtherForm(redoubt_writer* writer, uint64_t end_as_given) {
+  redoubt_writer::State& state = writer->state;
+  if (NormaliseEnd(Lsn(end_as_given)) != state.appended) {
+    return;
+  }
+  uint64_t* const told =
+      state.ends.empty() ? &state.acknowledged_as_given : &state.ends.back().as_given;
+  if (*told < end_as_given) {
+    *told = end_as_given;
+    writer->monitor.NotifyAll();
+  }
+}
+
 // Waits for room and queues. `appending` is held.
 Status Enqueue(redoubt_writer* writer, const StrippedRedo& redo, uint64_t end_as_given,
                TimePoint deadline) {
@@ -300,6 +315,8 @@ Status Enqueue(redoubt_writer* writer, const StrippedRedo& redo, uint64_t end_as
       state.ends.push_back({redo.range.end, end_as_given});
       state.append_bytes += bytes;
       call_pump = !std::exchange(state.pump_called, true);
+    } else {
+      TakeOtherForm(writer, end_as_given);
     }
     ++state.append_count;
   }

@@ -433,6 +433,31 @@ static void check_bad_appends(struct server_log* log) {
   CHECK(acknowledged == next);
 }
 
+/* A log writer that fills a block tells the block's end; asked for what lies behind the next block's
+ * header, it writes that block without data. Both are the same place, and both are waited for. */
+static void check_both_forms_of_an_end(struct server_log* log) {
+  uint8_t dummies[BLOCK_PAYLOAD];
+  memset(dummies, 32, sizeof dummies);
+  const uint64_t begin = sn_to_lsn(log->written_sn);
+  const size_t fill = BLOCK_PAYLOAD - log->written_sn % BLOCK_PAYLOAD;
+  const uint64_t behind = log_add(log, dummies, fill);
+  const uint64_t full = begin / BLOCK_BYTES * BLOCK_BYTES + BLOCK_BYTES;
+  CHECK(behind == full + BLOCK_HEADER);
+  CHECK(redoubt_writer_append_payload(log->writer, begin, full, begin, dummies, fill, PATIENCE_MS,
+                                      &error) == REDOUBT_OK);
+  log->written_sn = lsn_to_sn(behind);
+  uint64_t acknowledged = 0;
+  wait_for(log->writer, full, &error);
+  CHECK(redoubt_writer_wait(log->writer, 0, PATIENCE_MS, &acknowledged, &error) == REDOUBT_OK);
+  CHECK(acknowledged == full);
+  uint8_t block[BLOCK_BYTES];
+  make_block(block, full, dummies, 0, 0);
+  CHECK(redoubt_writer_append_blocks(log->writer, full, block, sizeof block, behind, PATIENCE_MS,
+                                     &error) == REDOUBT_OK);
+  CHECK(redoubt_writer_wait(log->writer, full, PATIENCE_MS, &acknowledged, &error) == REDOUBT_OK);
+  CHECK(acknowledged == behind);
+}
+
 static int count_entries(const char* directory) {
   int count = 0;
   DIR* entries = opendir(directory);
@@ -639,6 +664,7 @@ static void run(const char* const* addresses, const pid_t* pids) {
   count_up(log);
   run_workers(log, reader);
   check_bad_appends(log);
+  check_both_forms_of_an_end(log);
   redoubt_writer_status status;
   redoubt_writer_get_status(writer, &status);
   const uint64_t end = status.acknowledged_lsn;
