@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "ci"))
 
+import mysql  # noqa: E402
 import stack  # noqa: E402
 from compute_servers import VOLUME, PatchedServer, Servers  # noqa: E402
 
@@ -18,6 +19,20 @@ _ALL_TABLES = (
     "table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"
 )
 SMALL_POOL = "--innodb-buffer-pool-size=8M"
+# Sorted index builds: trees of more than two levels, a rebuild with LOBs, FULLTEXT's auxiliary tables, a build that fails.
+_BUILDS = """
+SET SESSION cte_max_recursion_depth = 30000;
+CREATE TABLE ledger.built (id INT PRIMARY KEY, k INT, c VARCHAR(200), t TEXT, b LONGBLOB);
+INSERT INTO ledger.built WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 20000)
+    SELECT n, n * 7919 % 20011, REPEAT(SHA2(n, 256), 3), CONCAT('row ', n, ' of ', SHA2(n % 500, 256)),
+        IF(n % 100 = 0, REPEAT(SHA2(n, 256), 750), NULL) FROM seq;
+ALTER TABLE ledger.built ADD INDEX (k), ADD INDEX (c), ALGORITHM=INPLACE, LOCK=NONE;
+ALTER TABLE ledger.built ADD COLUMN more INT NOT NULL DEFAULT 3 FIRST, ALGORITHM=INPLACE;
+OPTIMIZE TABLE ledger.built;
+ALTER TABLE ledger.built ADD FULLTEXT INDEX (t), ALGORITHM=INPLACE;
+UPDATE ledger.built SET k = k + 1, c = REPEAT(SHA2(k, 256), 2) WHERE id % 50 = 0;
+"""
+_FAILING_BUILD = "ALTER TABLE ledger.built ADD UNIQUE INDEX (more), ALGORITHM=INPLACE"
 
 
 class Check:
@@ -69,6 +84,22 @@ class Check:
         self.expect(
             compared > 1000 and unequal == 0, f"{when}: {unequal} of {compared} pages: {result.get('unequal')!s:.600}"
         )
+
+    def build_in_place(self) -> None:
+        """ALTER TABLE with ALGORITHM=INPLACE: what is built without redo elsewhere is logged as page images."""
+        before = int(self.server.pageserver_status()["page_images"])
+        self.server.run_sql(_BUILDS)
+        status = self.server.pageserver_status()
+        images = int(status["page_images"]) - before
+        stack.progress(f"  built in place: {images} page images, {status['page_image_bytes']} bytes since the start")
+        self.expect(images > 1000, f"built in place with {images} page images")
+        try:
+            self.server.run_sql(_FAILING_BUILD)
+            self.expect(False, f"accepted: {_FAILING_BUILD}")
+        except mysql.SqlError as refusal:
+            self.expect("Duplicate entry" in str(refusal), f"{_FAILING_BUILD}: {refusal}")
+        found = self.server.scalar("SELECT COUNT(*) FROM ledger.built WHERE MATCH (t) AGAINST (SHA2(7, 256))")
+        self.expect(found == "40", f"FULLTEXT finds {found} rows")
 
     def check_tables(self) -> None:
         """CHECK TABLE of all."""

@@ -55,6 +55,8 @@ struct Counters {
   std::atomic<uint64_t> reads_beyond_end{0};
   std::atomic<uint64_t> pages_not_written{0};
   std::atomic<uint64_t> page0_writes{0};
+  std::atomic<uint64_t> images{0};
+  std::atomic<uint64_t> image_bytes{0};
   std::atomic<uint64_t> forbidden_ops{0};
 };
 extern Counters counters;

@@ -23,11 +23,13 @@ details. */
 #include "univ.i"
 
 #include "buf0types.h"
+#include "dyn0buf.h"
 #include "log0types.h"
 #include "os0file.h"
 
 class THD;
 class buf_page_t;
+struct mtr_t;
 struct SHOW_VAR;
 struct SYS_VAR;
 
@@ -233,10 +235,20 @@ bool forbids_tablespace(bool undo, uint64_t block_size, const char *path);
 change of any other that is not in the redo log would be lost with the page. */
 void expect_temporary(const page_id_t &page_id);
 
-inline bool forbids_unlogged_builds() { return streams_redo(); }
+/** @} */
 
-/** Why an index is not built in place. */
-extern const char *const UNLOGGED_BUILD;
+/** @name What is built without redo */
+/** @{ */
+
+/** Of a mini-transaction in mode MTR_LOG_NO_REDO that commits: it fills pages of a sorted
+index build, and log_images() is to be called.
+@param[in]  memo      what the mini-transaction has latched
+@param[in]  observer  of the build, or nullptr */
+bool wants_images(const mtr_buf_t &memo, const Flush_observer *observer);
+
+/** Logs each page that the mini-transaction has latched, as it is now. Its mode is
+MTR_LOG_ALL, and it has logged nothing yet. */
+void log_images(const mtr_buf_t &memo, mtr_t *mtr);
 /** @} */
 
 }  // namespace rdb

@@ -37,9 +37,6 @@ Settings settings{};
 Link link{};
 Counters counters;
 
-const char *const UNLOGGED_BUILD =
-    "innodb_pageserver_mode: an index built in place is not in the redo log";
-
 static constexpr uint32_t CONNECT_TIMEOUT_MS = 60000;
 static constexpr uint32_t CLOSE_TIMEOUT_MS = 60000;
 
@@ -458,6 +455,8 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"read_batch_pages", counters.read_batch_pages},
       {"pages_not_written", counters.pages_not_written},
       {"page0_writes", counters.page0_writes},
+      {"page_images", counters.images},
+      {"page_image_bytes", counters.image_bytes},
       {"read_requests", reader.requests},
       {"read_failovers", reader.failovers},
       {"forbidden_ops", counters.forbidden_ops},
