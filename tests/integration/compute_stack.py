@@ -32,6 +32,17 @@ OPTIMIZE TABLE ledger.built;
 ALTER TABLE ledger.built ADD FULLTEXT INDEX (t), ALGORITHM=INPLACE;
 UPDATE ledger.built SET k = k + 1, c = REPEAT(SHA2(k, 256), 2) WHERE id % 50 = 0;
 """
+_MOVE = r"""
+CREATE TABLE ledger.away (id INT PRIMARY KEY, c VARCHAR(200), b LONGBLOB, KEY (c)) SELECT id, c, b FROM ledger.built;
+CREATE TABLE ledger.came LIKE ledger.away;
+ALTER TABLE ledger.came DISCARD TABLESPACE;
+FLUSH TABLES ledger.away FOR EXPORT;
+\! cd {datadir}/ledger && cp away.ibd came.ibd && cp away.cfg came.cfg
+UNLOCK TABLES;
+ALTER TABLE ledger.came IMPORT TABLESPACE;
+UPDATE ledger.came SET c = REPEAT('c', 150) WHERE id % 70 = 0;
+INSERT INTO ledger.came SELECT id + 100000, c, b FROM ledger.away WHERE id < 500;
+"""
 _FAILING_BUILD = "ALTER TABLE ledger.built ADD UNIQUE INDEX (more), ALGORITHM=INPLACE"
 
 
@@ -100,6 +111,15 @@ class Check:
             self.expect("Duplicate entry" in str(refusal), f"{_FAILING_BUILD}: {refusal}")
         found = self.server.scalar("SELECT COUNT(*) FROM ledger.built WHERE MATCH (t) AGAINST (SHA2(7, 256))")
         self.expect(found == "40", f"FULLTEXT finds {found} rows")
+
+    def move_in_a_file(self) -> None:
+        """FLUSH TABLES ... FOR EXPORT and IMPORT TABLESPACE: the file has all pages, and then the volume has."""
+        self.server.run_sql(_MOVE.format(datadir=self.server.datadir))
+        same = self.server.scalar(
+            "SELECT COUNT(*) FROM ledger.away JOIN ledger.came USING (id) WHERE (away.c = came.c OR id % 70 = 0) AND "
+            "away.b <=> came.b"
+        )
+        self.expect(same == "20000", f"{same} rows of an exported and imported table are as they were")
 
     def check_tables(self) -> None:
         """CHECK TABLE of all."""

@@ -68,6 +68,9 @@ for those under way.
 void begin_reads(lsn_t unchanged_since);
 void end_reads();
 
+/** Logs a page that the mini-transaction has X-latched, as it is now. */
+void log_image(byte *page, mtr_t *mtr);
+
 /** The directory was filled by fill_directory(): its data files hold page 0. */
 bool is_hollow_directory();
 

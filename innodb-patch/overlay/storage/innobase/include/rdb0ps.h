@@ -30,6 +30,7 @@ details. */
 class THD;
 class buf_page_t;
 struct mtr_t;
+struct trx_t;
 struct SHOW_VAR;
 struct SYS_VAR;
 
@@ -159,7 +160,7 @@ struct File_read {
 };
 
 enum class Read {
-  /** To be read from the local file; never with keeps_pages(). */
+  /** To be read from the local file; with keeps_pages() only if is_local(). */
   LOCAL,
   /** The page is in the buffer. */
   DONE,
@@ -231,9 +232,10 @@ inline bool forbids_local(const char *what) {
 @return true after sending the client an error */
 bool forbids_tablespace(bool undo, uint64_t block_size, const char *path);
 
-/** Ends the server unless the page is one of temporary tables: with keeps_pages() a
-change of any other that is not in the redo log would be lost with the page. */
-void expect_temporary(const page_id_t &page_id);
+/** Ends the server unless the page is one of temporary tables or is_local(): with
+keeps_pages() a change of any other that is not in the redo log would be lost with the
+page. */
+void expect_temporary(const buf_page_t *bpage);
 
 /** @} */
 
@@ -249,6 +251,18 @@ bool wants_images(const mtr_buf_t &memo, const Flush_observer *observer);
 /** Logs each page that the mini-transaction has latched, as it is now. Its mode is
 MTR_LOG_ALL, and it has logged nothing yet. */
 void log_images(const mtr_buf_t &memo, mtr_t *mtr);
+
+/** The page belongs to a tablespace that is being imported: it is read from and written
+to its file, and changes without redo, until log_imported(). */
+bool is_local(const buf_page_t *bpage);
+
+/** A tablespace was imported into its file: logs its creation and all its pages. The
+caller holds no latch. */
+void log_imported(space_id_t space);
+
+/** FLUSH TABLES ... FOR EXPORT: with keeps_pages() puts all pages of the tablespace into
+its file. Nobody changes the tablespace meanwhile. */
+dberr_t export_pages(space_id_t space, trx_t *trx);
 /** @} */
 
 }  // namespace rdb

@@ -89,17 +89,21 @@ bool wants_images(const mtr_buf_t &memo, const Flush_observer *observer) {
          !pages_of(memo).m_blocks.empty();
 }
 
+void log_image(byte *page, mtr_t *mtr) {
+  mlog_write_initial_log_record(page, MLOG_INIT_FILE_PAGE2, mtr);
+  /* Checksums and LSNs are stamped by whoever writes the page. */
+  counters.image_bytes +=
+      log_bytes(page, FIL_PAGE_PREV, FIL_PAGE_LSN, mtr) +
+      log_bytes(page, FIL_PAGE_TYPE, UNIV_PAGE_SIZE - FIL_PAGE_DATA_END, mtr);
+  ++counters.images;
+}
+
 void log_images(const mtr_buf_t &memo, mtr_t *mtr) {
   for (buf_block_t *block : pages_of(memo).m_blocks) {
     byte *page = buf_block_get_frame(block);
     ut_a(mach_read_from_4(page + FIL_PAGE_OFFSET) == block->page.id.page_no());
     ut_a(mach_read_from_4(page + FIL_PAGE_SPACE_ID) == block->page.id.space());
-    mlog_write_initial_log_record(page, MLOG_INIT_FILE_PAGE2, mtr);
-    /* Checksums and LSNs are stamped by whoever writes the page. */
-    counters.image_bytes +=
-        log_bytes(page, FIL_PAGE_PREV, FIL_PAGE_LSN, mtr) +
-        log_bytes(page, FIL_PAGE_TYPE, UNIV_PAGE_SIZE - FIL_PAGE_DATA_END, mtr);
-    ++counters.images;
+    log_image(page, mtr);
   }
 }
 

@@ -13,6 +13,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include <thread>
 #include <vector>
 
+#include "buf0buf.h"
 #include "buf0checksum.h"
 #include "buf0dblwr.h"
 #include "fil0fil.h"
@@ -380,10 +381,10 @@ bool forbids(const char *what) {
   return true;
 }
 
-void expect_temporary(const page_id_t &page_id) {
-  if (!fsp_is_system_temporary(page_id.space())) {
+void expect_temporary(const buf_page_t *bpage) {
+  if (!fsp_is_system_temporary(bpage->id.space()) && !is_local(bpage)) {
     ib::fatal(UT_LOCATION_HERE, ER_IB_MSG_540)
-        << "Page " << page_id
+        << "Page " << bpage->id
         << " was changed without redo, which innodb_pageserver_mode=" << mode_name()
         << " cannot keep; what changes pages so should have been refused";
   }

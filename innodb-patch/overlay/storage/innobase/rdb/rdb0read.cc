@@ -155,7 +155,7 @@ bool drops(const buf_page_t *bpage) {
   lsn_t known = slot.load();
   while (newest > known && !slot.compare_exchange_weak(known, newest)) {
   }
-  if (!keeps_pages()) {
+  if (!keeps_pages() || is_local(bpage)) {
     return false;
   }
   const bool dropped = bpage->id.page_no() != 0;
@@ -283,7 +283,8 @@ static bool begin_later(const File_read &file_read) {
 Read read(const File_read &file_read, bool sync) {
   ++under_way;
   Read result = Read::LOCAL;
-  if (!reading.load() || file_read.len != link.position.page_size) {
+  if (!reading.load() || file_read.len != link.position.page_size ||
+      is_local(file_read.bpage)) {
     /* Nothing to count: this is no page of a page server. */
   } else if (sync) {
     result = read_now(file_read) ? Read::DONE : Read::LOCAL;
