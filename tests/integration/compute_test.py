@@ -48,7 +48,10 @@ from compute_servers import Ledger, PatchedServer, built_programs  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
 from compute_stateless import NowriteCheck, StatelessCheck, WorkloadCheck  # noqa: E402
 
-_REFUSED = ("ALTER INSTANCE DISABLE INNODB REDO_LOG",)
+_REFUSED = (
+    "ALTER INSTANCE DISABLE INNODB REDO_LOG",
+    "ALTER TABLE ledger.z IMPORT TABLESPACE",
+)
 
 
 class StreamCheck(Check):
@@ -86,12 +89,14 @@ class StreamCheck(Check):
 
     def unlogged(self) -> None:
         """What is written without redo elsewhere is logged or refused."""
+        self.server.run_sql("CREATE TABLE ledger.z (id INT PRIMARY KEY) ROW_FORMAT=COMPRESSED")
         for statement in _REFUSED:
             try:
                 self.server.run_sql(statement)
                 self.expect(False, f"accepted: {statement}")
             except mysql.SqlError as refusal:
                 self.expect("innodb_pageserver_mode" in str(refusal), f"{statement}: {refusal}")
+        self.server.run_sql("DROP TABLE ledger.z")
         self.build_in_place()
         self.move_in_a_file()
         self.server.run_sql(
