@@ -38,6 +38,12 @@ JsonWriter& JsonWriter::Bool(bool value) {
   return *this;
 }
 
+JsonWriter& JsonWriter::Null() {
+  Separate();
+  text_ += "null";
+  return *this;
+}
+
 JsonWriter& JsonWriter::Open(char bracket) {
   Separate();
   text_ += bracket;

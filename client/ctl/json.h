@@ -21,6 +21,7 @@ class JsonWriter {
 
   JsonWriter& String(std::string_view text);
   JsonWriter& Bool(bool value);
+  JsonWriter& Null();
   template <std::integral T>
   JsonWriter& Number(T value) {
     Separate();

@@ -60,31 +60,44 @@ Task<Result<proto::LogStatusResponse>> Forget(Session* session, ForgetReaderOpti
   co_return after;
 }
 
-}  // namespace
-
-Task<std::optional<proto::LogStatusResponse>> AskLog(Session* session, uint32_t volume_id) {
-  std::string nobody;
-  Result<proto::LogStatusResponse> answer = co_await LogOf(session, volume_id, std::move(nobody));
-  if (!answer.ok()) {
-    co_return std::nullopt;
-  }
-  co_return std::move(*answer);
-}
-
-void AddLog(const std::optional<proto::LogStatusResponse>& log, JsonWriter* json) {
-  const proto::LogStatusResponse& shown =
-      log.has_value() ? *log : proto::LogStatusResponse::default_instance();
+void AddStatus(const proto::LogStatusResponse& log, JsonWriter* json) {
   json->Key("readers").BeginArray();
-  for (const proto::LogReader& reader : shown.readers()) {
+  for (const proto::LogReader& reader : log.readers()) {
     json->BeginObject().Field("name", reader.name());
     json->Field("persisted_lsn", reader.persisted_lsn()).EndObject();
   }
-  json->EndArray().Field("log_kept_from_lsn", shown.keep_from_lsn());
+  json->EndArray().Field("log_kept_from_lsn", log.keep_from_lsn());
   json->Key("refused").BeginObject();
-  for (const proto::RefusedCount& refused : shown.refused()) {
+  for (const proto::RefusedCount& refused : log.refused()) {
     json->Field(refused.reason(), refused.count());
   }
   json->EndObject();
+}
+
+}  // namespace
+
+Task<LogAnswer> AskLog(Session* session, uint32_t volume_id) {
+  std::string nobody;
+  Result<proto::LogStatusResponse> answer = co_await LogOf(session, volume_id, std::move(nobody));
+  LogAnswer log;
+  if (answer.ok()) {
+    log.status = std::move(*answer);
+  } else if (answer.status().code() == StatusCode::kUnsupported) {
+    log.has_log = false;
+  } else {
+    log.problem = answer.status();
+  }
+  co_return log;
+}
+
+void AddLog(const LogAnswer& log, JsonWriter* json) {
+  json->Field("has_log", log.has_log);
+  json->Field("log_problem", log.problem.ok() ? std::string() : log.problem.ToString());
+  if (!log.has_log || !log.problem.ok()) {
+    json->Key("readers").Null().Key("log_kept_from_lsn").Null().Key("refused").Null();
+    return;
+  }
+  AddStatus(log.status, json);
 }
 
 Task<int> ForgetReader(Runtime* runtime, Console* console, ServerAddress server,
@@ -108,7 +121,7 @@ Task<int> ForgetReader(Runtime* runtime, Console* console, ServerAddress server,
   if (console->json()) {
     JsonWriter json;
     json.BeginObject().Field("forgotten", options.reader);
-    AddLog(*left, &json);
+    AddStatus(*left, &json);
     json.EndObject();
     console->Print(json.text());
   } else {

@@ -4,7 +4,6 @@
 // reader that will not come back is told to leave.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "client/ctl/commands.h"
@@ -14,10 +13,17 @@
 
 namespace redoubt::ctl {
 
-// nullopt: the server has no log role, or its log answers nothing now.
-Task<std::optional<proto::LogStatusResponse>> AskLog(Session* session, uint32_t volume_id);
+// What a server knows of a volume's log, as far as it has one.
+struct LogAnswer {
+  proto::LogStatusResponse status;  // empty: no log, or none that answers
+  bool has_log = true;
+  Status problem;  // why the log does not answer; OK also for a server without a log role
+};
 
-// The fields "readers", "log_kept_from_lsn" and "refused"; empty and 0 without a log.
-void AddLog(const std::optional<proto::LogStatusResponse>& log, JsonWriter* json);
+Task<LogAnswer> AskLog(Session* session, uint32_t volume_id);
+
+// The fields "has_log", "log_problem" (empty: none), "readers", "log_kept_from_lsn" and "refused";
+// the last three are null while nothing is known of them.
+void AddLog(const LogAnswer& log, JsonWriter* json);
 
 }  // namespace redoubt::ctl

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <optional>
 #include <utility>
 
 #include "client/ctl/commands.h"
@@ -79,7 +78,7 @@ void PrintLog(const proto::LogStatusResponse& log, const Line& line) {
 }
 
 void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& unsupported,
-                const std::optional<proto::LogStatusResponse>& log, Console* console) {
+                const LogAnswer& log, Console* console) {
   const auto line = [console](const std::string& name, const std::string& value) {
     console->Print(name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + value);
   };
@@ -107,8 +106,9 @@ void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& u
   if (!state.feed_server().empty()) {
     line("fed by", state.feed_server());
   }
-  if (log.has_value()) {
-    PrintLog(*log, line);
+  PrintLog(log.status, line);
+  if (!log.problem.ok()) {
+    line("LOG TELLS NOTHING", log.problem.ToString());
   }
   if (!state.feed_problem().empty()) {
     line("NO REDO COMES", state.feed_problem());
@@ -188,7 +188,7 @@ Task<int> VolumeStatus(Runtime* runtime, Console* console, ServerAddress server,
   if (state.unsupported_space_count() > 0) {
     unsupported = co_await UnsupportedSpaces(&session, state.volume_id());
   }
-  const std::optional<proto::LogStatusResponse> log = co_await AskLog(&session, state.volume_id());
+  const LogAnswer log = co_await AskLog(&session, state.volume_id());
   if (console->json()) {
     JsonWriter json;
     json.BeginObject();

@@ -4,6 +4,7 @@
 // told so for certain. Method: the commands against a real server on loopback; what they print goes
 // to a file.
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include "client/ctl/commands.h"
@@ -74,6 +75,61 @@ Task<void> ShowsBody(ServerWorld* world) {
   EXPECT_TRUE(list.Says("\"bad_frames\":0")) << list.text();
 }
 TEST_F(ServerTest, VolumeStatusShowsReadersAndWhatWasRefused) { RunWith(&ShowsBody); }
+
+// Goal: nobody takes a log that does not answer, or none, for one without readers and refusals.
+Task<void> SilentLogBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(3);
+  const Status appended =
+      co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
+  EXPECT_TRUE(appended.ok()) << appended.ToString();
+  co_await world->Stop();
+  const std::string directory = world->options.data_dir + "/log/" + std::to_string(id);
+  std::filesystem::resize_file(directory + "/epoch", 3);
+  co_await world->Start();
+  const ServerAddress server{world->server->address()};
+  Paper machine(world->runtime, true);
+  int code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(machine.Says("\"has_log\":true,\"log_problem\":\"corruption: ")) << machine.text();
+  EXPECT_TRUE(machine.Says("\"readers\":null,\"log_kept_from_lsn\":null,\"refused\":null"))
+      << machine.text();
+  Paper people(world->runtime, false);
+  code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(people.Says("LOG TELLS NOTHING")) << people.text();
+  EXPECT_TRUE(people.Says(directory)) << people.text();
+}
+TEST_F(ServerTest, VolumeStatusSaysThatTheLogDoesNotAnswer) { RunWith(&SilentLogBody); }
+
+// A page role that follows the log of `world`.
+Task<void> NoLogBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  co_await BeginLog(world, "v", id);
+  PageServerOptions options = TestServerOptions(world->data_dir + "/pages");
+  options.role = ServerRole::kPage;
+  options.volumes.log_servers = {world->server->address()};
+  ServerWorld pages;
+  pages.runtime = world->runtime;
+  pages.options = std::move(options);
+  co_await pages.Start();
+  co_await pages.CreateVolume("v");
+  const ServerAddress server{pages.server->address()};
+  Paper machine(world->runtime, true);
+  int code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_TRUE(machine.Says("\"has_log\":false,\"log_problem\":\"\",\"readers\":null"))
+      << machine.text();
+  Paper people(world->runtime, false);
+  code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_FALSE(people.Says("LOG TELLS NOTHING")) << people.text();
+  co_await pages.Stop();
+}
+TEST_F(ServerTest, VolumeStatusSaysThatThereIsNoLog) { RunWith(&NoLogBody); }
 
 Task<int> Forget(ServerWorld* world, Paper* paper, std::string reader, bool confirmed) {
   const ServerAddress server{world->server->address()};
