@@ -41,7 +41,7 @@ extern "C" {
 
 /* Of this interface. Rises when something changes that a caller would notice; what is there stays.
  */
-#define REDOUBT_CLIENT_VERSION 1
+#define REDOUBT_CLIENT_VERSION 2
 /* The version of the library that is linked. Any thread, at any time. */
 uint32_t redoubt_client_version(void);
 
@@ -137,6 +137,9 @@ typedef struct redoubt_position {
   uint64_t end_lsn;    /* P: end of the last whole mtr; 0: the log has not begun, see start_at */
   uint64_t volume_uid; /* identity of the volume, for redoubt_reader_options */
   uint32_t page_size;
+  /* Of the writer whose redo ends at end_lsn; 0: there is none. Who has files of its own compares
+   * it with the last epoch it had: if this one is newer, the volume went on without those files. */
+  uint64_t redo_epoch;
 } redoubt_position;
 
 /* Takes over the volume's log with a new epoch: from now on every older writer is refused by a

@@ -194,6 +194,15 @@ Task<Result<uint32_t>> AskPageSize(Runtime* runtime, redoubt_writer* writer, Tim
   co_return trouble;
 }
 
+// Under which the redo just below the end was written.
+Epoch EpochOfTheEnd(const LogPosition& position) {
+  Epoch last;
+  for (const EpochStart& entry : position.epochs) {
+    last = entry.start < position.end ? entry.epoch : last;
+  }
+  return last;
+}
+
 Task<void> Open(Runtime* runtime, Opening* opening) {
   redoubt_writer* writer = opening->writer;
   std::vector<std::string> addresses = writer->addresses;
@@ -221,6 +230,7 @@ Task<void> Open(Runtime* runtime, Opening* opening) {
   opening->position->end_lsn = started->end.value();
   opening->position->volume_uid = writer->log->volume_uid();
   opening->position->page_size = *page_size;
+  opening->position->redo_epoch = EpochOfTheEnd(*started).value();
   writer->queued = std::make_unique<Condition>(runtime->scheduler);
   writer->tasks = std::make_unique<TaskGroup>(runtime->scheduler);
   writer->tasks->Spawn(Pump(writer));

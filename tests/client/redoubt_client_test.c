@@ -545,7 +545,7 @@ static redoubt_writer* take_over(redoubt_client* client, const redoubt_writer_op
   redoubt_position position;
   CHECK(redoubt_writer_open(client, options, PATIENCE_MS, &second, &position, &error) ==
         REDOUBT_OK);
-  CHECK(position.epoch > old_epoch && position.end_lsn == end);
+  CHECK(position.epoch > old_epoch && position.end_lsn == end && position.redo_epoch == old_epoch);
   uint8_t mtr[64];
   const uint64_t lost = log_add(old, mtr, mtr_write(mtr, SPACE, 0, 1));
   CHECK(log_write(old, lost, PATIENCE_MS, &error) == REDOUBT_OK ||
@@ -638,7 +638,7 @@ static void run(const char* const* addresses, const pid_t* pids) {
   CHECK(redoubt_writer_open(client, &options, PATIENCE_MS, &writer, &position, &error) ==
         REDOUBT_OK);
   CHECK(position.end_lsn == 0 && position.epoch >= 1 && position.page_size == PAGE_BYTES &&
-        position.volume_uid != 0);
+        position.volume_uid != 0 && position.redo_epoch == 0);
   uint8_t byte = 0;
   CHECK(redoubt_writer_append_blocks(writer, 8192, &byte, 512, kStart + 1, 100, &error) ==
         REDOUBT_INVALID_ARGUMENT);

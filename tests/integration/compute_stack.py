@@ -53,6 +53,7 @@ class Check:
 
     def __init__(self, work_dir: Path, programs: Path, count: int, seconds: float) -> None:
         self.server = PatchedServer(work_dir / "mysql", programs)
+        self.programs = programs
         self.usurper = PatchedServer(work_dir / "usurper", programs)
         self.servers = Servers(work_dir, count)
         self.seconds = seconds

@@ -72,6 +72,7 @@ class StreamCheck(Check):
         self.killed_while_ahead()
         self.stop_and_compare("at the end")
         self.taken_over()
+        self.written_by_another()
 
     def stream(self) -> None:
         """A load, and what the status says of it."""
@@ -159,6 +160,16 @@ class StreamCheck(Check):
 
     def killed_while_ahead(self) -> None:
         """With wal_sync=OFF the server goes on without log servers; killed, its local redo still has what they lack."""
+        inflight = self.go_ahead()
+        self.start()
+        caught_up = int(self.server.pageserver_status()["catch_up_bytes"])
+        stack.progress(f"  {inflight} bytes were under way when all were killed, {caught_up} caught up")
+        self.expect(inflight > 1 << 16 and caught_up >= inflight, f"{inflight} bytes under way, {caught_up} caught up")
+        self.check_tables()
+        self.server.load(2)
+
+    def go_ahead(self) -> int:
+        """The server is killed with redo that no log server has: how much of it was under way."""
         self.server.run_sql("SET GLOBAL innodb_pageserver_wal_sync=OFF")
         for server in self.servers.log_servers:
             server.kill9()
@@ -167,12 +178,7 @@ class StreamCheck(Check):
         self.server.kill9()
         for server in self.servers.log_servers:
             server.start()
-        self.start()
-        caught_up = int(self.server.pageserver_status()["catch_up_bytes"])
-        stack.progress(f"  {inflight} bytes were under way when all were killed, {caught_up} caught up")
-        self.expect(inflight > 1 << 16 and caught_up >= inflight, f"{inflight} bytes under way, {caught_up} caught up")
-        self.check_tables()
-        self.server.load(2)
+        return inflight
 
     def taken_over(self) -> None:
         """A server with an old directory takes the volume: it refuses to start, and the one before it ends."""
@@ -189,6 +195,24 @@ class StreamCheck(Check):
             stack.progress(f"  the older server's commit: {str(lost)[-80:]}")
         self.expect(self.server.exit_code(30) is not None, "a fenced server goes on")
         self.expect("taken the volume over" in self.server.error_log_tail(200), "the fenced server does not say why")
+
+    def written_by_another(self) -> None:
+        """Files whose redo is longer than the volume's, but no longer the volume's, are refused."""
+        self.start()  # nobody has written since
+        self.go_ahead()
+        elsewhere = PatchedServer(self.server.datadir.parent / "elsewhere", self.programs)
+        elsewhere.datadir.mkdir(parents=True)
+        elsewhere.start(*self.servers.arguments("STATELESS"))
+        self.running.callback(elsewhere.kill9)
+        elsewhere.run_sql("INSERT INTO ledger.t (note) VALUES ('elsewhere')")
+        ends = elsewhere.status("Innodb_redo_log_flushed_to_disk_lsn")
+        elsewhere.stop()
+        try:
+            self.start()
+            self.expect(False, f"a server goes on with files that are not the volume's, which ends at {ends}")
+        except mysql.ServerError:
+            told = self.server.error_log_tail(200)
+            self.expect("Another server has written" in told, told[-800:])
 
 
 _SKIPPED = 77  # ctest's SKIP_RETURN_CODE of these tests

@@ -78,6 +78,12 @@ bool is_hollow_directory();
 to be lost */
 bool may_fill_directory(lsn_t end_lsn);
 
+/** For modes that keep their files: notes the epoch that was just taken in the
+directory.
+@return false, with a line in the error log, if the volume went on without this
+directory's files */
+bool may_keep_files();
+
 /** Puts there what a server starts from, as of `lsn`. */
 bool fill_directory(lsn_t lsn);
 

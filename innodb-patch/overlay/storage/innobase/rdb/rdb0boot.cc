@@ -11,10 +11,15 @@ SPDX-License-Identifier: GPL-2.0-only */
  deleted after a clean stop": it makes a new one at the LSN that it is told, and
  there is nothing to replay.
 
+ A server that keeps its files notes the epoch under which it has the volume, to see
+ later that nobody else wrote to it meanwhile.
+
  A directory that was filled so bears a mark: whatever tablespace lies in it can be
  had again from the volume, and no other mode may read it. */
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,6 +101,63 @@ bool may_fill_directory(lsn_t end_lsn) {
                 "down, or use mode STATELESS with an empty directory");
   }
   return true;
+}
+
+/* ---- may files of its own be kept? */
+
+/** Which epoch of which volume the directory's server had last. */
+static const char *const EPOCH_FILE = "redoubt_epoch";
+static const char *const EPOCH_FILE_NEW = "redoubt_epoch.new";
+
+/** @return 0: it had none of this volume, as far as one knows */
+static uint64_t last_epoch() {
+  unsigned long long volume = 0;
+  unsigned long long epoch = 0;
+  FILE *const file = fopen(EPOCH_FILE, "r");
+  if (file == nullptr) {
+    return 0;
+  }
+  const bool read = fscanf(file, "%llu %llu", &volume, &epoch) == 2;
+  fclose(file);
+  return read && volume == link.position.volume_uid ? epoch : 0;
+}
+
+static bool note_epoch() {
+  const std::string text = std::to_string(link.position.volume_uid) + " " +
+                           std::to_string(link.position.epoch) + "\n";
+  const int file = open(EPOCH_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+  bool good = file >= 0 &&
+              write(file, text.data(), text.size()) ==
+                  static_cast<ssize_t>(text.size()) &&
+              fsync(file) == 0;
+  if (file >= 0) {
+    close(file);
+  }
+  good = good && rename(EPOCH_FILE_NEW, EPOCH_FILE) == 0;
+  const int directory = good ? open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  good = directory >= 0 && fsync(directory) == 0;
+  const int why = errno;
+  if (directory >= 0) {
+    close(directory);
+  }
+  if (!good) {
+    ib::error(ER_IB_MSG_540) << EPOCH_FILE << " cannot be written: " << strerror(why);
+  }
+  return good;
+}
+
+bool may_keep_files() {
+  const uint64_t last = last_epoch();
+  if (last != 0 && link.position.redo_epoch > last) {
+    ib::error(ER_IB_MSG_540)
+        << "Another server has written to Redoubt volume " << settings.volume
+        << " since this one had it (epoch " << link.position.redo_epoch
+        << ", here " << last
+        << "): the data files here are not the volume's. Restore them from the "
+           "volume into an empty directory";
+    return false;
+  }
+  return note_epoch();
 }
 
 /* ---- files */

@@ -293,7 +293,7 @@ bool boot() {
     return refuse("volume " + std::string(settings.volume) +
                   " is empty: put the pages of this data directory into it first");
   }
-  return !keeps_pages() || begin_without_pages();
+  return keeps_pages() ? begin_without_pages() : may_keep_files();
 }
 
 /* ---- trouble */

@@ -5,7 +5,8 @@ SPDX-License-Identifier: GPL-2.0-only */
  Redo on its way to the log servers.
 
  Start: what the log servers lack of the local log is sent from its files, so that
- their log ends where this server goes on. Then every write of the log writer is
+ their log ends where this server goes on, and a majority has it before anybody is
+ served. Then every write of the log writer is
  handed over (wal_append), and flushed_to_disk_lsn moves only as far as a majority
  has it on disk (wal_wait): commits, checkpoints and page writes wait for that one
  LSN, so they wait for the majority without knowing it.
@@ -109,6 +110,23 @@ static void catch_up(log_t &log, lsn_t from, lsn_t to) {
   counters.catch_up_bytes += to - from;
 }
 
+/** Until a majority has what was sent: a newer server may still cut off the rest, so
+nobody is to see it. */
+static void wait_for_catch_up(lsn_t to) {
+  redoubt_error error{};
+  Patience patience("the redo that was sent at the start");
+  uint64_t reached = 0;
+  while (log_translate_lsn_to_sn(reached) < log_translate_lsn_to_sn(to)) {
+    const int code = redoubt_writer_wait(link.writer, reached, Patience::LOOK_MS,
+                                         &reached, &error);
+    if (code == REDOUBT_DEADLINE_EXCEEDED) {
+      patience.lasts(error);
+    } else if (code != REDOUBT_OK) {
+      give_up("waiting for a majority at the start", error);
+    }
+  }
+}
+
 /** @return where the log servers' log ends: `there`, or a little further on when
 the local log was made anew behind it after a clean stop */
 static lsn_t skip_recreated(const log_t &log, lsn_t there) {
@@ -149,6 +167,9 @@ void wal_start(log_t &log) {
   const lsn_t from = skip_recreated(log, there);
   if (log_translate_lsn_to_sn(from) < log_translate_lsn_to_sn(end)) {
     catch_up(log, from, end);
+    if (settings.wal_sync) {
+      wait_for_catch_up(end);
+    }
   }
   log_consumer_register(log, &stream_consumer);
   /* What recovery changed is in the log up to here. */
