@@ -26,10 +26,10 @@ bool HasCounterSuffix(const std::string& name) {
 }  // namespace
 
 bool IsSideFileName(const std::string& name) {
-  // Tablespaces, redo, doublewrite, temporary things, logs, and what a server makes anew at its
-  // start.
+  // Tablespaces, redo, doublewrite, temporary things, logs, what a server makes anew at its start,
+  // and what a patched one notes about this very directory.
   static constexpr const char* kNotPrefixes[] = {
-      "#", "ibdata", "ibtmp", "ib_log", "ib_buffer_pool", "undo_", "."};
+      "#", "ibdata", "ibtmp", "ib_log", "ib_buffer_pool", "undo_", "redoubt_", "."};
   static constexpr const char* kNotSuffixes[] = {".ibd",   ".ibu", ".dblwr", ".log",
                                                  ".err",   ".pid", ".sock",  ".lock",
                                                  ".index", ".tmp", ".TMD",   ".redoubt"};

@@ -29,6 +29,7 @@ class ColdCopyTest : public testing::Test {
                      {MakePage0(kSpace, 2, 0, Lsn(9100)), MakePage(kSpace, 1, kShutdown)});
     const std::string identity = "[auto]\nserver-uuid=u-u-i-d\n";
     source_.WriteAt("auto.cnf", 0, Bytes(identity.begin(), identity.end()));
+    source_.WriteAt("redoubt_epoch", 0, Bytes(4, '7'));
     source_.StopCleanly();
   }
   Status Copy() {
@@ -50,6 +51,8 @@ TEST_F(ColdCopyTest, TheVolumeBeginsAtTheShutdownWithEveryPage) {
   EXPECT_EQ(sink_.images.size(), 3U);
   EXPECT_EQ(sink_.order.back(), "horizon 20500");
   EXPECT_THAT(sink_.side_files, testing::Contains(std::pair<std::string, bool>("auto.cnf", false)));
+  EXPECT_THAT(sink_.side_files, testing::Not(testing::Contains(testing::Key("redoubt_epoch"))))
+      << "it is about the directory, not about the database";
 }
 
 TEST_F(ColdCopyTest, CanBeRepeated) {
