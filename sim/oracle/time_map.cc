@@ -30,7 +30,7 @@ void TimeMap::EpochBegun(Epoch epoch, Lsn lsn) {
 }
 
 void TimeMap::Taken(Epoch epoch, LsnRange range, int64_t time_unix_ns) {
-  if (epoch == newest_) {
+  if (epoch >= newest_) {
     waiting_[epoch].push_back({range, time_unix_ns});
   }
 }

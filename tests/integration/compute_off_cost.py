@@ -109,6 +109,8 @@ def check(work_dir: Path, options: argparse.Namespace) -> list[str]:
         for what, of in (("thread", threads_of), ("file", files_of)):
             ours, theirs = of(off), of(stock)
             stack.progress(f"{what}s: {theirs.total()} unpatched, {ours.total()} patched and OFF")
+            if not theirs:
+                problems.append(f"no {what} of the unpatched server was seen: nothing was compared")
             if ours - theirs:
                 problems.append(f"new {what}s: {dict(ours - theirs)}")
         if off.pageserver_status()["state"] != "off":

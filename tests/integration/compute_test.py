@@ -8,7 +8,7 @@
                     DDL that would not be in the redo is logged as page images or refused; a log server is killed under
                     load; mysqld is killed under load and its local redo catches up; what was acknowledged is there;
                     after a clean stop `pagectl compare` says that every page is equal; a server that takes the volume
-                    over ends the older one
+                    over ends the older one; files that the volume went on without are refused, however long their redo is
     --mode read     innodb_pageserver_mode=READ with a buffer pool smaller than the data: sysbench runs on pages
                     from the page server; it is killed under load, local files are read; it comes back and is read from
                     again; scans and DDL with every page compared with the local file, no difference; reads leave
@@ -160,7 +160,7 @@ class StreamCheck(Check):
 
     def killed_while_ahead(self) -> None:
         """With wal_sync=OFF the server goes on without log servers; killed, its local redo still has what they lack."""
-        inflight = self.go_ahead()
+        inflight = int(self.go_ahead()["wal_inflight_bytes"])
         self.start()
         caught_up = int(self.server.pageserver_status()["catch_up_bytes"])
         stack.progress(f"  {inflight} bytes were under way when all were killed, {caught_up} caught up")
@@ -168,17 +168,17 @@ class StreamCheck(Check):
         self.check_tables()
         self.server.load(2)
 
-    def go_ahead(self) -> int:
-        """The server is killed with redo that no log server has: how much of it was under way."""
+    def go_ahead(self) -> dict[str, str]:
+        """The server is killed with redo that no log server has; its status before."""
         self.server.run_sql("SET GLOBAL innodb_pageserver_wal_sync=OFF")
         for server in self.servers.log_servers:
             server.kill9()
         self.server.load(3, "oltp_write_only")
-        inflight = int(self.server.pageserver_status()["wal_inflight_bytes"])
+        status = self.server.pageserver_status()
         self.server.kill9()
         for server in self.servers.log_servers:
             server.start()
-        return inflight
+        return status
 
     def taken_over(self) -> None:
         """A server with an old directory takes the volume: it refuses to start, and the one before it ends."""
@@ -199,7 +199,7 @@ class StreamCheck(Check):
     def written_by_another(self) -> None:
         """Files whose redo is longer than the volume's, but no longer the volume's, are refused."""
         self.start()  # nobody has written since
-        self.go_ahead()
+        own_end = int(self.go_ahead()["wal_appended_lsn"])
         elsewhere = PatchedServer(self.server.datadir.parent / "elsewhere", self.programs)
         elsewhere.datadir.mkdir(parents=True)
         elsewhere.start(*self.servers.arguments("STATELESS"))
@@ -207,6 +207,8 @@ class StreamCheck(Check):
         elsewhere.run_sql("INSERT INTO ledger.t (note) VALUES ('elsewhere')")
         ends = elsewhere.status("Innodb_redo_log_flushed_to_disk_lsn")
         elsewhere.stop()
+        stack.progress(f"  own redo up to LSN {own_end}, the other server's up to {ends} and its shutdown")
+        self.expect(own_end > ends, f"own redo ends at {own_end}, the other server's is as long: {ends}")
         try:
             self.start()
             self.expect(False, f"a server goes on with files that are not the volume's, which ends at {ends}")

@@ -45,6 +45,13 @@ Task<void> NoteReader(ServerWorld* world, uint32_t id, Lsn persisted) {
   EXPECT_TRUE(noted.ok()) << noted.status().ToString();
 }
 
+// pagectl volume status v.
+Task<void> ShowStatus(ServerWorld* world, Paper* paper) {
+  const ServerAddress server{world->server->address()};
+  const int code = co_await VolumeStatus(world->runtime, paper->console(), server, "v");
+  EXPECT_EQ(code, kExitOk);
+}
+
 Task<void> ShowsBody(ServerWorld* world) {
   const uint32_t id = co_await world->CreateVolume("v");
   const Epoch epoch = co_await BeginLog(world, "v", id);
@@ -55,22 +62,20 @@ Task<void> ShowsBody(ServerWorld* world) {
   const Status stale = co_await Append(
       world, AppendOf(id, Epoch(epoch.value() - 1), start, redo.end()), std::move(bytes));
   EXPECT_EQ(stale.code(), StatusCode::kStaleEpoch);
-  const ServerAddress server{world->server->address()};
   Paper people(world->runtime, false);
-  int code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(world, &people);
   EXPECT_TRUE(people.Says("page-a  has persisted 8204")) << people.text();
   EXPECT_TRUE(people.Says("1 requests: stale epoch")) << people.text();
   EXPECT_FALSE(people.Says("NO REDO COMES")) << people.text();
   Paper machine(world->runtime, true);
-  code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(world, &machine);
   EXPECT_TRUE(machine.Says("\"readers\":[{\"name\":\"page-a\",\"persisted_lsn\":8204}]"))
       << machine.text();
   EXPECT_TRUE(machine.Says("\"refused\":{\"stale epoch\":1}")) << machine.text();
   EXPECT_TRUE(machine.Says("\"feed_server\":\"\",\"feed_problem\":\"\"")) << machine.text();
   Paper list(world->runtime, true);
-  code = co_await VolumeList(world->runtime, list.console(), server);
+  const ServerAddress server{world->server->address()};
+  const int code = co_await VolumeList(world->runtime, list.console(), server);
   EXPECT_EQ(code, kExitOk);
   EXPECT_TRUE(list.Says("\"bad_frames\":0")) << list.text();
 }
@@ -90,16 +95,13 @@ Task<void> SilentLogBody(ServerWorld* world) {
   const std::string directory = world->options.data_dir + "/log/" + std::to_string(id);
   std::filesystem::resize_file(directory + "/epoch", 3);
   co_await world->Start();
-  const ServerAddress server{world->server->address()};
   Paper machine(world->runtime, true);
-  int code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(world, &machine);
   EXPECT_TRUE(machine.Says("\"has_log\":true,\"log_problem\":\"corruption: ")) << machine.text();
   EXPECT_TRUE(machine.Says("\"readers\":null,\"log_kept_from_lsn\":null,\"refused\":null"))
       << machine.text();
   Paper people(world->runtime, false);
-  code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(world, &people);
   EXPECT_TRUE(people.Says("LOG TELLS NOTHING")) << people.text();
   EXPECT_TRUE(people.Says(directory)) << people.text();
 }
@@ -117,15 +119,12 @@ Task<void> NoLogBody(ServerWorld* world) {
   pages.options = std::move(options);
   co_await pages.Start();
   co_await pages.CreateVolume("v");
-  const ServerAddress server{pages.server->address()};
   Paper machine(world->runtime, true);
-  int code = co_await VolumeStatus(world->runtime, machine.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(&pages, &machine);
   EXPECT_TRUE(machine.Says("\"has_log\":false,\"log_problem\":\"\",\"readers\":null"))
       << machine.text();
   Paper people(world->runtime, false);
-  code = co_await VolumeStatus(world->runtime, people.console(), server, "v");
-  EXPECT_EQ(code, kExitOk);
+  co_await ShowStatus(&pages, &people);
   EXPECT_FALSE(people.Says("LOG TELLS NOTHING")) << people.text();
   co_await pages.Stop();
 }

@@ -6,10 +6,10 @@ SPDX-License-Identifier: GPL-2.0-only */
 
  Start: what the log servers lack of the local log is sent from its files, so that
  their log ends where this server goes on, and a majority has it before anybody is
- served. Then every write of the log writer is
- handed over (wal_append), and flushed_to_disk_lsn moves only as far as a majority
- has it on disk (wal_wait): commits, checkpoints and page writes wait for that one
- LSN, so they wait for the majority without knowing it.
+ served. Then every write of the log writer is handed over (wal_append), and
+ flushed_to_disk_lsn moves only as far as a majority has it on disk (wal_wait):
+ commits, checkpoints and page writes wait for that one LSN, so they wait for the
+ majority without knowing it.
 
  A server that was killed has at least as much in its local log as it ever sent,
  since it writes before it sends. */
