@@ -44,8 +44,11 @@ def main() -> int:
         c_files = [sources / "redoubt_client_test.c", sources / "redo_blocks.c"]
         run("cc", "-std=c11", "-D_GNU_SOURCE", *strict, f"-I{prefix / 'src'}", *c_files, "-o", prefix / "test", *flags)
         version = run(prefix / "test", "--version")
-        if not version.startswith("redoubt_client 1"):
+        if not version.startswith("redoubt_client 2"):
             sys.exit(f"the program said {version!r}")
+        packaged = run("pkg-config", "--modversion", prefix / "lib/pkgconfig/redoubt_client_c.pc")
+        if version.split() != ["redoubt_client", packaged.strip()]:
+            sys.exit(f"the program said {version!r}, pkg-config {packaged!r}")
         alone = prefix / "alone.cc"
         alone.write_text('#include "client/redoubt_client.h"\nint main() { return redoubt_client_version() == 0; }\n')
         run("c++", "-std=c++20", *strict, alone, "-o", prefix / "alone", *flags)
