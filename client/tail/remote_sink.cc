@@ -147,6 +147,7 @@ Task<Result<std::vector<proto::SpaceInfo>>> RemoteSink::Spaces() {
     const Epoch epoch = position_.epoch;
     proto::SpaceListRequest request;
     request.set_volume_id(position_.volume.value());
+    request.set_unreadable_too(true);
     const Result<proto::SpaceListResponse> list =
         co_await client_.SpaceList(std::move(request), Deadline());
     if (list.ok()) {

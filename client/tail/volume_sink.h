@@ -52,6 +52,7 @@ class VolumeSink {
   virtual Task<Result<Lsn>> Open(SourceIdentity identity) = 0;
   // The volume as the page server sees it. kUnavailable, kDeadlineExceeded: not now.
   virtual Task<Result<proto::VolumeState>> Look() = 0;
+  // What the volume knows of tablespaces, also behind lost redo that no import has repaired yet.
   virtual Task<Result<std::vector<proto::SpaceInfo>>> Spaces() = 0;
 
   // Begins the log, or declares the hole [end, start).

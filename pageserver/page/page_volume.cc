@@ -217,6 +217,10 @@ Task<Result<std::vector<SpaceState>>> PageVolume::ListSpaces(Lsn read_lsn) {
   co_return impl_->queries.ListSpaces(*at);
 }
 
+std::vector<SpaceState> PageVolume::KnownSpaces() {
+  return impl_->queries.ListSpaces(impl_->state.applied.value());
+}
+
 Task<Result<std::vector<SideFile>>> PageVolume::ListSideFiles(Lsn read_lsn) {
   const Lsn at = read_lsn == Lsn{} ? kMaxLsn : read_lsn;
   co_return co_await impl_->import.ListSideFiles(at);

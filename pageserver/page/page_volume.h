@@ -168,6 +168,9 @@ class PageVolume {
   Task<Status> SetHorizon(Lsn horizon);
 
   Task<Result<std::vector<SpaceState>>> ListSpaces(Lsn read_lsn);
+  // What is known at the applied LSN, even if no page can be read there: behind lost redo, before
+  // an import has ended.
+  std::vector<SpaceState> KnownSpaces();
   Task<Result<std::vector<SideFile>>> ListSideFiles(Lsn read_lsn);
   // Redo records, one after the other; *table_count says how many.
   Task<Result<Bytes>> DynamicMeta(Lsn read_lsn, uint32_t* table_count);

@@ -60,6 +60,21 @@ Task<Result<Lsn>> LsnToReadAt(Runtime* runtime, PageVolume* pages, uint64_t read
 
 PageId ToPageId(const proto::PageRef& ref) { return {SpaceId(ref.space()), PageNo(ref.page_no())}; }
 
+void AnswerSpaces(const std::vector<SpaceState>& spaces, Lsn at,
+                  proto::SpaceListResponse* response) {
+  for (const SpaceState& space : spaces) {
+    proto::SpaceInfo* out = response->add_spaces();
+    out->set_space(space.space.value());
+    out->set_path(space.path);
+    out->set_page_count(space.page_count);
+    out->set_flags(space.flags);
+    out->set_unsupported_reason(space.unsupported_reason);
+    out->set_unsupported_from_lsn(space.unsupported_from.value());
+    out->set_created_lsn(space.created.value());
+  }
+  response->set_read_lsn(at.value());
+}
+
 // What only the writer of a volume may do: is `epoch` still the one that the volume's log obeys?
 Task<Status> CheckWriter(Volume* volume, Epoch epoch) {
   if (volume->log != nullptr) {
@@ -244,6 +259,14 @@ Task<RpcReply> PageService::SpaceList(Frame frame) {
 
 Task<Status> PageService::DoSpaceList(SpaceListCall* call) {
   PageVolume* pages = call->volume->pages.get();
+  if (call->request.unreadable_too()) {
+    if (call->request.read_lsn() != 0) {
+      co_return InvalidArgument("unreadable_too lists the newest state, not that of LSN " +
+                                std::to_string(call->request.read_lsn()));
+    }
+    AnswerSpaces(pages->KnownSpaces(), pages->applied(), &call->response);
+    co_return Status::Ok();
+  }
   const Result<Lsn> at = co_await LsnToReadAt(runtime_, pages, call->request.read_lsn());
   if (!at.ok()) {
     co_return at.status();
@@ -252,17 +275,7 @@ Task<Status> PageService::DoSpaceList(SpaceListCall* call) {
   if (!spaces.ok()) {
     co_return spaces.status();
   }
-  for (const SpaceState& space : *spaces) {
-    proto::SpaceInfo* out = call->response.add_spaces();
-    out->set_space(space.space.value());
-    out->set_path(space.path);
-    out->set_page_count(space.page_count);
-    out->set_flags(space.flags);
-    out->set_unsupported_reason(space.unsupported_reason);
-    out->set_unsupported_from_lsn(space.unsupported_from.value());
-    out->set_created_lsn(space.created.value());
-  }
-  call->response.set_read_lsn(at->value());
+  AnswerSpaces(*spaces, *at, &call->response);
   co_return Status::Ok();
 }
 

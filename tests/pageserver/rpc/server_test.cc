@@ -188,14 +188,15 @@ Task<void> WriterBody(ServerWorld* world) {
 }
 TEST_F(ServerTest, LogWriterStreamsAndNoticesThatItWasFenced) { RunWith(&WriterBody); }
 
-Task<Status> PutSpace(ServerWorld* world, uint32_t volume_id, Epoch epoch, std::string path) {
+Task<Status> PutSpace(ServerWorld* world, uint32_t volume_id, Epoch epoch, std::string path,
+                      Lsn lsn = RedoMaker::kStart) {
   proto::SpacePutRequest request;
   request.set_volume_id(volume_id);
   request.set_epoch(epoch.value());
   proto::SpaceEvent* event = request.add_events();
   event->set_kind(proto::SpaceEvent::PRESENT);
   event->set_space(5);
-  event->set_lsn(RedoMaker::kStart.value());
+  event->set_lsn(lsn.value());
   event->set_page_count(8);
   event->set_path(std::move(path));
   const auto answer = co_await world->client->SpacePut(std::move(request), world->In(10));
@@ -250,6 +251,63 @@ Task<void> PathsBody(ServerWorld* world) {
   }
 }
 TEST_F(ServerTest, TablespacesMayLieAnywhereAndSideFilesMayNot) { RunWith(&PathsBody); }
+
+// What the next tailer needs after one that died in the import that repairs a hole.
+Task<void> SpacesBehindAHoleBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  LogWriterOptions options;
+  options.volume = "v";
+  std::vector<std::string> addresses{world->server->address()};
+  LogWriter writer(world->runtime, std::move(addresses), std::move(options));
+  const Result<LogPosition> position = co_await writer.Start(Epoch(0), world->In(10));
+  EXPECT_TRUE(position.ok()) << position.status().ToString();
+  std::string reason = "test";
+  Status status = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), world->In(10));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  RedoMaker before;
+  RedoAppend append = before.AppendInit(7);
+  status = co_await writer.Append(std::move(append), world->In(10));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+
+  RedoMaker after(Lsn(RedoMaker::kStart.value() + 10 * 512));
+  const Lsn resumed = after.end();
+  reason = "lost";
+  status = co_await writer.StartAt(resumed, std::move(reason), world->In(10));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  status = co_await PutSpace(world, id, position->epoch, "./db/t.ibd", resumed);
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  append = after.AppendInit(7);
+  status = co_await writer.Append(std::move(append), world->In(10));
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  proto::SpaceListRequest request;
+  request.set_volume_id(id);
+  uint64_t applied = 0;
+  for (int i = 0; i < 1000; ++i) {
+    request.set_unreadable_too(true);
+    proto::SpaceListRequest copy = request;
+    const auto known = co_await world->client->SpaceList(std::move(copy), world->In(10));
+    EXPECT_TRUE(known.ok()) << known.status().ToString();
+    if (!known.ok()) {
+      break;
+    }
+    applied = known->read_lsn();
+    if (applied == after.end().value()) {
+      EXPECT_TRUE(known->spaces_size() == 1 && known->spaces(0).space() == 5);
+      break;
+    }
+    co_await world->runtime->scheduler->Sleep(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(applied, after.end().value());
+  proto::SpaceListRequest copy = request;
+  copy.set_read_lsn(resumed.value());
+  const auto past = co_await world->client->SpaceList(std::move(copy), world->In(10));
+  EXPECT_EQ(past.status().code(), StatusCode::kInvalidArgument) << past.status().ToString();
+  request.set_unreadable_too(false);
+  const auto readable = co_await world->client->SpaceList(std::move(request), world->In(10));
+  EXPECT_EQ(readable.status().code(), StatusCode::kHole) << readable.status().ToString();
+  co_await writer.Stop();
+}
+TEST_F(ServerTest, SpacesAreKnownBehindLostRedo) { RunWith(&SpacesBehindAHoleBody); }
 
 // The status of one page of a read: of the whole call, or of the page.
 Task<Status> ReadStatus(ServerWorld* world, uint32_t volume_id, Lsn read_lsn) {
