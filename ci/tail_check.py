@@ -8,6 +8,7 @@ recreated     a clean shutdown, then an empty redo directory: followed on withou
 discard       DISCARD and IMPORT of a table that nobody touches afterwards
 redo_off      redo logging switched off and on: everything is imported anew
 page_server   the page server stands still, then is killed: commits go on, nothing is lost
+import_killed redo is recycled while no tailer runs; the next one is killed in its import, the one after repairs the hole
 password      a second tailer with a wrong password ends with 3 and says what to look at; the first goes on
 
 python3 ci/tail_check.py [NAME]... [--keep DIR]
@@ -45,9 +46,12 @@ class CheckError(RuntimeError):
 class Tail(stack.RedoTail):
     """redotail with a short watchdog."""
 
+    extra: tuple[str, ...] = ()
+
     def arguments(self) -> list[str]:
         """See Program."""
-        return [*super().arguments(), "--watchdog-seconds", str(_WATCHDOG_SECONDS), "--watchdog-bytes", str(24 << 20)]
+        watchdog = ["--watchdog-seconds", str(_WATCHDOG_SECONDS), "--watchdog-bytes", str(24 << 20)]
+        return [*super().arguments(), *watchdog, *self.extra]
 
 
 class World:
@@ -202,6 +206,31 @@ def page_server(world: World) -> str:
     return f"{median(during):.0f} tps while it hung, longest stall {stalled} s"
 
 
+def import_killed(world: World) -> str:
+    """A tailer dies in the import that repairs a hole, when redo behind the hole has been applied."""
+    followed = int(world.ctl.status(_VOLUME)["applied_lsn"])
+    world.tail.kill9()
+    world.server.run_sql(f"SET GLOBAL innodb_redo_log_capacity = {8 << 20}")
+    for _ in range(20):
+        world.load(3)
+        if world.server.status("Innodb_redo_log_checkpoint_lsn") > followed + (16 << 20):
+            break
+    world.tail.extra = ("--import-rate", str(1 << 20))
+    world.tail.start()
+    world.wait_log("was recycled before it was read")
+    world.wait_log("import of", 2)
+    world.load(3)
+    hole = int(world.ctl.status(_VOLUME)["holes"][-1]["end_lsn"])
+    stack.wait_for_lsn(world.ctl, world.tail, hole + 1, _WAIT_SECONDS)
+    world.tail.kill9()
+    if world.log().count("import complete") != 1:
+        raise CheckError("the import that was to be killed had ended")
+    world.tail.extra = ()
+    world.tail.start()
+    world.wait_log("import complete", 2)
+    return f"hole up to LSN {hole} repaired by the second import"
+
+
 def longest_stall(tps: list[float]) -> int:
     """The longest run of seconds without a transaction."""
     longest = run = 0
@@ -238,6 +267,7 @@ SCENARIOS: dict[str, Callable[[World], str]] = {
     "discard": discard,
     "redo_off": redo_off,
     "page_server": page_server,
+    "import_killed": import_killed,
     "password": password,
 }
 
