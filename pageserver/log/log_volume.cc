@@ -252,16 +252,24 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
 }
 
 Task<Status> LogVolume::CutBackTo(Lsn keep) {
-  if (keep >= store_.end() || REDOUBT_PLANTED(runtime_, no_tail_truncation)) {
+  if (REDOUBT_PLANTED(runtime_, no_tail_truncation)) {
     co_return Status::Ok();
   }
-  runtime_->log->Info("redo log in " + options_.store.directory + ": what lies behind LSN " +
-                      Text(keep) + " up to LSN " + Text(store_.end()) +
-                      " was never committed and is cut off");
+  const bool cuts = keep < store_.end();
+  if (cuts) {
+    runtime_->log->Info("redo log in " + options_.store.directory + ": what lies behind LSN " +
+                        Text(keep) + " up to LSN " + Text(store_.end()) +
+                        " was never committed and is cut off");
+  }
   co_await layout_.Acquire(1);
-  ++cut_count_;
+  cut_count_ += cuts ? 1 : 0;
+  // Also when nothing is to be cut: a refused append must not come back with a power cut, as redo
+  // of the new epoch.
   const Status cut = co_await store_.TruncateTo(keep);
   layout_.Release(1);
+  if (!cuts) {
+    co_return cut;
+  }
   tail_.Reset(store_.end());
   accepted_end_ = store_.end();
   REDOUBT_CHECK(!cut.ok() || store_.end() <= keep);

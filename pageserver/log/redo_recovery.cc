@@ -308,6 +308,7 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   active_ = std::move(*reopened);
   active_bytes_ = file_bytes;
   written_bytes_ = file_bytes;
+  settled_ = true;
   co_return Status::Ok();
 }
 

@@ -135,7 +135,9 @@ Task<Status> RedoStore::Abandon(bool new_segment, Status status) {
       runtime_->log->Warning("cannot cut a redo segment back, " + place + ": " + cut.ToString());
     }
     active_ = nullptr;
+    settled_bytes_ = active_bytes_;
   }
+  settled_ = false;
   co_return status;
 }
 
@@ -183,6 +185,8 @@ Task<Status> RedoStore::WriteAndSync(bool new_segment, uint64_t space_ahead) {
       co_return Stop(named);
     }
   }
+  settled_ = settled_ || new_segment;
+  settled_bytes_ = new_segment ? UINT64_MAX : settled_bytes_;
   written_bytes_ = std::max(written_bytes_, active_bytes_ + buffer_.size());
   active_bytes_ += bytes;
   co_return Status::Ok();

@@ -97,8 +97,9 @@ class RedoStore {
   }
   // Forgets what lies at or above `lsn`: afterwards the log ends at `lsn`, or at the start of the
   // declared hole that contains it, or is empty when it began above. Of a record that crosses `lsn`
-  // the head stays. Durable on OK; nothing happens when the log ends there already. kNoSpace: the
-  // log is longer than asked for, try again. kIoError: as Append. Requires lsn >= readable_from().
+  // the head stays. Durable on OK, also when the log ends there already: no crash brings back then
+  // what an Append had written that was refused. kNoSpace: the log is longer than asked for, try
+  // again. kIoError: as Append. Requires lsn >= readable_from().
   Task<Status> TruncateTo(Lsn lsn);
 
   // The chunks with end > from and start < up_to, of the last one the part below up_to; at most
@@ -157,6 +158,7 @@ class RedoStore {
   Task<Status> DropTornSegment(SegmentName name, Status why);
   Task<Status> RewriteUnproven(TailScan* tail);
 
+  Task<Status> SettleEnd();
   Task<Status> RemoveLastSegment();
   Task<Status> CutLastSegment(Lsn lsn);
   Task<Result<CutPoint>> FindCut(const Segment* segment, Lsn lsn);
@@ -182,6 +184,12 @@ class RedoStore {
   std::unique_ptr<File> active_;
   uint64_t active_bytes_ = 0;   // up to the last record's end
   uint64_t written_bytes_ = 0;  // of the file, all durable; what lies behind active_bytes_ is zero
+  // No crash shows anything behind end() but what is being written. One may while a file was cut or
+  // removed without a sync: by an Append that found the disk full, in this life or an earlier one.
+  // The next segment's header makes that void; SettleEnd removes it for good.
+  bool settled_ = false;
+  // Where the last segment's records end, while its file may hold more than them.
+  uint64_t settled_bytes_ = UINT64_MAX;
   bool sealed_ = false;
   Lsn sealed_commit_;
   Bytes buffer_;  // what is being written

@@ -11,13 +11,38 @@
 #include "pageserver/log/segment_reader.h"
 
 namespace redoubt {
+
+// Makes it durable that the log ends where it does. The files show no record behind its end but
+// what could not be cut off; after a power cut they would show more, were a cut or a removal lost.
+Task<Status> RedoStore::SettleEnd() {
+  if (settled_) {
+    co_return Status::Ok();
+  }
+  REDOUBT_CHECK(active_ == nullptr);
+  if (!empty()) {
+    const std::string path = PathOf(segments_.back());
+    const Status cut = co_await CutFile(path, settled_bytes_);
+    if (!cut.ok()) {
+      co_return cut;
+    }
+  }
+  const Status synced = co_await runtime_->files->SyncDirectory(options_.directory);
+  if (!synced.ok()) {
+    co_return Stop(synced);
+  }
+  settled_ = true;
+  settled_bytes_ = UINT64_MAX;
+  co_return Status::Ok();
+}
+
 Task<Status> RedoStore::TruncateTo(Lsn lsn) {
   REDOUBT_CHECK(lsn >= readable_from());
   if (!stopped_.ok()) {
     co_return stopped_;
   }
-  if (lsn >= end()) {
-    co_return Status::Ok();
+  const Status settled = co_await SettleEnd();
+  if (!settled.ok() || lsn >= end()) {
+    co_return settled;
   }
   active_ = nullptr;
   const auto is_void = [&](const Segment& segment) {
@@ -140,13 +165,13 @@ Task<Status> RedoStore::CutFile(std::string path, uint64_t bytes) {
   if (!size.ok()) {
     co_return size.status();
   }
-  if (*size <= bytes) {
-    co_return Status::Ok();
+  if (*size > bytes) {
+    const Status cut = co_await (*file)->Truncate(bytes);
+    if (!cut.ok()) {
+      co_return Stop(cut);
+    }
   }
-  const Status cut = co_await (*file)->Truncate(bytes);
-  if (!cut.ok()) {
-    co_return Stop(cut);
-  }
+  // Also a file that is short enough: an earlier cut of it may not be durable.
   const Status synced = co_await (*file)->Sync();
   co_return synced.ok() ? synced : Stop(synced);
 }

@@ -287,13 +287,20 @@ Status SimDisk::Write(InodeId inode, uint64_t offset, ByteView bytes) {
   if (growth > 0 && used_bytes_ + growth > options_.capacity_bytes) {
     FreeSpace();
   }
+  Status status;
   if (growth > 0 && used_bytes_ + growth > options_.capacity_bytes) {
-    return Status(StatusCode::kNoSpace, "no space left on the simulated disk");
+    // As a kernel does: what fits is written.
+    const uint64_t room = options_.capacity_bytes - std::min(options_.capacity_bytes, used_bytes_);
+    bytes = bytes.first(bytes.size() - std::min<uint64_t>(growth - room, bytes.size()));
+    status = Status(StatusCode::kNoSpace, "no space left on the simulated disk");
   }
-  used_bytes_ += growth;
+  if (bytes.empty()) {
+    return status;
+  }
+  used_bytes_ += std::max(node.content.size(), offset + bytes.size()) - node.content.size();
   node.pending.push_back(DataOp{next_seq_++, false, offset, Bytes(bytes.begin(), bytes.end())});
   ApplyData(node.pending.back(), &node.content);
-  return Status::Ok();
+  return status;
 }
 
 Status SimDisk::Truncate(InodeId inode, uint64_t size) {

@@ -209,7 +209,8 @@ TEST(SimDisk, FullDiskRefusesGrowthOnly) {
   test.disk.SetCapacity(10);
   const InodeId file = test.Create("/f");
   test.Write(file, 0, "0123456789");
-  EXPECT_EQ(test.disk.Write(file, 5, AsBytes("012345")).code(), StatusCode::kNoSpace);
+  EXPECT_EQ(test.disk.Write(file, 5, AsBytes("tuvwxy")).code(), StatusCode::kNoSpace);
+  EXPECT_EQ(test.Content("/f"), "01234tuvwx") << "what fits was written";
   EXPECT_TRUE(test.disk.Write(file, 5, AsBytes("abcde")).ok());
   EXPECT_EQ(test.Content("/f"), "01234abcde");
 }

@@ -58,8 +58,10 @@ class StoreWorld {
   }
   uint64_t Draw(uint64_t bound) { return HashMix(seed_, ++drawn_) % bound; }
 
-  // Chunks with bytes that nothing else has.
-  void Append(size_t count) {
+  // Chunks with bytes that nothing else has; the model has them if the store takes them.
+  Status TryAppend(size_t count) {
+    std::map<uint64_t, uint8_t> new_cells;
+    std::set<Lsn> new_mtrs;
     std::vector<RedoChunk> chunks;
     Lsn at = store->end();
     for (size_t i = 0; i < count; ++i) {
@@ -68,19 +70,27 @@ class StoreWorld {
       Bytes payload(1 + Draw(700));
       for (uint8_t& byte : payload) {
         byte = static_cast<uint8_t>(Draw(256));
-        cells[SnOf(at) + static_cast<uint64_t>(&byte - payload.data())] = byte;
+        new_cells[SnOf(at) + static_cast<uint64_t>(&byte - payload.data())] = byte;
       }
       chunk.range = {at, innodb::AdvanceLsn(at, payload.size())};
       if (Draw(4) > 0) {
         chunk.first_mtr_lsn = innodb::AdvanceLsn(at, Draw(payload.size()));
-        mtrs.insert(chunk.first_mtr_lsn);
+        new_mtrs.insert(chunk.first_mtr_lsn);
       }
       chunk.payload_crc32c = Crc32c(payload);
       chunk.payload = std::make_shared<const Bytes>(std::move(payload));
       at = chunk.range.end;
       chunks.push_back(std::move(chunk));
     }
-    const Status appended = node.Await(store->Append(&chunks, Lsn{}));
+    Status appended = node.Await(store->Append(&chunks, Lsn{}));
+    if (appended.ok()) {
+      cells.merge(new_cells);
+      mtrs.merge(new_mtrs);
+    }
+    return appended;
+  }
+  void Append(size_t count) {
+    const Status appended = TryAppend(count);
     ASSERT_TRUE(appended.ok()) << appended.ToString();
   }
   void AppendSome() {
@@ -185,6 +195,12 @@ Lsn EndAfterCut(const StoreWorld& world, Lsn lsn) {
   return data_end < lsn && world.declared.contains(lsn) ? lsn : data_end;
 }
 
+std::string PolicyName(const testing::TestParamInfo<sim::CrashPolicy>& policy) {
+  std::string name(sim::CrashPolicyName(policy.param));
+  std::erase_if(name, [](char c) { return !std::isalnum(c); });
+  return name;
+}
+
 class RedoStoreCut : public testing::TestWithParam<sim::CrashPolicy> {};
 
 TEST_P(RedoStoreCut, ACrashAtAnyFileOperationLeavesASoundLog) {
@@ -248,11 +264,7 @@ INSTANTIATE_TEST_SUITE_P(Policies, RedoStoreCut,
                          testing::Values(sim::CrashPolicy::kClean, sim::CrashPolicy::kAll,
                                          sim::CrashPolicy::kPrefix, sim::CrashPolicy::kBlocks,
                                          sim::CrashPolicy::kTorn, sim::CrashPolicy::kLostNames),
-                         [](const auto& policy) {
-                           std::string name(sim::CrashPolicyName(policy.param));
-                           std::erase_if(name, [](char c) { return !std::isalnum(c); });
-                           return name;
-                         });
+                         PolicyName);
 
 TEST(RedoStore, CutsAgainAndAgainAndKnowsTheLastMtr) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
@@ -301,6 +313,72 @@ TEST(RedoStore, AFullDiskDuringACutCanBeTriedAgain) {
   world.Crash(sim::CrashPolicy::kClean);
   world.ExpectContent();
 }
+
+// Where a full disk refuses an append, the part of it that was written is cut off, or is a file
+// that is removed. Once the log was told to end there, as the next epoch tells it, no power cut
+// brings that part back: it would be read as redo of the new epoch.
+class RefusedAppend : public testing::TestWithParam<sim::CrashPolicy> {
+ protected:
+  struct Case {
+    bool new_segment;
+    bool cut_fails;
+    bool restart;  // of the process, in between
+  };
+  static void Run(sim::CrashPolicy policy, uint64_t seed, Case what) {
+    StoreWorld world(seed);
+    world.Open();
+    world.StartAt(kStart);
+    world.AppendSome();
+    if (what.new_segment) {
+      world.store.reset();
+      world.Open();
+    }
+    if (what.cut_fails) {
+      world.node.disk().FailNext(sim::FileOp::kTruncate, ".redo", StatusCode::kIoError, 1);
+    }
+    world.node.disk().SetCapacity(world.node.disk().used_bytes() + 100 + world.Draw(2500));
+    Status refused;
+    while (refused.ok()) {
+      refused = world.TryAppend(6);
+    }
+    ASSERT_EQ(refused.code(), StatusCode::kNoSpace) << refused.ToString();
+    const Lsn end = world.store->end();
+    world.node.disk().ClearFaults();
+    world.node.disk().SetCapacity(uint64_t{1} << 30);
+    if (what.restart) {
+      world.store.reset();
+      world.Open();
+      ASSERT_GE(world.store->end(), end);
+    }
+    const Status told = world.node.Await(world.store->TruncateTo(end));
+    ASSERT_TRUE(told.ok()) << told.ToString();
+    ASSERT_EQ(world.store->end(), end);
+    world.Crash(policy);
+    ASSERT_FALSE(testing::Test::HasFatalFailure());
+    ASSERT_EQ(world.store->end(), end) << "refused redo came back, or accepted redo is gone";
+    world.ExpectContent();
+    world.AppendSome();
+    world.Crash(policy);
+    world.ExpectContent();
+  }
+};
+
+TEST_P(RefusedAppend, NeverComesBackBehindAnEndThatWasTold) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    for (int bits = 0; bits < 8; ++bits) {
+      const Case what{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", case " + std::to_string(bits));
+      Run(GetParam(), seed, what);
+      ASSERT_FALSE(testing::Test::HasFatalFailure());
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, RefusedAppend,
+                         testing::Values(sim::CrashPolicy::kClean, sim::CrashPolicy::kAll,
+                                         sim::CrashPolicy::kPrefix, sim::CrashPolicy::kBlocks,
+                                         sim::CrashPolicy::kTorn, sim::CrashPolicy::kLostNames),
+                         PolicyName);
 
 TEST(RedoStore, AFailedSyncDuringACutStopsTheLog) {
   for (const sim::FileOp op : {sim::FileOp::kSync, sim::FileOp::kTruncate, sim::FileOp::kRemove}) {
