@@ -14,6 +14,7 @@
 #include "pageserver/log/log_volume.h"
 #include "pageserver/log/remote_feed.h"
 #include "pageserver/page/page_volume.h"
+#include "pageserver/refused_requests.h"
 
 namespace redoubt {
 
@@ -36,6 +37,7 @@ struct Volume {
   std::unique_ptr<LogVolume> log;     // null on a server without a log role
   std::unique_ptr<RemoteFeed> feed;   // instead of it: redo comes from log servers elsewhere
   std::unique_ptr<PageVolume> pages;  // null on a server without a page role
+  RefusedRequests refused;
   size_t use_count = 0;
   Condition unused;  // notified when use_count falls to 0
 };

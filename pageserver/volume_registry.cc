@@ -400,29 +400,37 @@ Result<VolumeRef> VolumeRegistry::Use(Slot* slot) {
   return VolumeRef(slot->volume.get());
 }
 
+Result<VolumeRef> VolumeRegistry::UseForRequest(Slot* slot) {
+  Result<VolumeRef> volume = Use(slot);
+  if (!volume.ok()) {
+    return slot->volume->refused.Noted(volume.status());
+  }
+  return volume;
+}
+
 Result<VolumeRef> VolumeRegistry::Find(VolumeId id) {
   const auto found = slots_.find(id);
   if (found == slots_.end()) {
     ++unknown_count_;
     return NotFound("no volume with number " + std::to_string(id.value()));
   }
-  return Use(&found->second);
+  return UseForRequest(&found->second);
 }
 
 Result<VolumeRef> VolumeRegistry::FindByName(const std::string& name) {
   for (auto& [id, slot] : slots_) {
     if (slot.volume->settings.name == name) {
-      return Use(&slot);
+      return UseForRequest(&slot);
     }
   }
   ++unknown_count_;
   return NotFound("no volume " + name);
 }
 
-std::vector<VolumeRegistry::Listed> VolumeRegistry::List() const {
+std::vector<VolumeRegistry::Listed> VolumeRegistry::List() {
   std::vector<Listed> listed;
-  for (const auto& [id, slot] : slots_) {
-    listed.push_back({&slot.volume->settings, slot.failure});
+  for (auto& [id, slot] : slots_) {
+    listed.push_back({&slot.volume->settings, &slot.volume->refused, Use(&slot)});
   }
   return listed;
 }

@@ -73,17 +73,18 @@ class VolumeRegistry {
   // kNotFound; kUnavailable while another change is under way. Returns when everything is removed.
   Task<Status> Delete(std::string name);
 
-  // kNotFound; or why the volume could not be started.
+  // For a request. kNotFound; or why the volume could not be started, which is counted there.
   Result<VolumeRef> Find(VolumeId id);
   Result<VolumeRef> FindByName(const std::string& name);
-  // Every volume, ascending by id; those that failed to start have no log and no pages.
   // How often Find or FindByName found none.
   uint64_t unknown_count() const { return unknown_count_; }
   struct Listed {
     const VolumeSettings* settings;
-    Status failure;
+    const RefusedRequests* refused;
+    Result<VolumeRef> volume;  // or why it cannot be served
   };
-  std::vector<Listed> List() const;
+  // Every volume, ascending by id.
+  std::vector<Listed> List();
 
  private:
   struct Slot {
@@ -106,6 +107,7 @@ class VolumeRegistry {
   Task<Status> RemoveData(VolumeId id);
   Task<Status> RemoveLogDirectory(VolumeId id);
   Result<VolumeRef> Use(Slot* slot);
+  Result<VolumeRef> UseForRequest(Slot* slot);
   std::string LogDirectory(VolumeId id) const;
   bool has_log_role() const { return options_.log_servers.empty(); }
 

@@ -60,18 +60,13 @@ Task<Result<proto::LogStatusResponse>> Forget(Session* session, ForgetReaderOpti
   co_return after;
 }
 
-void AddStatus(const proto::LogStatusResponse& log, JsonWriter* json) {
+void AddReaders(const proto::LogStatusResponse& log, JsonWriter* json) {
   json->Key("readers").BeginArray();
   for (const proto::LogReader& reader : log.readers()) {
     json->BeginObject().Field("name", reader.name());
     json->Field("persisted_lsn", reader.persisted_lsn()).EndObject();
   }
   json->EndArray().Field("log_kept_from_lsn", log.keep_from_lsn());
-  json->Key("refused").BeginObject();
-  for (const proto::RefusedCount& refused : log.refused()) {
-    json->Field(refused.reason(), refused.count());
-  }
-  json->EndObject();
 }
 
 }  // namespace
@@ -90,14 +85,23 @@ Task<LogAnswer> AskLog(Session* session, uint32_t volume_id) {
   co_return log;
 }
 
+void AddRefused(const google::protobuf::RepeatedPtrField<proto::RefusedCount>& counts,
+                JsonWriter* json) {
+  json->Key("refused").BeginObject();
+  for (const proto::RefusedCount& refused : counts) {
+    json->Field(refused.reason(), refused.count());
+  }
+  json->EndObject();
+}
+
 void AddLog(const LogAnswer& log, JsonWriter* json) {
   json->Field("has_log", log.has_log);
   json->Field("log_problem", log.problem.ok() ? std::string() : log.problem.ToString());
   if (!log.has_log || !log.problem.ok()) {
-    json->Key("readers").Null().Key("log_kept_from_lsn").Null().Key("refused").Null();
+    json->Key("readers").Null().Key("log_kept_from_lsn").Null();
     return;
   }
-  AddStatus(log.status, json);
+  AddReaders(log.status, json);
 }
 
 Task<int> ForgetReader(Runtime* runtime, Console* console, ServerAddress server,
@@ -121,7 +125,8 @@ Task<int> ForgetReader(Runtime* runtime, Console* console, ServerAddress server,
   if (console->json()) {
     JsonWriter json;
     json.BeginObject().Field("forgotten", options.reader);
-    AddStatus(*left, &json);
+    AddReaders(*left, &json);
+    AddRefused(left->refused(), &json);
     json.EndObject();
     console->Print(json.text());
   } else {

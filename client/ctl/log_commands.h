@@ -22,8 +22,12 @@ struct LogAnswer {
 
 Task<LogAnswer> AskLog(Session* session, uint32_t volume_id);
 
-// The fields "has_log", "log_problem" (empty: none), "readers", "log_kept_from_lsn" and "refused";
-// the last three are null while nothing is known of them.
+// The fields "has_log", "log_problem" (empty: none), "readers" and "log_kept_from_lsn"; the last
+// two are null while nothing is known of them.
 void AddLog(const LogAnswer& log, JsonWriter* json);
+
+// The field "refused": how many requests, by reason.
+void AddRefused(const google::protobuf::RepeatedPtrField<proto::RefusedCount>& counts,
+                JsonWriter* json);
 
 }  // namespace redoubt::ctl

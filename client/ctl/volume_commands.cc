@@ -37,6 +37,8 @@ void AddState(const proto::VolumeState& state, JsonWriter* json) {
   json->EndArray().Field("source_id", state.source_id());
   json->Field("feed_server", state.feed_server());
   json->Field("feed_problem", state.feed_problem());
+  json->Field("feed_refused", state.feed_refused());
+  AddRefused(state.refused(), json);
 }
 
 // The spaces that cannot be read now, by name; empty when the server cannot say.
@@ -72,9 +74,6 @@ void PrintLog(const proto::LogStatusResponse& log, const Line& line) {
   if (log.keep_from_lsn() != 0) {
     line("kept from", std::to_string(log.keep_from_lsn()) + "  (another log server lacks it)");
   }
-  for (const proto::RefusedCount& refused : log.refused()) {
-    line("refused", std::to_string(refused.count()) + " requests: " + refused.reason());
-  }
 }
 
 void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& unsupported,
@@ -107,6 +106,12 @@ void PrintState(const proto::VolumeState& state, const std::vector<SpaceFile>& u
     line("fed by", state.feed_server());
   }
   PrintLog(log.status, line);
+  for (const proto::RefusedCount& refused : state.refused()) {
+    line("refused", std::to_string(refused.count()) + " requests: " + refused.reason());
+  }
+  if (state.feed_refused() > 0) {
+    line("not believed", std::to_string(state.feed_refused()) + " answers of log servers");
+  }
   if (!log.problem.ok()) {
     line("LOG TELLS NOTHING", log.problem.ToString());
   }

@@ -176,9 +176,6 @@ class LogVolume final : public RedoFeed {
   Status CheckEpoch(Epoch epoch) const;
 
   LogVolumeStatus status() const;
-  // Requests that were refused, by why, for people.
-  void NoteRefused(StatusCode code) { ++refused_[code]; }
-  const std::map<StatusCode, uint64_t>& refused() const { return refused_; }
   const std::map<std::string, Lsn>& readers() const { return readers_.readers(); }
 
  private:
@@ -228,7 +225,6 @@ class LogVolume final : public RedoFeed {
   uint64_t append_count_ = 0;
   // Counts the times that the log was cut back: what was read meanwhile may be void.
   uint64_t cut_count_ = 0;
-  std::map<StatusCode, uint64_t> refused_;
   Lsn local_persisted_;  // of the page role of this process
   Condition work_;       // pending_, commit_, TrimTarget() or stopping_ changed
   Condition idle_;       // the flusher has nothing left

@@ -76,6 +76,7 @@ Task<void> RemoteFeed::AskLoop(size_t index) {
     Source& source = *sources_[index];
     const Result<Epoch> asked = co_await source.link.Ask(persisted_, AnswerDeadline(source));
     commit_ = std::max(commit_, asked.ok() ? source.link.state().commit : Lsn{});
+    refused_count_ += IsDamage(asked.status().code()) ? 1 : 0;
     if (asked.status().code() == StatusCode::kDeadlineExceeded) {
       BePatient(&source);
     } else if (asked.ok() && source.failure.code() == StatusCode::kUnavailable &&
@@ -228,6 +229,7 @@ void RemoteFeed::Blame(size_t index, Status status) {
   if (source.failure.code() == StatusCode::kDeadlineExceeded) {
     BePatient(&source);
   }
+  refused_count_ += IsDamage(source.failure.code()) ? 1 : 0;
   const Duration least =
       IsDamage(source.failure.code()) ? std::chrono::seconds(1) : options_.retry_delay_min;
   source.retry_delay = std::min(std::max(source.retry_delay * 2, least), options_.retry_delay_max);
@@ -371,6 +373,7 @@ RemoteFeedStatus RemoteFeed::status() const {
   status.source =
       current_.has_value() && problem_.empty() ? sources_[*current_]->link.address() : "";
   status.problem = problem_;
+  status.refused_count = refused_count_;
   std::optional<Lsn> readable_from;
   for (const std::unique_ptr<Source>& source : sources_) {
     const LogServerState& state = source->link.state();

@@ -26,6 +26,7 @@
 // Suspends: Read, CheckWriter, Leave, Stop.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,11 +57,12 @@ struct RemoteFeedOptions {
 };
 
 struct RemoteFeedStatus {
-  Lsn commit;           // the highest that any log server told
-  Lsn readable_from;    // the lowest that any log server that answers now can give
-  Epoch epoch;          // the highest that any log server has promised
-  std::string source;   // address; empty: none
-  std::string problem;  // why no redo comes although there is some; empty otherwise
+  Lsn commit;                  // the highest that any log server told
+  Lsn readable_from;           // the lowest that any log server that answers now can give
+  Epoch epoch;                 // the highest that any log server has promised
+  std::string source;          // address; empty: none
+  std::string problem;         // why no redo comes although there is some; empty otherwise
+  uint64_t refused_count = 0;  // answers that were not believed: damage, another log or volume
 };
 
 class RemoteFeed final : public RedoFeed {
@@ -143,6 +145,7 @@ class RemoteFeed final : public RedoFeed {
   Lsn known_end_;
   std::optional<EpochBegin> written_under_;
   std::string problem_;
+  uint64_t refused_count_ = 0;
   Condition changed_;  // a log server was heard
   TaskGroup tasks_;
 };

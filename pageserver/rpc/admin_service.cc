@@ -102,7 +102,8 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
   state->set_page_size(settings.page_size);
   state->set_source_id(settings.source_id);
   state->set_volume_uid(settings.uid);
-  Result<VolumeRef> volume = registry_->Find(settings.id);
+  AddRefused(*listed.refused, state->mutable_refused());
+  const Result<VolumeRef>& volume = listed.volume;
   if (!volume.ok()) {
     state->set_ingest_error(volume.status().ToString());
     return;
@@ -120,6 +121,7 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
     state->set_log_begin_lsn(feed.readable_from.value());
     state->set_feed_server(feed.source);
     state->set_feed_problem(feed.problem);
+    state->set_feed_refused(feed.refused_count);
   }
   if ((*volume)->pages != nullptr) {
     FillPages((*volume)->pages->status(), state);

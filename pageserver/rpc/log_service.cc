@@ -6,23 +6,6 @@
 
 namespace redoubt {
 
-redoubt::Status LogService::Counted(Volume* volume, redoubt::Status status) {
-  switch (status.code()) {
-    case StatusCode::kStaleEpoch:
-    case StatusCode::kInvalidArgument:
-    case StatusCode::kCorruption:
-    case StatusCode::kGap:
-    case StatusCode::kNotFound:
-    case StatusCode::kBelowHorizon:
-    case StatusCode::kResourceExhausted:
-      volume->log->NoteRefused(status.code());
-      break;
-    default:
-      break;
-  }
-  return status;
-}
-
 Task<RpcReply> LogService::Prepare(Frame frame) {
   proto::PrepareRequest request;
   proto::PrepareResponse response;
@@ -33,7 +16,7 @@ Task<RpcReply> LogService::Prepare(Frame frame) {
     if (status.ok()) {
       const Result<PreparedEpoch> prepared =
           co_await (*volume)->log->Prepare(Epoch(request.epoch()));
-      status = Counted(volume->get(), prepared.status());
+      status = (*volume)->refused.Noted(prepared.status());
       response.set_volume_uid((*volume)->settings.uid);
       if (status.code() == StatusCode::kStaleEpoch) {
         response.set_epoch((*volume)->log->status().epoch.value());
@@ -71,7 +54,7 @@ Task<redoubt::Status> LogService::DoEpochStart(EpochStartCall* call) {
   }
   const Result<Lsn> end = co_await call->volume->log->BeginEpoch(std::move(begin));
   call->response.set_end_lsn(call->volume->log->status().end.value());
-  co_return Counted(call->volume.get(), end.status());
+  co_return end.status();
 }
 
 // Not a coroutine: the chunk is in the order of appends when this returns.
@@ -106,7 +89,7 @@ Task<RpcReply> LogService::FinishAppend(VolumeRef volume,
                                         std::shared_ptr<LogVolume::Ticket> ticket) {
   const AppendOutcome outcome = co_await volume->log->FinishAppend(std::move(ticket));
   proto::AppendResponse response;
-  ToProto(Counted(volume.get(), outcome.status), response.mutable_status());
+  ToProto(volume->refused.Noted(outcome.status), response.mutable_status());
   response.set_end_lsn(outcome.end.value());
   response.set_commit_lsn(outcome.commit.value());
   co_return MakeReply(response);
@@ -122,7 +105,7 @@ Task<redoubt::Status> LogService::DoStartAt(StartAtCall* call) {
   const redoubt::Status status = co_await call->volume->log->StartAt(
       Epoch(request.epoch()), Lsn(request.start_lsn()), std::move(reason), request.trimmed());
   call->response.set_end_lsn(call->volume->log->status().end.value());
-  co_return Counted(call->volume.get(), status);
+  co_return status;
 }
 
 Task<RpcReply> LogService::Commit(Frame frame) {
@@ -131,8 +114,7 @@ Task<RpcReply> LogService::Commit(Frame frame) {
 
 Task<redoubt::Status> LogService::DoCommit(CommitCall* call) {
   const WriterTold told{Lsn(call->request.commit_lsn()), Lsn(call->request.keep_from_lsn())};
-  const redoubt::Status taken = call->volume->log->Commit(Epoch(call->request.epoch()), told);
-  co_return Counted(call->volume.get(), taken);
+  co_return call->volume->log->Commit(Epoch(call->request.epoch()), told);
 }
 
 Task<RpcReply> LogService::Read(Frame frame) {
@@ -184,11 +166,6 @@ redoubt::Status LogService::CheckHistory(const ReadCall& call, const FeedBatch& 
 }
 
 Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
-  const redoubt::Status status = co_await ReadChunks(call);
-  co_return Counted(call->volume.get(), status);
-}
-
-Task<redoubt::Status> LogService::ReadChunks(ReadCall* call) {
   std::string reader = call->request.reader();
   const redoubt::Status noted =
       co_await NoteReader(call->volume.get(), call->request.volume_uid(), std::move(reader),
@@ -245,7 +222,7 @@ Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
     noted = co_await call->volume->log->ForgetReader(std::move(leaving));
   }
   if (!noted.ok()) {
-    co_return Counted(call->volume.get(), noted);
+    co_return noted;
   }
   const LogVolumeStatus status = call->volume->log->status();
   call->response.set_begin_lsn(status.begin.value());
@@ -260,11 +237,7 @@ Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
     reader->set_name(name);
     reader->set_persisted_lsn(persisted.value());
   }
-  for (const auto& [code, count] : call->volume->log->refused()) {
-    proto::RefusedCount* refused = call->response.add_refused();
-    refused->set_reason(std::string(StatusCodeName(code)));
-    refused->set_count(count);
-  }
+  AddRefused(call->volume->refused, call->response.mutable_refused());
   co_return status.stopped;
 }
 

@@ -34,14 +34,11 @@ class LogService {
   Task<redoubt::Status> DoStartAt(StartAtCall* call);
   Task<redoubt::Status> DoCommit(CommitCall* call);
   Task<Result<FeedBatch>> ReadBatch(ReadCall* call);
-  // Counts at the volume what its log refused; `status` itself.
-  static redoubt::Status Counted(Volume* volume, redoubt::Status status);
   // A request that names another volume than its number does here, or a reader.
   Task<redoubt::Status> NoteReader(Volume* volume, uint64_t volume_uid, std::string reader,
                                    Lsn persisted);
   static redoubt::Status CheckHistory(const ReadCall& call, const FeedBatch& batch);
   Task<redoubt::Status> DoRead(ReadCall* call);
-  Task<redoubt::Status> ReadChunks(ReadCall* call);
   Task<redoubt::Status> DoStatus(StatusCall* call);
 
   Runtime* runtime_;

@@ -82,10 +82,13 @@ Task<Status> CheckWriter(Volume* volume, Epoch epoch) {
     // A log server that the writer did not wait for hears of the epoch a little later. (Redo that
     // comes too early is refused for good; images may wait.)
     const bool not_begun = here.code() == StatusCode::kInvalidArgument && epoch != Epoch{};
-    co_return not_begun ? Unavailable(here.message() +
-                                      "; a log server that the writer did not wait for begins it "
-                                      "a little later: try again")
-                        : here;
+    if (!not_begun) {
+      co_return here;
+    }
+    volume->refused.Note(StatusCode::kUnavailable);
+    co_return Unavailable(here.message() +
+                          "; a log server that the writer did not wait for begins it a little "
+                          "later: try again");
   }
   const Status status = co_await volume->feed->CheckWriter(epoch);
   co_return status;

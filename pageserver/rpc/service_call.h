@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "common/runtime/task.h"
 #include "pageserver/rpc/rpc_handler.h"
 #include "pageserver/volume_registry.h"
+#include "proto/common.pb.h"
 
 namespace redoubt {
 
@@ -34,7 +36,17 @@ Status DecodeRequest(const Frame& frame, Message* message) {
               : InvalidArgument("the request's header is no " + message->GetTypeName());
 }
 
-// Runs `(service->*method)(&call)`; its Status becomes the answer's.
+// What a volume refused, as answers tell it.
+inline void AddRefused(const RefusedRequests& refused,
+                       google::protobuf::RepeatedPtrField<proto::RefusedCount>* out) {
+  for (const auto& [code, count] : refused.counts()) {
+    proto::RefusedCount* entry = out->Add();
+    entry->set_reason(std::string(StatusCodeName(code)));
+    entry->set_count(count);
+  }
+}
+
+// Runs `(service->*method)(&call)`; its Status becomes the answer's and is counted at the volume.
 template <typename Service, typename Request, typename Response>
 Task<RpcReply> RunOnVolume(Service* service, VolumeRegistry* registry, Frame frame,
                            Task<Status> (Service::*method)(ServiceCall<Request, Response>*)) {
@@ -47,6 +59,7 @@ Task<RpcReply> RunOnVolume(Service* service, VolumeRegistry* registry, Frame fra
       call.volume = std::move(*volume);
       call.payload = std::move(frame.payload);
       status = co_await (service->*method)(&call);
+      status = call.volume->refused.Noted(std::move(status));
     }
   }
   ToProto(status, call.response.mutable_status());

@@ -122,9 +122,10 @@ Task<Status> ServerProgram::Start() {
   if (!up_) {
     co_return status.WithContext("the server cannot start");
   }
-  for (const VolumeRegistry::Listed& volume : server_->volumes().List()) {
-    if (!volume.failure.ok()) {
-      co_return volume.failure.WithContext("volume " + volume.settings->name + " cannot start");
+  for (const VolumeRegistry::Listed& listed : server_->volumes().List()) {
+    if (!listed.volume.ok()) {
+      co_return listed.volume.status().WithContext("volume " + listed.settings->name +
+                                                   " cannot start");
     }
   }
   co_return Status::Ok();

@@ -67,6 +67,15 @@ Task<void> WriteUntilCalm(Runtime* runtime, Notes* notes);
 Task<Status> CheckAt(VolumeClient* client, const Notes* notes, Lsn lsn, TimePoint deadline);
 Task<void> Check(Runtime* runtime, const Notes* notes, Verdict* verdict);
 
+// How many requests the volume refused for this reason.
+inline uint64_t CountOf(const proto::VolumeState& state, const std::string& reason) {
+  uint64_t count = 0;
+  for (const proto::RefusedCount& refused : state.refused()) {
+    count += refused.reason() == reason ? refused.count() : 0;
+  }
+  return count;
+}
+
 // Three log servers, two page servers and a writer at work.
 struct Cluster {
   // `feeders`: what page servers are told to read redo from.

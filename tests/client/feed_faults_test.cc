@@ -132,6 +132,9 @@ TEST(RemoteFeedFaults, DamagedRedoIsNotAppliedAndItsSenderIsLeft) {
   EXPECT_LT(worst, 1.0);
   EXPECT_GE(cluster.moods[bad].damaged, 1U) << "else nothing is shown";
   EXPECT_LE(cluster.moods[bad].damaged, 4U) << "two page servers: not again and again";
+  const uint64_t counted =
+      cluster.State(kPageServers[0]).feed_refused() + cluster.State(kPageServers[1]).feed_refused();
+  EXPECT_EQ(counted, cluster.moods[bad].damaged);
   cluster.EndsWell();  // every page right, with the bad one still there
 }
 

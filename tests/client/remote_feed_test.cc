@@ -191,6 +191,10 @@ TEST(RemoteFeed, AnotherServersDiskIsRefusedByWriterAndReaders) {
   EXPECT_EQ(foreign.volume_uid(), 88U);
   EXPECT_EQ(foreign.commit_lsn(), before.commit_lsn()) << "nothing was written there";
   EXPECT_EQ(foreign.epoch(), before.epoch()) << "nor promised";
+  EXPECT_GT(CountOf(foreign, "not found"), 0U) << foreign.ShortDebugString();
+  for (const std::string& page_server : kPageServers) {
+    EXPECT_GT(cluster.State(page_server).feed_refused(), 0U) << page_server;
+  }
   swap();
   const Verdict verdict = cluster.Finish();
   EXPECT_TRUE(verdict.status.ok()) << verdict.status.ToString();

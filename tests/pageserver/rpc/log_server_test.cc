@@ -99,6 +99,18 @@ Task<Result<WithPayload<proto::LogReadResponse>>> ReadLog(ServerWorld* world, ui
   co_return answer;
 }
 
+Task<void> WantCount(ServerWorld* world, uint32_t id, std::string reason, uint64_t wanted) {
+  proto::LogStatusRequest ask;
+  ask.set_volume_id(id);
+  const auto status = co_await world->client->LogStatus(std::move(ask), world->In(10));
+  EXPECT_TRUE(status.ok());
+  uint64_t count = 0;
+  for (const proto::RefusedCount& refused : status->refused()) {
+    count += refused.reason() == reason ? refused.count() : 0;
+  }
+  EXPECT_EQ(count, wanted) << reason << ": " << status->ShortDebugString();
+}
+
 // A newer writer may not go on below what is committed at `end`, where epoch 5's last append, which
 // starts at `last`, ends.
 Task<void> NewerWriterBody(ServerWorld* world, uint32_t id, Lsn last, Lsn end) {
@@ -209,8 +221,10 @@ Task<void> SeedingTooEarlyBody(ServerWorld* world) {
   set = co_await world->client->SetHorizon(horizon(5), world->In(10));
   EXPECT_EQ(set.status().code(), StatusCode::kUnavailable) << set.status().ToString();
   EXPECT_NE(set.status().message().find("try again"), std::string::npos) << set.status().ToString();
+  co_await WantCount(world, id, "unavailable", 2);
   set = co_await world->client->SetHorizon(horizon(4), world->In(10));
   EXPECT_EQ(set.status().code(), StatusCode::kStaleEpoch) << set.status().ToString();
+  co_await WantCount(world, id, "stale epoch", 1);
   set = co_await world->client->SetHorizon(horizon(0), world->In(10));
   EXPECT_FALSE(set.ok()) << "no epoch is 0";
   EpochHistory history{{Epoch(5), Lsn{}}};
@@ -285,18 +299,6 @@ TEST_F(ServerTest, KeepsAllForAnAbsentLogServerWithinTheBound) {
   PageServerOptions options = LogRoleOptions();
   options.volumes.log_segment_bytes = 1 << 10;
   RunWith(options, &LagBody);
-}
-
-Task<void> WantCount(ServerWorld* world, uint32_t id, std::string reason, uint64_t wanted) {
-  proto::LogStatusRequest ask;
-  ask.set_volume_id(id);
-  const auto status = co_await world->client->LogStatus(std::move(ask), world->In(10));
-  EXPECT_TRUE(status.ok());
-  uint64_t count = 0;
-  for (const proto::RefusedCount& refused : status->refused()) {
-    count += refused.reason() == reason ? refused.count() : 0;
-  }
-  EXPECT_EQ(count, wanted) << reason << ": " << status->ShortDebugString();
 }
 
 // Whatever a writer or reader does wrong is refused with its reason, counted, and changes nothing.

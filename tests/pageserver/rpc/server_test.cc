@@ -515,5 +515,61 @@ Task<void> DamagedVolumeBody(ServerWorld* world) {
 }
 TEST_F(ServerTest, ADamagedVolumeIsRefusedAndTheOthersAreServed) { RunWith(&DamagedVolumeBody); }
 
+// Sets one byte of a small file and its checksum, which is its last four bytes.
+void ChangeSmallFile(const std::string& path, size_t offset, uint8_t value) {
+  std::ifstream in(path, std::ios::binary);
+  Bytes bytes{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  ASSERT_GT(bytes.size(), offset + 4) << path;
+  bytes[offset] = value;
+  const size_t body = bytes.size() - 4;
+  StoreBe32(bytes.data() + body, Crc32c(ByteView(bytes).first(body)));
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<int64_t>(bytes.size()));
+}
+
+// Refused with the file's name, counted where an operator looks, and nobody else's business.
+Task<void> ForeignFilesBody(ServerWorld* world) {
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  const Bytes init = redo.InitPage(7);
+  const std::vector<std::string> names{"older", "foreign", "sound"};
+  std::vector<uint32_t> ids;
+  std::vector<Epoch> epochs;
+  for (const std::string& name : names) {
+    ids.push_back(co_await world->CreateVolume(name));
+    epochs.push_back(co_await BeginLog(world, name, ids.back()));
+    const Status status =
+        co_await Append(world, AppendOf(ids.back(), epochs.back(), start, redo.end()), init);
+    EXPECT_TRUE(status.ok()) << status.ToString();
+  }
+  co_await world->Stop();
+  const auto epoch_file = [&](size_t i) {
+    return world->options.data_dir + "/log/" + std::to_string(ids[i]) + "/epoch";
+  };
+  ChangeSmallFile(epoch_file(0), 11, 1);     // the format's version
+  ChangeSmallFile(epoch_file(1), 13, 0x55);  // the volume's random id
+  co_await world->Start();
+  for (size_t i = 0; i < 2; ++i) {
+    for (uint64_t tried = 1; tried <= 2; ++tried) {
+      const Status refused =
+          co_await Append(world, AppendOf(ids[i], epochs[i], start, redo.end()), init);
+      EXPECT_EQ(refused.code(), StatusCode::kUnsupported) << refused.ToString();
+      EXPECT_NE(refused.message().find(epoch_file(i)), std::string::npos) << refused.ToString();
+      proto::VolumeStatusRequest ask;
+      ask.set_name(names[i]);
+      const auto state = co_await world->client->VolumeStatus(std::move(ask), world->In(10));
+      EXPECT_TRUE(state.ok()) << state.status().ToString();
+      EXPECT_EQ(state->volume().refused_size(), 1) << state->ShortDebugString();
+      EXPECT_EQ(state->volume().refused(0).reason(), "unsupported");
+      EXPECT_EQ(state->volume().refused(0).count(), tried);
+    }
+  }
+  const uint64_t value = co_await ReadValue(world, ids[2], 7, redo.end());
+  EXPECT_EQ(value, 0U) << "the sound volume is served";
+}
+TEST_F(ServerTest, FilesOfAnotherFormatOrServerAreRefusedCountedAndNobodyElsesBusiness) {
+  RunWith(&ForeignFilesBody);
+}
+
 }  // namespace
 }  // namespace redoubt
