@@ -73,6 +73,9 @@ Task<Status> LogVolume::Start() {
   told_commit_ = REDOUBT_PLANTED(runtime_, restart_commits_all)
                      ? store_.end()
                      : std::max(store_.recovered_commit(), store_.readable_from());
+  if (fence_.member_count() == 1) {
+    told_commit_ = std::max(told_commit_, store_.declared_start());
+  }
   AdvanceCommit();
   tasks_.Spawn(FlushLoop());
   tasks_.Spawn(TrimLoop());
@@ -536,7 +539,8 @@ Task<Status> LogVolume::StartAt(Epoch epoch, Lsn start, std::string reason, bool
       }
       REDOUBT_CHECK(accepted_end_ <= store_.end());
       accepted_end_ = store_.end();
-      if (trimmed) {
+      // A majority has what the only log server has.
+      if (trimmed || fence_.member_count() == 1) {
         told_commit_ = std::max(told_commit_, start);
       }
       AdvanceCommit();

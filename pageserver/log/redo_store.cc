@@ -65,6 +65,13 @@ Lsn RedoStore::last_mtr_lsn() const {
   return found == segments_.rend() ? Lsn{} : found->last_mtr;
 }
 
+Lsn RedoStore::declared_start() const {
+  const auto found = std::find_if(segments_.rbegin(), segments_.rend(), [](const Segment& segment) {
+    return segment.previous_end < segment.start;
+  });
+  return found == segments_.rend() ? Lsn{} : found->start;
+}
+
 Status RedoStore::Stop(Status status) {
   REDOUBT_CHECK(!status.ok());
   stopped_ = Status(StatusCode::kIoError,

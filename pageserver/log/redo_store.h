@@ -119,6 +119,8 @@ class RedoStore {
   Epoch recovered_epoch() const { return recovered_epoch_; }
   // Highest commit LSN that any record that Open read knows of.
   Lsn recovered_commit() const { return recovered_commit_; }
+  // Where the log was last told to begin or to go on behind a hole (StartAt); 0: never, or trimmed.
+  Lsn declared_start() const;
   // The last LSN at which an mtr is known to begin; 0: none is.
   Lsn last_mtr_lsn() const;
   // Why nothing is accepted any more; OK normally.

@@ -678,7 +678,7 @@ TEST(OnlyLogServer, AnAppendInTheQueueCommitsNothing) {
   const AppendOutcome half = world.node.Await(world.log->FinishAppend(std::move(one)));
   ASSERT_TRUE(half.status.ok());
   ASSERT_EQ(half.end, first.range.end);
-  EXPECT_EQ(half.commit, Lsn{});
+  EXPECT_EQ(half.commit, kStart);
   const AppendOutcome whole = world.node.Await(world.log->FinishAppend(std::move(two)));
   ASSERT_TRUE(whole.status.ok());
   EXPECT_EQ(whole.commit, second.range.end);
@@ -712,6 +712,24 @@ TEST(OnlyLogServer, OpensALogWhoseLastCommitIsNotKnown) {
   const Result<Bytes> all = world.ReadAll(kStart);
   ASSERT_TRUE(all.ok());
   EXPECT_EQ(all->size(), 900U);
+}
+
+// Goal: that the log begins somewhere, or goes on behind a hole, is committed when it is durable,
+// and known after a crash although no record tells it.
+TEST(OnlyLogServer, KnowsWhereItsLogBeginsAfterACrash) {
+  LogWorld world;
+  world.Begin();
+  EXPECT_EQ(world.log->status().commit, kStart);
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.log->status().commit, kStart);
+  world.Take();
+  const Lsn behind = innodb::AdvanceLsn(kStart, 5000);
+  ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, behind, "test", false)).ok());
+  EXPECT_EQ(world.log->status().commit, behind);
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.log->status().commit, behind);
 }
 
 TEST(LogVolume, TrimsOnlyWholeSegmentsBelowWhatIsPersisted) {
