@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the documents name exists: the tests and counters of pageserver/README.md, "Bad input"."""
+"""What the documents name exists: the tests and counters of pageserver/README.md, "Bad input", and CHANGELOG's seeds in the corpus."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ class BadInput(unittest.TestCase):
                     self.assertIn('Key("refused")', ctl)
                 else:
                     self.assertIn(f'Field("{counter.removeprefix("server.")}"', ctl, row[0])
+
+
+class Seeds(unittest.TestCase):
+    """A bug that a seed found stays in the corpus, and the CHANGELOG says which seed that was."""
+
+    def test_changelog_and_corpus_agree(self) -> None:
+        changelog = re.sub(r"\s+", " ", (ROOT / "CHANGELOG.md").read_text())
+        told: set[tuple[str, str]] = set()
+        for scenario, numbers in re.findall(r"`(\w+)`,? seeds? (\d+(?:(?:, | and )\d+)*)", changelog):
+            told |= {(scenario, seed) for seed in re.findall(r"\d+", numbers)}
+        self.assertGreater(len(told), 10)
+        lines = (ROOT / "scenarios" / "corpus" / "seeds.txt").read_text().split("\n")
+        kept = {(Path(line.split()[0]).stem, line.split()[1]) for line in lines if line.strip()}
+        self.assertEqual(told, kept)
 
 
 if __name__ == "__main__":
