@@ -3,9 +3,11 @@
 // The boot bundle (what a server without local files starts from) and seeding (what redo does not
 // say), as calls on a redoubt_reader.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "client/abi/reader.h"
+#include "client/boot_bundle.h"
 #include "client/volume_client.h"
 
 namespace redoubt::abi {
@@ -13,9 +15,8 @@ namespace {
 
 // Results as the C structure first, and behind it what its pointers point into.
 struct SpaceList : redoubt_space_list {
-  proto::SpaceListResponse message;
+  SpaceBundle bundle;
   std::vector<redoubt_space> entries;
-  std::vector<std::shared_ptr<const Bytes>> images;
 };
 struct Metadata : redoubt_metadata {
   Bytes bytes;
@@ -26,98 +27,30 @@ struct SideFileList : redoubt_side_file_list {
   Bytes bytes;
 };
 
-// The server has applied `lsn`; 0 asks for nothing.
-Task<Status> WaitApplied(Runtime* runtime, PageReplica::Reached server, Lsn lsn,
-                         TimePoint deadline) {
-  VolumeClient client(server.channel);
-  proto::WaitLsnRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_lsn(lsn.value());
-  request.set_deadline_ms(DeadlineMs(runtime->scheduler->Now(), deadline));
-  const Result<proto::WaitLsnResponse> answer =
-      co_await client.WaitLsn(std::move(request), deadline);
-  co_return answer.status();
+// Runs `read`, one of boot_bundle.h, on the loop and waits.
+template <typename T>
+Result<T> ReadOnLoop(redoubt_reader* reader, uint64_t lsn, uint32_t timeout_ms,
+                     Task<Result<T>> (*read)(Runtime*, PageClient*, Lsn, TimePoint)) {
+  struct Work {
+    Task<Result<T>> (*read)(Runtime*, PageClient*, Lsn, TimePoint);
+    PageClient* pages;
+    Lsn lsn;
+    TimePoint deadline;
+    std::optional<Result<T>> result;
+
+    static Task<void> Run(Runtime* runtime, Work* work) {
+      work->result = co_await work->read(runtime, work->pages, work->lsn, work->deadline);
+    }
+  };
+  Work work{read, reader->pages.get(), Lsn(lsn), DeadlineAfter(timeout_ms), std::nullopt};
+  reader->client->loop.Call([&work](Runtime* runtime) { return Work::Run(runtime, &work); });
+  return std::move(*work.result);
 }
 
-Task<Status> AskSpaces(Runtime* runtime, PageReplica::Reached server, Lsn lsn, TimePoint deadline,
-                       SpaceList* out) {
-  const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
-  if (!applied.ok()) {
-    co_return applied;
-  }
-  VolumeClient client(server.channel);
-  proto::SpaceListRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_read_lsn(lsn.value());
-  Result<proto::SpaceListResponse> answer = co_await client.SpaceList(std::move(request), deadline);
-  if (answer.ok()) {
-    out->message = std::move(*answer);
-  }
-  co_return answer.status();
-}
-
-Task<Status> AskMetadata(Runtime* runtime, PageReplica::Reached server, Lsn lsn, TimePoint deadline,
-                         Metadata* out) {
-  const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
-  if (!applied.ok()) {
-    co_return applied;
-  }
-  VolumeClient client(server.channel);
-  proto::DynamicMetaRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_read_lsn(lsn.value());
-  Result<WithPayload<proto::DynamicMetaResponse>> answer =
-      co_await client.DynamicMeta(std::move(request), deadline);
-  if (answer.ok()) {
-    out->bytes = std::move(answer->payload);
-    out->table_count = answer->message.table_count();
-    out->records = out->bytes.data();
-    out->size = out->bytes.size();
-  }
-  co_return answer.status();
-}
-
-Task<Status> AskSideFiles(Runtime* runtime, PageReplica::Reached server, Lsn lsn,
-                          TimePoint deadline, SideFileList* out) {
-  const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
-  if (!applied.ok()) {
-    co_return applied;
-  }
-  VolumeClient client(server.channel);
-  proto::SideFileListRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_read_lsn(lsn.value());
-  Result<WithPayload<proto::SideFileListResponse>> answer =
-      co_await client.SideFileList(std::move(request), deadline);
-  if (!answer.ok()) {
-    co_return answer.status();
-  }
-  size_t total = 0;
-  for (const proto::SideFile& file : answer->message.files()) {
-    total += file.size_bytes();
-  }
-  if (total != answer->payload.size()) {
-    co_return Corruption("SideFileList: the payload is not as long as its files together");
-  }
-  out->message = std::move(answer->message);
-  out->bytes = std::move(answer->payload);
-  co_return Status::Ok();
-}
-
-// Page 0 of every space, in the order of the list.
-Task<void> ReadFirstPages(redoubt_reader* reader, Lsn lsn, TimePoint deadline, SpaceList* list,
-                          std::vector<Result<FetchedPage>>* out) {
-  std::vector<PageId> pages;
-  for (const proto::SpaceInfo& space : list->message.spaces()) {
-    pages.push_back({SpaceId(space.space()), PageNo(0)});
-  }
-  *out = co_await reader->pages->GetPages(std::move(pages), lsn, Lsn{}, deadline);
-}
-
-void FillIn(SpaceList* list, std::vector<Result<FetchedPage>>* first_pages) {
-  for (size_t i = 0; i < first_pages->size(); ++i) {
-    const proto::SpaceInfo& space = list->message.spaces(static_cast<int>(i));
-    const Result<FetchedPage>& page = (*first_pages)[i];
+void FillIn(SpaceList* list, uint32_t page_size) {
+  for (size_t i = 0; i < list->bundle.first_pages.size(); ++i) {
+    const proto::SpaceInfo& space = list->bundle.list.spaces(static_cast<int>(i));
+    const Result<FetchedPage>& page = list->bundle.first_pages[i];
     redoubt_space entry{};
     entry.space = space.space();
     entry.page_count = space.page_count();
@@ -128,37 +61,13 @@ void FillIn(SpaceList* list, std::vector<Result<FetchedPage>>* first_pages) {
     if (page.ok()) {
       entry.page0 = page->image.data();
       entry.page0_lsn = page->page_lsn.value();
-      list->images.push_back(page->buffer);
     }
     list->entries.push_back(entry);
   }
   list->count = list->entries.size();
   list->spaces = list->entries.data();
-}
-
-Status ListSpaces(redoubt_reader* reader, Lsn lsn, TimePoint deadline, SpaceList* list) {
-  Runtime* const runtime = reader->client->loop.runtime();
-  REDOUBT_RETURN_IF_ERROR(CallAny(
-      reader,
-      [runtime, lsn, list](PageReplica::Reached server, TimePoint until) {
-        return AskSpaces(runtime, server, lsn, until, list);
-      },
-      deadline));
-  const Lsn at(list->message.read_lsn());
-  std::vector<Result<FetchedPage>> first_pages;
-  reader->client->loop.Call([reader, at, deadline, list, &first_pages](Runtime*) {
-    return ReadFirstPages(reader, at, deadline, list, &first_pages);
-  });
-  for (const Result<FetchedPage>& page : first_pages) {
-    // What a page server cannot answer now is no part of a bundle that is to be whole.
-    if (!page.ok() && KindOf(page.status()) == AnswerKind::kTrouble) {
-      return page.status();
-    }
-  }
-  FillIn(list, &first_pages);
-  list->lsn = at.value();
-  list->page_size = reader->page_size;
-  return Status::Ok();
+  list->lsn = list->bundle.list.read_lsn();
+  list->page_size = page_size;
 }
 
 void FillIn(SideFileList* list) {
@@ -238,12 +147,15 @@ extern "C" {
 
 int redoubt_reader_spaces(redoubt_reader* reader, uint64_t lsn, uint32_t timeout_ms,
                           redoubt_space_list** out, redoubt_error* error) {
-  auto list = std::make_unique<abi::SpaceList>();
-  const Status status = abi::ListSpaces(reader, Lsn(lsn), DeadlineAfter(timeout_ms), list.get());
-  if (status.ok()) {
+  redoubt::Result<redoubt::SpaceBundle> bundle =
+      abi::ReadOnLoop(reader, lsn, timeout_ms, &redoubt::ReadSpaces);
+  if (bundle.ok()) {
+    auto list = std::make_unique<abi::SpaceList>();
+    list->bundle = std::move(*bundle);
+    abi::FillIn(list.get(), reader->page_size);
     *out = list.release();
   }
-  return Finish(status, error);
+  return Finish(bundle.status(), error);
 }
 
 void redoubt_space_list_free(redoubt_space_list* list) {
@@ -252,18 +164,17 @@ void redoubt_space_list_free(redoubt_space_list* list) {
 
 int redoubt_reader_metadata(redoubt_reader* reader, uint64_t lsn, uint32_t timeout_ms,
                             redoubt_metadata** out, redoubt_error* error) {
-  auto metadata = std::make_unique<abi::Metadata>();
-  Runtime* const runtime = reader->client->loop.runtime();
-  const Status status = abi::CallAny(
-      reader,
-      [runtime, lsn, to = metadata.get()](PageReplica::Reached server, TimePoint until) {
-        return abi::AskMetadata(runtime, server, Lsn(lsn), until, to);
-      },
-      DeadlineAfter(timeout_ms));
-  if (status.ok()) {
+  redoubt::Result<redoubt::WithPayload<proto::DynamicMetaResponse>> answer =
+      abi::ReadOnLoop(reader, lsn, timeout_ms, &redoubt::ReadDynamicMeta);
+  if (answer.ok()) {
+    auto metadata = std::make_unique<abi::Metadata>();
+    metadata->bytes = std::move(answer->payload);
+    metadata->table_count = answer->message.table_count();
+    metadata->records = metadata->bytes.data();
+    metadata->size = metadata->bytes.size();
     *out = metadata.release();
   }
-  return Finish(status, error);
+  return Finish(answer.status(), error);
 }
 
 void redoubt_metadata_free(redoubt_metadata* metadata) {
@@ -272,19 +183,16 @@ void redoubt_metadata_free(redoubt_metadata* metadata) {
 
 int redoubt_reader_side_files(redoubt_reader* reader, uint64_t lsn, uint32_t timeout_ms,
                               redoubt_side_file_list** out, redoubt_error* error) {
-  auto list = std::make_unique<abi::SideFileList>();
-  Runtime* const runtime = reader->client->loop.runtime();
-  const Status status = abi::CallAny(
-      reader,
-      [runtime, lsn, to = list.get()](PageReplica::Reached server, TimePoint until) {
-        return abi::AskSideFiles(runtime, server, Lsn(lsn), until, to);
-      },
-      DeadlineAfter(timeout_ms));
-  if (status.ok()) {
+  redoubt::Result<redoubt::WithPayload<proto::SideFileListResponse>> answer =
+      abi::ReadOnLoop(reader, lsn, timeout_ms, &redoubt::ReadSideFiles);
+  if (answer.ok()) {
+    auto list = std::make_unique<abi::SideFileList>();
+    list->message = std::move(answer->message);
+    list->bytes = std::move(answer->payload);
     abi::FillIn(list.get());
     *out = list.release();
   }
-  return Finish(status, error);
+  return Finish(answer.status(), error);
 }
 
 void redoubt_side_file_list_free(redoubt_side_file_list* list) {

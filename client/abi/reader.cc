@@ -107,11 +107,6 @@ struct ReplicaWork {
   Status status;
 };
 
-Task<void> RunAny(Runtime* runtime, ReplicaWork* work) {
-  ReplicaCall call = work->call;
-  work->status = co_await CallAnyReplica(runtime, work->pages, std::move(call), work->deadline);
-}
-
 Task<void> RunEvery(Runtime* runtime, ReplicaWork* work) {
   ReplicaCall call = work->call;
   work->status = co_await CallEveryReplica(runtime, work->pages, std::move(call), work->deadline);
@@ -150,12 +145,6 @@ Task<void> ReadCounters(redoubt_reader* reader, PageClientCounters* out) {
 }
 
 }  // namespace
-
-Status CallAny(redoubt_reader* reader, ReplicaCall call, TimePoint deadline) {
-  ReplicaWork work{reader->pages.get(), std::move(call), deadline, {}};
-  reader->client->loop.Call([&work](Runtime* runtime) { return RunAny(runtime, &work); });
-  return work.status;
-}
 
 Status CallEvery(redoubt_reader* reader, ReplicaCall call, TimePoint deadline) {
   ReplicaWork work{reader->pages.get(), std::move(call), deadline, {}};

@@ -29,7 +29,6 @@ struct redoubt_reader {
 namespace redoubt::abi {
 
 // Runs the call on the loop and waits.
-Status CallAny(redoubt_reader* reader, ReplicaCall call, TimePoint deadline);
 Status CallEvery(redoubt_reader* reader, ReplicaCall call, TimePoint deadline);
 
 }  // namespace redoubt::abi

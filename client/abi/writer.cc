@@ -13,6 +13,7 @@
 
 #include "client/abi/handles.h"
 #include "client/block_stripper.h"
+#include "client/dummy_redo.h"
 #include "client/log_writer.h"
 #include "client/volume_client.h"
 #include "common/base/check.h"
@@ -26,7 +27,6 @@ namespace {
 constexpr size_t kJoinedBytesMax = 1 << 20;
 constexpr size_t kAppendBytesMax = 16 << 20;
 constexpr size_t kSkippedBytesMax = 64 << 10;
-constexpr uint8_t kDummyRecord = 32;  // MLOG_DUMMY_RECORD: a group of its own, one byte
 constexpr Duration kTellProblemsEvery = std::chrono::milliseconds(200);
 
 // An end of an append in the caller's form.
@@ -449,9 +449,7 @@ int redoubt_writer_skip_to(redoubt_writer* writer, uint64_t lsn, uint32_t timeou
                                   " to LSN " + std::to_string(lsn)),
                   error);
   }
-  StrippedRedo redo{{next, to}, next, {}};
-  redo.payload.assign(redoubt::innodb::ToSn(to).value() - redoubt::innodb::ToSn(next).value(),
-                      redoubt::abi::kDummyRecord);
+  const StrippedRedo redo{{next, to}, next, redoubt::DummyRedo({next, to})};
   const Status status = redoubt::abi::Enqueue(writer, redo, lsn, deadline);
   if (status.ok()) {
     writer->stripper.Accept(redo);

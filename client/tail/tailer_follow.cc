@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/dummy_redo.h"
 #include "client/tail/tailer.h"
 #include "common/base/check.h"
 #include "common/innodb/log_block.h"
@@ -242,8 +243,7 @@ Task<Status> Tailer::Recreated(Lsn oldest) {
   RedoAppend filler;
   filler.range = {end, oldest};
   filler.first_mtr_lsn = end;
-  filler.payload = std::make_shared<const Bytes>(PayloadBytes(end, oldest),
-                                                 static_cast<uint8_t>(innodb::RedoType::kDummy));
+  filler.payload = std::make_shared<const Bytes>(DummyRedo(filler.range));
   const Status status = co_await sink_->Append(std::move(filler));
   if (!status.ok()) {
     co_return status;

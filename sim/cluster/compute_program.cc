@@ -18,6 +18,7 @@ constexpr uint64_t kRetryNsMax = 200 * kMs;
 constexpr uint64_t kFencedNsMin = 500 * kMs;
 constexpr uint64_t kFencedNsMax = 3'000 * kMs;
 constexpr size_t kWindowBytes = 256 << 10;
+constexpr int64_t kReadTimeoutNs = 1'000 * kMs;  // until a page is read out of own files
 
 std::vector<std::string> Addresses(const std::vector<ServerPlace>& places) {
   std::vector<std::string> addresses;
@@ -29,9 +30,11 @@ std::vector<std::string> Addresses(const std::vector<ServerPlace>& places) {
 
 }  // namespace
 
-ComputeProgram::ComputeProgram(Runtime* runtime, RunContext* context, uint64_t entity, Duty duty)
+ComputeProgram::ComputeProgram(Runtime* runtime, RunContext* context, NodeId machine,
+                               uint64_t entity, Duty duty)
     : runtime_(runtime),
       context_(context),
+      machine_(machine),
       entity_(entity),
       duty_(duty),
       random_(&context->world->random(), "compute", entity) {}
@@ -120,23 +123,63 @@ Task<Status> ComputeProgram::BeginLog(LogWriter* writer, VolumeSetup* setup, Log
   co_return Status::Ok();
 }
 
+bool ComputeProgram::keeps_files() const {
+  const ComputeMode mode = context_->settings.compute_mode;
+  return mode == ComputeMode::kStream || mode == ComputeMode::kRead;
+}
+
+Task<Status> ComputeProgram::Begin(LogPosition position, ComputeStart* start, LocalDatabase* own,
+                                   LsnRange* boot) {
+  boot->start = std::max(position.end, context_->timeline.begin());
+  boot->end = boot->start;
+  Status status;
+  if (own != nullptr) {
+    status = co_await start->SendOwnRedo(position, own);
+    boot->end = own->end();
+  } else if (context_->settings.compute_mode != ComputeMode::kPagesOnly &&
+             boot->start > context_->timeline.begin()) {
+    status = co_await start->FillDirectory(position.epoch, &boot->end);
+    if (status.ok()) {
+      status = co_await start->ReadCounters(position.epoch, boot->end);
+    }
+  }
+  co_return status;
+}
+
 Task<Status> ComputeProgram::Compute(LogWriter* writer, PageClient* pages, LogPosition position) {
-  ClientPages source(runtime_, context_, pages);
+  const ComputeMode mode = context_->settings.compute_mode;
+  LocalDatabase* const own = keeps_files() ? &context_->LocalDatabaseOf(machine_) : nullptr;
   WriterLog log(runtime_, context_, writer);
+  ComputeStart start(runtime_, context_, writer, pages, &log);
+  LsnRange boot;
+  Status status = co_await Begin(position, &start, own, &boot);
+  if (!status.ok()) {
+    co_return status;
+  }
+  ClientPages single(runtime_, context_, pages);
+  BatchedPages batched(runtime_, context_, pages, writer, own, Duration(kReadTimeoutNs));
+  OwnPages files(own, context_->timeline.begin(), &single);
+  PageSource* source = &batched;
+  if (mode == ComputeMode::kPagesOnly) {
+    source = &single;
+  } else if (mode == ComputeMode::kStream) {
+    source = &files;
+  }
   const ComputeSurroundings around{runtime_,
-                                   &source,
+                                   source,
                                    &log,
                                    &context_->timeline,
                                    &context_->content,
                                    &context_->ledger,
                                    &context_->reference,
-                                   &context_->findings};
-  const Lsn boot_lsn = std::max(position.end, context_->timeline.begin());
+                                   &context_->findings,
+                                   own};
   ModelCompute compute(around, context_->settings.compute, &context_->world->random(),
-                       HashMix(entity_, lives_), position.epoch, boot_lsn);
-  const Status status = co_await Work(&compute, position.epoch);
+                       HashMix(entity_, lives_), position.epoch, boot);
+  status = co_await Work(&compute, position.epoch);
   co_await writer->Stop();
   co_await pages->Stop();
+  co_await batched.Stop();
   co_await compute.Stop();
   co_return status;
 }

@@ -14,6 +14,7 @@
 #include "client/log_writer.h"
 #include "client/page_client.h"
 #include "common/runtime/runtime.h"
+#include "sim/cluster/compute_start.h"
 #include "sim/cluster/run_context.h"
 #include "sim/cluster/shown_writer.h"
 #include "sim/cluster/volume_setup.h"
@@ -27,7 +28,7 @@ class ComputeProgram : public NodeProgram {
  public:
   enum class Duty : uint8_t { kServe, kAudit };
   // `entity`: for its random streams; differs between incarnations.
-  ComputeProgram(Runtime* runtime, RunContext* context, uint64_t entity, Duty duty);
+  ComputeProgram(Runtime* runtime, RunContext* context, NodeId machine, uint64_t entity, Duty duty);
   Task<void> Run() override;
   void Describe(NodeState* state) const override { shown_.Describe('C', state); }
 
@@ -37,6 +38,9 @@ class ComputeProgram : public NodeProgram {
   Task<Status> Write(LogWriter* writer, VolumeSetup* setup);
   // The epoch stands: from here on the compute works.
   Task<Status> Compute(LogWriter* writer, PageClient* pages, LogPosition position);
+  // What comes before the recovery; *boot as ModelCompute wants it. `own`: null for none.
+  Task<Status> Begin(LogPosition position, ComputeStart* start, LocalDatabase* own, LsnRange* boot);
+  bool keeps_files() const;
   Task<Status> Work(ModelCompute* compute, Epoch epoch);
   Task<Status> BeginLog(LogWriter* writer, VolumeSetup* setup, LogPosition position);
   static Task<void> DrainWhenCalm(ComputeProgram* self, ModelCompute* compute);
@@ -44,6 +48,7 @@ class ComputeProgram : public NodeProgram {
 
   Runtime* runtime_;
   RunContext* context_;
+  NodeId machine_;
   uint64_t entity_;
   Duty duty_;
   SeededStream random_;

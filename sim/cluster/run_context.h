@@ -33,9 +33,13 @@
 #include "sim/oracle/timeline.h"
 #include "sim/runtime/sim_world.h"
 #include "sim/workload/followed_server.h"
+#include "sim/workload/local_database.h"
 #include "sim/workload/model_compute.h"
 
 namespace redoubt::sim {
+
+// proto::ComputeMode, in its order.
+enum class ComputeMode : uint8_t { kPagesOnly, kStream, kRead, kNowrite, kStateless };
 
 // A scenario's ranges, resolved for one seed.
 struct RunSettings {
@@ -62,6 +66,7 @@ struct RunSettings {
   Lsn begin_lsn;
   // Computes in the place of a followed server.
   bool computes = false;
+  ComputeMode compute_mode = ComputeMode::kPagesOnly;
   ModelComputeOptions compute;
   // A recording that is played instead of the model server's redo; empty: none.
   std::string recorded_redo;
@@ -138,6 +143,12 @@ struct RunContext {
   bool drained = false;
   // Computes that were started last of all and have shown the whole database to the checkers.
   uint64_t audits_done = 0;
+
+  // The files of a compute's machine, where it keeps some.
+  LocalDatabase& LocalDatabaseOf(NodeId node) {
+    return local_databases.try_emplace(node, timeline.begin()).first->second;
+  }
+  std::map<NodeId, LocalDatabase> local_databases;
 
   FollowedLog followed_log;
   LineageLog lineage_log;

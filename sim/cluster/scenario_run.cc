@@ -187,14 +187,14 @@ void ScenarioRun::AddWriters() {
   }
   writers.name = "compute";
   writers.make = [this](NodeId node, Runtime* runtime) {
-    return std::make_unique<ComputeProgram>(runtime, &context_, EntityOf(node),
+    return std::make_unique<ComputeProgram>(runtime, &context_, node, EntityOf(node),
                                             ComputeProgram::Duty::kServe);
   };
   cast_.AddGroup(std::move(writers), scenario_.topology().computes());
   CastGroup auditor;
   auditor.name = "auditor";
   auditor.make = [this](NodeId node, Runtime* runtime) {
-    return std::make_unique<ComputeProgram>(runtime, &context_, EntityOf(node),
+    return std::make_unique<ComputeProgram>(runtime, &context_, node, EntityOf(node),
                                             ComputeProgram::Duty::kAudit);
   };
   auditor_ = cast_.AddGroup(std::move(auditor), 1, /*alone=*/true).front();

@@ -246,6 +246,9 @@ Status CheckSource(const proto::Scenario& scenario) {
           "topology: local_storage follows a server that writes redo: no computes");
     }
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.compute_clients(), 0, 16, "compute_clients"));
+    if (!proto::ComputeMode_IsValid(load.compute_mode())) {
+      return InvalidArgument("compute_mode: unknown number");
+    }
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.pool_pages(), 0, 100'000, "pool_pages"));
@@ -586,6 +589,10 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   }
   if (run.computes) {
     resolved.description += ResolveCompute(load, &run.compute);
+    run.compute_mode = static_cast<ComputeMode>(load.compute_mode());
+    if (run.compute_mode != ComputeMode::kPagesOnly) {
+      resolved.description += proto::ComputeMode_Name(load.compute_mode()) + ' ';
+    }
     run.compute.bank.page_size = run.page_size;
     run.compute.chunk_bytes_max = load.chunk_bytes_max().min();
   } else {

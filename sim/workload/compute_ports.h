@@ -12,16 +12,17 @@
 namespace redoubt::sim {
 
 struct SourcePage {
-  Lsn page_lsn;  // 0: never written
-  Bytes image;   // page_size bytes
+  Lsn page_lsn;      // 0: never written
+  Bytes image;       // page_size bytes; empty: the page's space is not known
+  Lsn read_lsn;      // as of which this was asked for
+  bool own = false;  // out of the compute's own files
 };
 
 class PageSource {
  public:
   virtual ~PageSource() = default;
-  // The page at `read_lsn`; the caller knows that it has no change in (not_modified_since,
-  // read_lsn]. Waits as long as it takes. kNotFound: its space is not known at `read_lsn`. Any
-  // other error ends the compute.
+  // The page at `read_lsn`, or at another LSN that shows the same, for the caller knows that it has
+  // no change above `not_modified_since`. Waits as long as it takes. An error ends the compute.
   virtual Task<Result<SourcePage>> Fetch(PageId page, Lsn read_lsn, Lsn not_modified_since) = 0;
 };
 

@@ -15,17 +15,17 @@ constexpr size_t kPinnedMax = 12;
 }  // namespace
 
 ModelCompute::ModelCompute(ComputeSurroundings around, const ModelComputeOptions& options,
-                           RandomRoot* random, uint64_t entity, Epoch epoch, Lsn boot_lsn)
+                           RandomRoot* random, uint64_t entity, Epoch epoch, LsnRange boot)
     : around_(around),
       options_(options),
       epoch_(epoch),
-      boot_lsn_(boot_lsn),
-      flushed_(boot_lsn),
+      boot_lsn_(boot.end),
+      flushed_(boot.start),
       write_random_(random, "compute log", entity),
       bank_(options.bank, SeededStream(random, "compute pages", entity)),
       catalogue_(SeededStream(random, "compute catalogue", entity)),
-      pool_(options.pool_page_count, options.bank.page_size, boot_lsn),
-      log_(boot_lsn),
+      pool_(options.pool_page_count, options.bank.page_size, boot.end),
+      log_(boot.end),
       changed_(around.runtime->scheduler),
       tasks_(around.runtime->scheduler) {
   REDOUBT_CHECK(options.pool_page_count >= PoolPagesNeeded(options.bank.slot_count));
@@ -93,7 +93,22 @@ void ModelCompute::Commit(MiniTransaction* mtr) {
     frame->newest_lsn = end;
     changed.push_back({page, frame->page.bytes()});
   }
-  around_.timeline->Produced(epoch_, end, group, changed, mtr->log()->TakeFacts(end));
+  std::vector<RedoFact> facts = mtr->log()->TakeFacts(end);
+  KeepLocally(end, group, changed, facts);
+  around_.timeline->Produced(epoch_, end, group, changed, std::move(facts));
+}
+
+void ModelCompute::KeepLocally(Lsn end, const Bytes& redo,
+                               const std::vector<Timeline::ChangedPage>& changed,
+                               const std::vector<RedoFact>& facts) {
+  if (around_.local == nullptr) {
+    return;
+  }
+  LocalDatabase::Mtr mtr{end, redo, {}, facts};
+  for (const Timeline::ChangedPage& page : changed) {
+    mtr.pages.emplace(page.page, Bytes(page.image.begin(), page.image.end()));
+  }
+  around_.local->Add(std::move(mtr));
 }
 
 // --- Pages
@@ -121,7 +136,7 @@ Task<Status> ModelCompute::Fetch(PageId page) {
   const Result<SourcePage> fetched =
       co_await around_.pages->Fetch(page, read_lsn, pool_.LastWritten(page));
   fetching_.erase(page);
-  const Status taken = TakeFetched(page, read_lsn, fetched);
+  const Status taken = TakeFetched(page, fetched);
   if (!taken.ok()) {
     Fail(taken);
   }
@@ -129,29 +144,34 @@ Task<Status> ModelCompute::Fetch(PageId page) {
   co_return taken;
 }
 
-Status ModelCompute::TakeFetched(PageId page, Lsn read_lsn, const Result<SourcePage>& fetched) {
-  const Status& status = fetched.status();
-  if (!status.ok() && status.code() != StatusCode::kNotFound) {
-    return status;
+Status ModelCompute::TakeFetched(PageId page, const Result<SourcePage>& fetched) {
+  if (!fetched.ok()) {
+    return fetched.status();
   }
   ++pages_read_;
+  const Bytes unwritten(fetched->image.empty() ? options_.bank.page_size : 0);
+  const ByteView image(fetched->image.empty() ? unwritten : fetched->image);
+  if (fetched->own) {
+    pool_.AddRead(page, image);
+    return Status::Ok();
+  }
   // Redo of a newer writer may lie below what this one knows to be flushed, which then was half an
   // mtr. It can commit nothing any more, and what it sees is no single database.
-  if (around_.timeline->Superseded(epoch_, read_lsn)) {
+  if (around_.timeline->Superseded(epoch_, fetched->read_lsn)) {
     return Status(StatusCode::kStaleEpoch,
-                  "a newer writer began below " + std::to_string(read_lsn.value()));
+                  "a newer writer began below " + std::to_string(fetched->read_lsn.value()));
   }
   PageAnswer answer;
   answer.page = page;
-  answer.read_lsn = read_lsn;
-  answer.status = status;
-  if (status.ok()) {
+  answer.read_lsn = fetched->read_lsn;
+  if (fetched->image.empty()) {
+    answer.status = Status(StatusCode::kNotFound, "its space is not known");
+  } else {
     answer.page_lsn = fetched->page_lsn;
     answer.image = fetched->image;
   }
   around_.content->Check(answer);
-  const Bytes unwritten(status.ok() ? 0 : options_.bank.page_size);
-  pool_.AddRead(page, status.ok() ? ByteView(fetched->image) : ByteView(unwritten));
+  pool_.AddRead(page, image);
   return Status::Ok();
 }
 
@@ -165,6 +185,9 @@ Task<void> ModelCompute::WriteLog() {
     }
     const uint64_t bytes = write_random_.Between(1, options_.chunk_bytes_max);
     LogChunk chunk = log_.Take(bytes);
+    if (around_.local != nullptr) {
+      around_.local->Written(chunk.range.end);
+    }
     const Status status = co_await around_.log->Append(std::move(chunk));
     if (!status.ok()) {
       Fail(status);

@@ -6,7 +6,8 @@
 // when it has not changed them; changes them in mtrs; sends the redo to a RedoSink in chunks that
 // may end anywhere; drops a changed page only when its change is durable; and tells a client that
 // its transaction is committed only when the commit's mtr is. It writes nothing else. All it has is
-// lost with it.
+// lost with it, unless its surroundings have a LocalDatabase: what it hands to the log is written
+// there first.
 //
 // A new life sees only the pages at its boot LSN: it goes on with the setup, rolls back what was in
 // flight, shows the whole database to the ledger (C9) and its pages to the reference recovery (C7),
@@ -34,6 +35,7 @@
 #include "sim/workload/buffer_pool.h"
 #include "sim/workload/catalogue_load.h"
 #include "sim/workload/compute_ports.h"
+#include "sim/workload/local_database.h"
 #include "sim/workload/log_buffer.h"
 
 namespace redoubt::sim {
@@ -65,14 +67,16 @@ struct ComputeSurroundings {
   Ledger* ledger = nullptr;
   ReferenceRecovery* reference = nullptr;
   Findings* findings = nullptr;
+  LocalDatabase* local = nullptr;  // null: nothing outlives it
 };
 
 class ModelCompute {
  public:
-  // The timeline knows `epoch`; `boot_lsn` is where it starts. `entity`: for its random streams,
-  // differs between lives.
+  // The timeline knows `epoch`. `boot`: it starts from the database as of boot.end, of which what
+  // lies below boot.start is known to be durable. `entity`: for its random streams, differs between
+  // lives.
   ModelCompute(ComputeSurroundings around, const ModelComputeOptions& options, RandomRoot* random,
-               uint64_t entity, Epoch epoch, Lsn boot_lsn);
+               uint64_t entity, Epoch epoch, LsnRange boot);
   ModelCompute(const ModelCompute&) = delete;
   ModelCompute& operator=(const ModelCompute&) = delete;
 
@@ -106,8 +110,10 @@ class ModelCompute {
   // kNoRow in *outcome. Not OK: this life is over.
   Task<Status> RunMtr(Body body, Access* outcome);
   void Commit(MiniTransaction* mtr);
+  void KeepLocally(Lsn end, const Bytes& redo, const std::vector<Timeline::ChangedPage>& changed,
+                   const std::vector<RedoFact>& facts);
   Task<Status> Fetch(PageId page);
-  Status TakeFetched(PageId page, Lsn read_lsn, const Result<SourcePage>& fetched);
+  Status TakeFetched(PageId page, const Result<SourcePage>& fetched);
   void Fail(Status why);
 
   Task<void> WriteLog();

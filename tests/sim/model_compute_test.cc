@@ -75,7 +75,7 @@ class StoragePages : public PageSource {
     const auto delay = static_cast<int64_t>(random_.Exponential(300'000));
     co_await runtime_->scheduler->Sleep(Duration(delay));
     PageVersion version = universe_->storage.Read(page, read_lsn);
-    co_return SourcePage{version.page_lsn, std::move(version.image)};
+    co_return SourcePage{version.page_lsn, std::move(version.image), read_lsn};
   }
 
  private:
@@ -130,7 +130,7 @@ Task<void> Live(Runtime* runtime, Universe* universe) {
                                    &universe->reference,
                                    &universe->findings};
   ModelCompute compute(around, universe->options, &universe->test.world.random(), entity, own.epoch,
-                       own.start);
+                       {own.start, own.start});
   Status status = co_await compute.Recover();
   universe->recoveries += status.ok() ? 1 : 0;
   universe->rolled_back += compute.rolled_back_at_start();
