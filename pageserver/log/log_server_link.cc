@@ -64,6 +64,13 @@ Result<FeedBatch> TakeBatch(const WithPayload<proto::LogReadResponse>& answer, L
     next = chunk.range.end;
     batch.chunks.push_back(std::move(chunk));
   }
+  batch.begins_at = Lsn(answer.message.begins_at_lsn());
+  const bool begins = batch.begins_at != Lsn{};
+  if (begins && (!innodb::IsDataLsn(batch.begins_at) || batch.begins_at <= from ||
+                 batch.begins_at > batch.commit_lsn || !batch.chunks.empty())) {
+    return Corruption("the log begins at LSN " + std::to_string(batch.begins_at.value()) +
+                      ", which is impossible");
+  }
   if (!payload.empty()) {
     return Corruption(std::to_string(payload.size()) + " bytes belong to no chunk");
   }

@@ -46,6 +46,11 @@ Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint de
       batch.chunks = std::move(*chunks);
       co_return batch;
     }
+    const Lsn begin = store_.declared_begin();
+    if (from < begin && begin <= batch.commit_lsn) {
+      batch.begins_at = begin;
+      co_return batch;
+    }
     const Lsn next = std::max(from, batch.commit_lsn);
     const bool reached = co_await commit_.WaitFor(Lsn(next.value() + 1), deadline);
     if (!reached && !stopping_) {

@@ -38,6 +38,9 @@ struct FeedBatch {
   // declared.
   std::vector<RedoChunk> chunks;
   Lsn commit_lsn;
+  // Not 0, and no chunks: the log begins there, at the start of an mtr, and nothing was ever below;
+  // that is committed.
+  Lsn begins_at;
 };
 
 class RedoFeed {
@@ -46,7 +49,8 @@ class RedoFeed {
   // Committed chunks from `from` on, at most about `bytes_max` but at least one chunk; waits for
   // one until `deadline` and then returns none. Where `from` lies inside a chunk, the first one
   // begins below it. Of a chunk that is not committed to its end the last one is what is: the chunk
-  // comes again, longer, with a later call.
+  // comes again, longer, with a later call. Where the log begins above `from` and has no redo yet
+  // the answer says where, without waiting.
   // kBelowHorizon: trimmed. kCancelled: shutting down.
   virtual Task<Result<FeedBatch>> Read(Lsn from, size_t bytes_max, TimePoint deadline) = 0;
   // Everything below `lsn` is persisted by this reader: the log may trim it.

@@ -119,6 +119,8 @@ class RedoStore {
   Epoch recovered_epoch() const { return recovered_epoch_; }
   // Highest commit LSN that any record that Open read knows of.
   Lsn recovered_commit() const { return recovered_commit_; }
+  // begin(), if the log was told to begin there and nothing was trimmed; else 0.
+  Lsn declared_begin() const { return readable_from() < begin() ? begin() : Lsn{}; }
   // Where the log was last told to begin or to go on behind a hole (StartAt); 0: never, or trimmed.
   Lsn declared_start() const;
   // The last LSN at which an mtr is known to begin; 0: none is.

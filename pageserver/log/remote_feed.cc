@@ -155,7 +155,7 @@ Task<Result<FeedBatch>> RemoteFeed::Read(Lsn from, size_t bytes_max, TimePoint d
         Complain(from);
       }
       Result<FeedBatch> batch = co_await ReadFrom(*index, from, bytes_max, deadline);
-      if (batch.ok() && !batch->chunks.empty()) {
+      if (batch.ok() && (!batch->chunks.empty() || batch->begins_at != Lsn{})) {
         co_return batch;
       }
     } else {
@@ -207,11 +207,12 @@ Task<Result<FeedBatch>> RemoteFeed::ReadFrom(size_t index, Lsn from, size_t byte
   commit_ = std::max(commit_, batch.commit_lsn);
   dry_ = batch.chunks.empty();
   if (dry_) {
-    if (commit_ <= from) {
+    const bool begins = batch.begins_at != Lsn{};
+    if (commit_ <= from || begins) {
       hungry_since_.reset();
       problem_.clear();
     }
-    if (source.link.state().commit > from) {
+    if (source.link.state().commit > from && !begins) {
       // It said that it has more, and gives none of it: an older version, which gives a chunk only
       // when it is committed to its end. Others may have cut it otherwise.
       source.retry_at = runtime_->scheduler->Now() + options_.read_wait;

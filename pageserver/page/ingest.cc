@@ -71,6 +71,9 @@ Task<void> Ingest::Run() {
       continue;
     }
     const bool idle = batch->chunks.empty();
+    if (batch->begins_at != Lsn{}) {
+      BeginAt(batch->begins_at);
+    }
     const Status status = co_await TakeChunks(&batch->chunks);
     if (!status.ok()) {
       Fail(status);
@@ -91,6 +94,18 @@ void Ingest::StartAt(Lsn first_mtr) {
   FreezeOpen();
   grouper_ = std::make_shared<RedoGrouper>(first_mtr);
   state_->open = std::make_shared<BatchSlot>(first_mtr);
+}
+
+// Nothing was fed yet, and there is nothing below `begin`.
+void Ingest::BeginAt(Lsn begin) {
+  next_read_ = std::max(next_read_, begin);
+  if (fed_ != Lsn{} || grouper_ != nullptr) {
+    return;
+  }
+  REDOUBT_CHECK(state_->applied.value() == Lsn{});
+  StartAt(begin);
+  state_->applied.Advance(begin);
+  fed_ = begin;
 }
 
 void Ingest::DeclareHole(const RedoChunk& chunk) {

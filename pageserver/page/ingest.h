@@ -7,6 +7,7 @@
 //
 // Invariants:
 //   - applied advances only to ends of whole mtrs, and only after everything below it can be read
+//   - a log that begins, and has no redo yet, is applied up to its begin: what was imported is read
 //   - a chunk that starts above the end of what was fed is a hole: parsing starts over at its first
 //   mtr
 // An unreadable record stops the ingest of this volume for good; reads up to applied go on.
@@ -69,6 +70,7 @@ class Ingest {
   void EndChunk(const RedoChunk& chunk, Lsn fed);
   Status PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes);
   void StartAt(Lsn first_mtr);
+  void BeginAt(Lsn begin);
   void DeclareHole(const RedoChunk& chunk);
   void Merge(std::unique_ptr<RedoPiece> piece);
   void SampleTime(const RedoChunk& chunk);

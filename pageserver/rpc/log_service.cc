@@ -199,6 +199,7 @@ Task<redoubt::Status> LogService::DoRead(ReadCall* call) {
     call->payload_out.push_back(std::move(chunk.payload));
   }
   call->response.set_commit_lsn(batch->commit_lsn.value());
+  call->response.set_begins_at_lsn(batch->begins_at.value());
   const std::optional<EpochBegin> under = call->volume->log->WrittenUnder(last);
   if (under.has_value()) {
     call->response.mutable_written_under()->set_epoch(under->epoch.value());

@@ -8,6 +8,7 @@
 
 #include "client/log_writer.h"
 #include "common/base/crc32c.h"
+#include "common/innodb/page_format.h"
 #include "common/runtime/task_group.h"
 #include "pageserver/log/redo_segment.h"
 #include "tests/pageserver/rpc/server_fixture.h"
@@ -381,27 +382,108 @@ Task<void> ReadNewest(ServerWorld* world, uint32_t volume_id, Lsn* read_lsn) {
   *read_lsn = answer.ok() ? Lsn(answer->message.read_lsn()) : Lsn();
 }
 
-// While nothing is applied yet, as right after a start, "the newest" is not LSN 0: the read waits
-// and names the LSN at which it was answered.
+Task<void> RaiseHorizon(ServerWorld* world, uint32_t id, Epoch epoch, Lsn lsn) {
+  proto::SetHorizonRequest horizon;
+  horizon.set_volume_id(id);
+  horizon.set_epoch(epoch.value());
+  horizon.set_horizon_lsn(lsn.value());
+  const auto set = co_await world->client->SetHorizon(std::move(horizon), world->In(10));
+  EXPECT_TRUE(set.ok()) << set.status().ToString();
+}
+
+// While redo up to the horizon is not applied yet, as right after a start, "the newest" is not what
+// is: the read waits and names the LSN at which it was answered.
 Task<void> NewestBeforeAnythingIsAppliedBody(ServerWorld* world) {
   const uint32_t id = co_await world->CreateVolume("v");
   const Epoch epoch = co_await BeginLog(world, "v", id);
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.InitPage(7);
+  co_await RaiseHorizon(world, id, epoch, redo.end());
   Lsn read_lsn;
   TaskGroup reading(world->runtime->scheduler);
   reading.Spawn(ReadNewest(world, id, &read_lsn));
   co_await world->runtime->scheduler->Sleep(std::chrono::milliseconds(50));
-  RedoMaker redo;
-  const Lsn start = redo.end();
-  Bytes bytes = redo.InitPage(7);
+  EXPECT_EQ(read_lsn, Lsn{}) << "answered too early";
   const Status status =
       co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
   EXPECT_TRUE(status.ok()) << status.ToString();
   co_await reading.Join();
-  EXPECT_GE(read_lsn, start);
+  EXPECT_EQ(read_lsn, redo.end());
 }
 TEST_F(ServerTest, NewestWaitsUntilSomethingIsApplied) {
   RunWith(&NewestBeforeAnythingIsAppliedBody);
 }
+
+// An imported volume is there at the LSN of its import before any redo follows: on a server with a
+// log, on a page server beside it, and after a restart of both.
+Task<void> SeededBody(ServerWorld* world) {
+  const uint32_t id = co_await world->CreateVolume("v");
+  const Epoch epoch = co_await BeginLog(world, "v", id);
+  ServerWorld pages;
+  pages.runtime = world->runtime;
+  pages.options = TestServerOptions(world->data_dir + "/pages");
+  pages.options.role = ServerRole::kPage;
+  pages.options.volumes.log_servers = {world->server->address()};
+  co_await pages.Start();
+  const uint32_t there = co_await pages.CreateVolume("v");
+  for (ServerWorld* server : {world, &pages}) {
+    const uint32_t volume = server == world ? id : there;
+    proto::SpacePutRequest present;
+    present.set_volume_id(volume);
+    present.set_epoch(epoch.value());
+    proto::SpaceEvent* event = present.add_events();
+    event->set_kind(proto::SpaceEvent::PRESENT);
+    event->set_space(5);
+    event->set_lsn(RedoMaker::kStart.value());
+    event->set_path("./db/t.ibd");
+    event->set_page_count(8);
+    const auto known = co_await server->client->SpacePut(std::move(present), world->In(10));
+    EXPECT_TRUE(known.ok()) << known.status().ToString();
+    proto::PutImagesRequest images;
+    images.set_volume_id(volume);
+    images.set_epoch(epoch.value());
+    proto::PageImage* image = images.add_images();
+    image->set_space(5);
+    image->set_page_no(7);
+    image->set_lsn(RedoMaker::kStart.value());
+    Bytes page(16384);
+    StoreBe32(page.data() + innodb::kPageNoOffset, 7);
+    StoreBe32(page.data() + innodb::kPageSpaceIdOffset, 5);
+    StoreBe64(page.data() + 100, 4711);
+    innodb::StampPage(MutableByteView(page), RedoMaker::kStart);
+    auto payload = std::make_shared<const Bytes>(std::move(page));
+    const auto put =
+        co_await server->client->PutImages(std::move(images), std::move(payload), world->In(10));
+    EXPECT_TRUE(put.ok()) << put.status().ToString();
+    co_await RaiseHorizon(server, volume, epoch, RedoMaker::kStart);
+  }
+  for (int life = 0; life < 2; ++life) {
+    uint64_t value = co_await ReadValue(world, id, 7, RedoMaker::kStart);
+    EXPECT_EQ(value, 4711U);
+    value = co_await ReadValue(&pages, there, 7, RedoMaker::kStart);
+    EXPECT_EQ(value, 4711U);
+    co_await pages.Stop();
+    co_await world->Restart();
+    pages.options.volumes.log_servers = {world->server->address()};
+    co_await pages.Start();
+  }
+  // And redo goes on from there.
+  RedoMaker redo;
+  const Lsn start = redo.end();
+  Bytes bytes = redo.Write(7, 4712);
+  const Status appended =
+      co_await Append(world, AppendOf(id, epoch, start, redo.end()), std::move(bytes));
+  EXPECT_TRUE(appended.ok()) << appended.ToString();
+  uint64_t value = co_await ReadValue(world, id, 7, redo.end());
+  EXPECT_EQ(value, 4712U);
+  value = co_await ReadValue(&pages, there, 7, redo.end());
+  EXPECT_EQ(value, 4712U);
+  value = co_await ReadValue(&pages, there, 7, start);
+  EXPECT_EQ(value, 4711U);
+  co_await pages.Stop();
+}
+TEST_F(ServerTest, AnImportedVolumeIsReadableBeforeAnyRedo) { RunWith(&SeededBody); }
 
 Task<void> AskSpaces(ServerWorld* world, uint32_t volume_id, uint64_t read_lsn, Lsn* answered) {
   proto::SpaceListRequest request;
@@ -442,6 +524,7 @@ Task<void> QuestionsWaitBody(ServerWorld* world) {
   RedoMaker redo;
   const Lsn start = redo.end();
   Bytes bytes = redo.InitPage(7);
+  co_await RaiseHorizon(world, id, epoch, redo.end());
   Lsn newest;
   Lsn named;
   bool side_files = false;
