@@ -3,10 +3,12 @@
 """Measures Redoubt beside what people know: ratios from one run, printed as a table and written as JSON.
 
 python3 ci/bench.py [--only PART]... [--redo-mb N] [--json FILE]
+python3 ci/bench.py --compute [--part PART]... [--quick] [--json FILE]
 
 Parts: recovery (parse + apply beside mysqld's crash recovery), ingest, getpage (beside redis GET), restore (beside
 cp -r; stored bytes too), memory. What redotail costs the server that it follows is measured by ci/tail_cost.py, the
-single steps of the applier by build/release/bin/innodb_bench.
+single steps of the applier by build/release/bin/innodb_bench. --compute measures the patched mysqld beside an unpatched
+one instead: see compute_bench.py.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_data
+import compute_bench
 import mysql
 import packages
 import stack
@@ -288,7 +291,11 @@ def main() -> int:
     parser.add_argument("--redo-mb", type=int, default=450, help="redo to replay (default 450)")
     parser.add_argument("--data", type=Path, help="where the crashed server is kept for the next run")
     parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--compute", action="store_true", help="the patched mysqld beside an unpatched one, and nothing else")
+    compute_bench.add_arguments(parser)
     options = parser.parse_args()
+    if options.compute:
+        return compute_bench.run(options)
     packages.ensure(["build", "test", "bench"])
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="redoubt-bench-") as work_dir:

@@ -26,18 +26,21 @@ class CrashedServer:
     redo_bytes: int
 
 
+# A server so told writes no page that it does not have to.
+LAZY_FLUSHING = (
+    "--innodb-max-dirty-pages-pct=99.99",
+    "--innodb-max-dirty-pages-pct-lwm=0",
+    "--innodb-adaptive-flushing=OFF",
+    "--innodb-idle-flush-pct=0",
+)
+
+
 def _options() -> mysql.Options:
     return mysql.Options(
         redo_capacity="2G",
         buffer_pool="6G",
         flush_log_at_trx_commit=2,
-        extra=(
-            "--innodb-max-dirty-pages-pct=99.99",
-            "--innodb-max-dirty-pages-pct-lwm=0",
-            "--innodb-adaptive-flushing=OFF",
-            "--innodb-idle-flush-pct=0",
-            "--innodb-doublewrite=OFF",
-        ),
+        extra=(*LAZY_FLUSHING, "--innodb-doublewrite=OFF"),
     )
 
 

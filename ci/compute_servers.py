@@ -18,13 +18,31 @@ VOLUME = "compute"
 _TABLES = ("--tables=2", "--table-size=20000")
 
 
-def built_programs() -> Path:
-    """The directory with the patched mysqld of the patches as they are now."""
-    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _build_command(patched: bool) -> list[str]:
+    return [sys.executable, str(ROOT / "innodb-patch" / "build.py"), *(() if patched else ("--stock",))]
+
+
+def built_programs(patched: bool = True) -> Path:
+    """The directory with the mysqld of the patches as they are now, or with the unpatched one."""
+    command = _build_command(patched)
+    done = subprocess.run([*command, "--print"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise stack.StackError("there is no mysqld for these patches; run: python3 innodb-patch/build.py")
+        what = "mysqld for these patches" if patched else "unpatched mysqld"
+        raise stack.StackError(f"there is no {what}; run: {' '.join(command)}")
     return Path(done.stdout.strip())
+
+
+def is_built(patched: bool = True) -> bool:
+    """Whether it is there."""
+    done = subprocess.run([*_build_command(patched), "--print"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def ensure_built(patched: bool = True) -> Path:
+    """The same; built when it is not there."""
+    if subprocess.run(_build_command(patched), check=False).returncode != 0:
+        raise stack.StackError("innodb-patch/build.py failed")
+    return built_programs(patched)
 
 
 class PatchedServer(mysql.Server):
@@ -131,28 +149,28 @@ class Servers:
         """Of the log servers, as flags and variables want them."""
         return ",".join(s.address for s in self.log_servers)
 
-    def arguments(self, mode: str = "STREAM") -> list[str]:
+    def arguments(self, mode: str = "STREAM", volume: str = VOLUME) -> list[str]:
         """mysqld's."""
         return [
             f"--innodb-pageserver-mode={mode}",
             f"--innodb-pageserver-page-servers={self.page_server.address}",
             f"--innodb-pageserver-log-servers={self.addresses()}",
-            f"--innodb-pageserver-volume={VOLUME}",
+            f"--innodb-pageserver-volume={volume}",
         ]
 
-    def seed(self, datadir: Path) -> None:
+    def seed(self, datadir: Path, volume: str = VOLUME) -> None:
         """The pages of a server that was shut down cleanly."""
-        command = [str(stack.binary("redotail")), "--cold", "--datadir", str(datadir), "--volume", VOLUME,
+        command = [str(stack.binary("redotail")), "--cold", "--datadir", str(datadir), "--volume", volume,
                    "--to", self.page_server.address, "--log-servers", self.addresses()]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         if done.returncode != 0:
             raise stack.StackError(f"redotail --cold ended with {done.returncode}: {done.stdout}{done.stderr}")
 
-    def wait_applied(self, lsn: int, seconds: float = 120) -> None:
+    def wait_applied(self, lsn: int, seconds: float = 120, volume: str = VOLUME) -> None:
         """Until the page server has everything up to the LSN."""
         deadline = time.monotonic() + seconds
         while True:
-            status = self.ctl.status(VOLUME)
+            status = self.ctl.status(volume)
             applied = int(status["applied_lsn"])
             if applied >= lsn or (lsn % 512 == 12 and applied >= lsn - 12):
                 return

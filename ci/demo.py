@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 import build
+import compute_servers
 import demo_compute
 import mysql
 import packages
@@ -141,7 +142,7 @@ def main() -> int:
         ending = "what was acknowledged is there, in a directory that was empty"
     work_dir = arguments.keep or Path(tempfile.mkdtemp(prefix="redoubt-demo-"))
     try:
-        good = demo_compute.tell(work_dir, demo_compute.build_mysqld()) if arguments.compute else tell(work_dir)
+        good = demo_compute.tell(work_dir, compute_servers.ensure_built()) if arguments.compute else tell(work_dir)
     except (mysql.ServerError, mysql.SqlError, stack.StackError) as problem:
         print(f"\n{problem}")
         good = False

@@ -5,20 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import compute_servers
 import mysql
 import stack
 from compute_servers import Ledger, PatchedServer, Servers
 
 _TABLES = ("--tables=4", "--table-size=50000", "--mysql-db=sbtest", "--threads=4")
 _EVENTS = 20000
+_LAST_ENTRY = "SELECT COALESCE(MAX(id), 0) FROM ledger.t"
 _OPTIONS = mysql.Options(redo_capacity="1G", buffer_pool="256M")
 
 
@@ -32,18 +31,12 @@ class Outcome:
     found: int  # rows that are there
 
 
-def build_mysqld() -> Path:
-    """The directory with the patched mysqld; built when it is not there."""
-    command = [sys.executable, str(compute_servers.ROOT / "innodb-patch" / "build.py")]
-    if subprocess.run(command, check=False).returncode != 0:
-        raise stack.StackError("innodb-patch/build.py failed")
-    return compute_servers.built_programs()
-
-
-def _load(server: mysql.Server, *limits: str) -> None:
+def load(server: mysql.Server, tables: Sequence[str], *limits: str) -> None:
+    """sysbench's writes; not minding that the server dies."""
     try:
-        server.sysbench("oltp_write_only", [*_TABLES, *limits])
+        server.sysbench("oltp_write_only", [*tables, *limits])
     except mysql.SqlError:
+        time.sleep(1)  # one that was killed may be there for another moment
         if server.pid is not None:
             raise
 
@@ -51,9 +44,9 @@ def _load(server: mysql.Server, *limits: str) -> None:
 def load_and_kill(server: mysql.Server) -> tuple[float, int]:
     """A fixed number of sysbench's transactions, then some more, in the middle of which the server is killed."""
     began = time.monotonic()
-    _load(server, f"--events={_EVENTS}", "--time=0")
+    load(server, _TABLES, f"--events={_EVENTS}", "--time=0")
     seconds = time.monotonic() - began
-    more = threading.Thread(target=_load, args=(server, "--time=60"), daemon=True)
+    more = threading.Thread(target=load, args=(server, _TABLES, "--time=60"), daemon=True)
     ledger = Ledger(server)
     ledger.start()
     more.start()
@@ -64,11 +57,11 @@ def load_and_kill(server: mysql.Server) -> tuple[float, int]:
     return seconds, acknowledged
 
 
-def first_answer(server: mysql.Server, *arguments: str) -> tuple[float, int]:
-    """Starts it; the seconds until a query of the ledger was answered, and the answer."""
+def first_answer(server: mysql.Server, query: str, *arguments: str) -> tuple[float, int]:
+    """Starts it; the seconds until the query was answered, and the answer."""
     began = time.monotonic()
     server.start(*arguments)
-    found = int(server.scalar("SELECT COALESCE(MAX(id), 0) FROM ledger.t"))
+    found = int(server.scalar(query))
     return time.monotonic() - began, found
 
 
@@ -78,7 +71,7 @@ def stock(datadir: Path) -> Outcome:
         stack.progress("beside it: a stock mysqld, the same load, kill -9, crash recovery")
         server.start()
         seconds, acknowledged = load_and_kill(server)
-        start, found = first_answer(server)
+        start, found = first_answer(server, _LAST_ENTRY)
         stack.progress(f"stock: first answer after {start:.2f} s")
         server.stop()
     return Outcome(seconds, start, acknowledged, found)
@@ -91,13 +84,13 @@ def stateless(work_dir: Path, programs: Path, servers: Servers) -> Outcome:
     arguments = servers.arguments("STATELESS")
     with first, second:
         first.datadir.mkdir()
-        start, _ = first_answer(first, *arguments)
+        start, _ = first_answer(first, _LAST_ENTRY, *arguments)
         stack.progress(f"a STATELESS mysqld in an empty directory: first answer after {start:.2f} s; sysbench")
         seconds, acknowledged = load_and_kill(first)
         shutil.rmtree(first.datadir)
         stack.progress(f"kill -9, rm -rf {first.datadir}; another mysqld in {second.datadir}, which is empty")
         second.datadir.mkdir()
-        start, found = first_answer(second, *arguments)
+        start, found = first_answer(second, _LAST_ENTRY, *arguments)
         stack.progress(f"stateless: first answer after {start:.2f} s; CHECK TABLE")
         for number in range(1, 5):
             answer = second.query(f"CHECK TABLE sbtest.sbtest{number}")[-1][-1]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -117,6 +118,23 @@ class ServerError(RuntimeError):
 
 class SqlError(RuntimeError):
     """A statement failed; carries the client's message."""
+
+
+@dataclasses.dataclass
+class SysbenchResult:
+    """What a run of sysbench came to."""
+
+    transactions: int
+    per_second: float
+    p95_ms: float
+
+
+def sysbench_result(output: str) -> SysbenchResult:
+    """Reads sysbench's output."""
+    match = re.search(r"transactions:\s+(\d+)\s+\(([0-9.]+) per sec.*95th percentile:\s+([0-9.]+)", output, re.S)
+    if match is None:
+        raise SqlError(f"no rate in sysbench's output: {output[-500:]}")
+    return SysbenchResult(int(match[1]), float(match[2]), float(match[3]))
 
 
 class Server:

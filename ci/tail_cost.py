@@ -57,11 +57,7 @@ def rss_mib(pid: int | None) -> float:
 def measure(server: mysql.Server, options: argparse.Namespace) -> float:
     """Transactions a second of one round."""
     arguments = ["--tables=4", "--table-size=20000", f"--threads={options.threads}", f"--time={options.seconds}"]
-    output = server.sysbench("oltp_write_only", arguments)
-    match = re.search(r"transactions:\s+\d+\s+\(([0-9.]+) per sec", output)
-    if match is None:
-        raise mysql.SqlError(f"no rate in sysbench's output: {output[-500:]}")
-    return float(match[1])
+    return mysql.sysbench_result(server.sysbench("oltp_write_only", arguments)).per_second
 
 
 def main() -> int:

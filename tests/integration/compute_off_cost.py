@@ -19,7 +19,6 @@ import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
@@ -33,15 +32,6 @@ from compute_servers import PatchedServer, built_programs  # noqa: E402
 _TARGET = 0.98
 _SCRIPTS = ("oltp_point_select", "oltp_read_write")
 _TABLES = ("--tables=2", "--table-size=20000", "--mysql-db=sbtest")
-
-
-def stock_programs() -> Path:
-    """The directory with the unpatched mysqld."""
-    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--stock", "--print"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise stack.StackError("there is no unpatched mysqld; run: python3 innodb-patch/build.py --stock")
-    return Path(done.stdout.strip())
 
 
 def threads_of(server: mysql.Server) -> collections.Counter[str]:
@@ -64,10 +54,7 @@ def files_of(server: mysql.Server) -> collections.Counter[str]:
 def measure(server: mysql.Server, script: str, options: argparse.Namespace) -> float:
     """Transactions a second of one round."""
     output = server.sysbench(script, [*_TABLES, f"--threads={options.threads}", f"--time={options.seconds}"])
-    match = re.search(r"transactions:\s+\d+\s+\(([0-9.]+) per sec", output)
-    if match is None:
-        raise mysql.SqlError(f"no rate in sysbench's output: {output[-500:]}")
-    return float(match[1])
+    return mysql.sysbench_result(output).per_second
 
 
 def compare(servers: tuple[mysql.Server, mysql.Server], script: str, options: argparse.Namespace) -> float:
@@ -91,7 +78,7 @@ def compare(servers: tuple[mysql.Server, mysql.Server], script: str, options: ar
 def check(work_dir: Path, options: argparse.Namespace) -> list[str]:
     """The rounds; what is wrong."""
     problems: list[str] = []
-    with PatchedServer(work_dir / "stock", stock_programs()) as stock, PatchedServer(work_dir / "off", built_programs()) as off:
+    with PatchedServer(work_dir / "stock", built_programs(patched=False)) as stock, PatchedServer(work_dir / "off", built_programs()) as off:
         for server in (stock, off):
             server.options = mysql.Options(flush_log_at_trx_commit=2)
         stock.initialize()

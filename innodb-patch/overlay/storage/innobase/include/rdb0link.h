@@ -37,6 +37,25 @@ int connect(redoubt_error *error);
 /** @return REDOUBT_OK when all redo that was handed over is on a majority */
 int disconnect(redoubt_error *error);
 
+/** How long something took: counts, in steps of a quarter of a power of two. */
+class Durations {
+ public:
+  void note(uint64_t us) {
+    m_counts[step_of(us)].fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /** @return what `percent` of them did not exceed, at most a quarter too much; 0
+  if there are none */
+  uint64_t percentile(unsigned percent) const;
+
+ private:
+  /** Up to 2^40 us. */
+  static constexpr size_t STEPS = 160;
+  static size_t step_of(uint64_t us);
+
+  std::atomic<uint64_t> m_counts[STEPS] = {};
+};
+
 struct Counters {
   std::atomic<uint64_t> quorum_waits{0};
   std::atomic<uint64_t> quorum_wait_us{0};
@@ -50,6 +69,7 @@ struct Counters {
   std::atomic<uint64_t> reads_different{0};
   std::atomic<uint64_t> read_bytes{0};
   std::atomic<uint64_t> read_wait_us{0};
+  Durations read_waits;
   std::atomic<uint64_t> read_fallbacks{0};
   std::atomic<uint64_t> read_retries{0};
   std::atomic<uint64_t> reads_beyond_end{0};

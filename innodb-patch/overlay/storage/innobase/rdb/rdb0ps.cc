@@ -8,6 +8,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 
 #include <string.h>
 #include <unistd.h>
+#include <bit>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -412,6 +413,31 @@ static const char *state_of(const redoubt_writer_status &writer) {
 }
 
 /* Called with LOCK_status held: one caller at a time. */
+size_t Durations::step_of(uint64_t us) {
+  if (us < 4) {
+    return us;
+  }
+  const unsigned power = std::bit_width(us) - 1;
+  return std::min<size_t>((power - 1) * 4 + ((us >> (power - 2)) & 3), STEPS - 1);
+}
+
+uint64_t Durations::percentile(unsigned percent) const {
+  uint64_t total = 0;
+  for (const auto &count : m_counts) {
+    total += count.load(std::memory_order_relaxed);
+  }
+  uint64_t left = (total * percent + 99) / 100;
+  for (size_t step = 0; left > 0 && step < STEPS; ++step) {
+    const uint64_t here = m_counts[step].load(std::memory_order_relaxed);
+    if (here >= left) {
+      /* The greatest value of the step. */
+      return step < 4 ? step : ((step % 4 + 5) << (step / 4 - 1)) - 1;
+    }
+    left -= here;
+  }
+  return 0;
+}
+
 int show_status(THD *, SHOW_VAR *var, char *) {
   static redoubt_writer_status writer;
   static ulonglong values[48];
@@ -447,6 +473,8 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"reads_async", counters.reads_async},
       {"read_bytes", counters.read_bytes},
       {"read_wait_us", counters.read_wait_us},
+      {"read_wait_us_p50", counters.read_waits.percentile(50)},
+      {"read_wait_us_p99", counters.read_waits.percentile(99)},
       {"read_fallbacks", counters.read_fallbacks},
       {"read_retries", counters.read_retries},
       {"reads_beyond_end", counters.reads_beyond_end},

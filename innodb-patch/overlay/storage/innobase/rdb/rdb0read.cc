@@ -177,7 +177,9 @@ static int read_once(const page_id_t &page_id, void *buf, ulint len,
     error->code = code;
     snprintf(error->message, sizeof error->message, "%s", page.raw.message);
   }
-  counters.read_wait_us += us_since(began);
+  const uint64_t us = us_since(began);
+  counters.read_wait_us += us;
+  counters.read_waits.note(us);
   return code;
 }
 

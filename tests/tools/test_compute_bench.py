@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""ci/compute_bench.py: what is read from sysbench and the kernel, and when a figure misses its limit."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "ci"))
+
+import compute_bench  # noqa: E402
+import mysql  # noqa: E402
+from compute_bench import Figure  # noqa: E402
+
+_PRINTED = """SQL statistics:
+    queries performed:
+        read:                            0
+        total:                           27510
+    transactions:                        4585   (457.90 per sec.)
+    queries:                             27510  (2747.41 per sec.)
+Latency (ms):
+         min:                                    3.12
+         95th percentile:                       11.04
+"""
+
+
+class Reading(unittest.TestCase):
+    """What other programs say."""
+
+    def test_sysbench(self) -> None:
+        """Transactions, not queries; output without them is an error, not a zero."""
+        result = mysql.sysbench_result(_PRINTED)
+        self.assertEqual((result.transactions, result.per_second, result.p95_ms), (4585, 457.9, 11.04))
+        with self.assertRaises(mysql.SqlError):
+            mysql.sysbench_result("FATAL: unable to connect")
+
+    def test_bytes_of_a_process(self) -> None:
+        """What is written goes up by as much at least."""
+        before = compute_bench.io_of(os.getpid())
+        with tempfile.TemporaryFile() as file:
+            file.write(b"x" * 100_000)
+            file.flush()
+        after = compute_bench.io_of(os.getpid())
+        self.assertGreaterEqual(after["wchar"] - before["wchar"], 100_000)
+        self.assertIn("write_bytes", after)
+
+
+class Verdicts(unittest.TestCase):
+    """Limits, in both directions."""
+
+    def test_limits(self) -> None:
+        """A limit that is just met is met; without one there is no verdict."""
+        self.assertEqual(Figure("a", "", "", 0.8, 0.8).verdict, "good")
+        self.assertEqual(Figure("a", "", "", 0.79, 0.8).verdict, "MISSED")
+        self.assertEqual(Figure("a", "", "", 0.1, 0.1, at_most=True).verdict, "good")
+        self.assertEqual(Figure("a", "", "", 0.11, 0.1, at_most=True).verdict, "MISSED")
+        self.assertEqual(Figure("a", "", "", 0.5).verdict, "")
+
+    def test_text(self) -> None:
+        """The limit stands beside the value, with its direction."""
+        text = Figure("start", "1 s", "9 s", 1.0, 10, at_most=True, unit=" s").text()
+        self.assertEqual(text, "| start | 1 s | 9 s | 1 s | <= 10 s | good |")
+        self.assertIn("| 0.75x | >= 0.8x | MISSED |", Figure("a", "", "", 0.75, 0.8).text())
+
+
+if __name__ == "__main__":
+    unittest.main()
