@@ -77,7 +77,6 @@ inline bool streams_redo() { return mode >= STREAM; }
 
 inline bool reads_pages() { return mode >= READ; }
 inline bool keeps_pages() { return mode >= NOWRITE; }
-inline bool is_stateless() { return mode == STATELESS; }
 
 /** @name Start and stop */
 /** @{ */
