@@ -129,6 +129,10 @@ typedef struct redoubt_writer_options {
   uint64_t window_bytes;
   /* A log server that does not answer an append for so long is connected anew. 30000 */
   uint32_t append_timeout_ms;
+  /* Not 0: appends leave together when somebody waits for them, or 64 KiB wait, or the window is
+   * full; at the latest after a fifth of a second. For callers that always wait and have nothing
+   * else to do meanwhile: fewer and larger messages. 0 */
+  uint32_t send_when_awaited;
 } redoubt_writer_options;
 void redoubt_writer_options_init(redoubt_writer_options* options);
 

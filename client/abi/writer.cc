@@ -27,6 +27,8 @@ namespace {
 constexpr size_t kJoinedBytesMax = 1 << 20;
 constexpr size_t kAppendBytesMax = 16 << 20;
 constexpr size_t kSkippedBytesMax = 64 << 10;
+// With send_when_awaited so much is sent although nobody waits for it.
+constexpr size_t kUnawaitedBytesMax = 64 << 10;
 constexpr Duration kTellProblemsEvery = std::chrono::milliseconds(200);
 
 // An end of an append in the caller's form.
@@ -42,6 +44,7 @@ struct redoubt_writer {
   // Shared with the callers' threads; under `monitor`.
   struct State {
     std::deque<redoubt::StrippedRedo> queue;
+    size_t queued_bytes = 0;
     bool pump_called = false;
     size_t window_bytes = 0;  // taken and not acknowledged
     redoubt::Lsn appended;
@@ -61,6 +64,7 @@ struct redoubt_writer {
 
   redoubt_client* client;
   redoubt::LogWriterOptions options;
+  bool send_when_awaited = false;
   std::vector<std::string> addresses;
   uint64_t epoch = 0;
 
@@ -102,6 +106,7 @@ bool TakeQueued(redoubt_writer* writer, RedoAppend* chunk) {
         chunk->first_mtr_lsn == Lsn{} ? next.first_mtr_lsn : chunk->first_mtr_lsn;
     queue.pop_front();
   }
+  writer->state.queued_bytes -= payload.size();
   chunk->payload = std::make_shared<const Bytes>(std::move(payload));
   return true;
 }
@@ -163,6 +168,9 @@ Task<void> Watch(redoubt_writer* writer) {
     TellProgress(writer);
     if (!reached.ok() && reached.code() != StatusCode::kDeadlineExceeded) {
       break;
+    }
+    if (!reached.ok()) {
+      writer->queued->NotifyAll();  // what nobody waits for
     }
   }
 }
@@ -292,6 +300,15 @@ void TakeOtherForm(redoubt_writer* writer, uint64_t end_as_given) {
   }
 }
 
+// True when the loop must be told that there is something to send. Under `monitor`.
+bool MustCallPump(redoubt_writer::State* state) {
+  return !state->queue.empty() && !std::exchange(state->pump_called, true);
+}
+
+void CallPump(redoubt_writer* writer) {
+  writer->client->loop.Post([writer] { writer->queued->NotifyAll(); });
+}
+
 // Waits for room and queues. `appending` is held.
 Status Enqueue(redoubt_writer* writer, const StrippedRedo& redo, uint64_t end_as_given,
                TimePoint deadline) {
@@ -305,6 +322,9 @@ Status Enqueue(redoubt_writer* writer, const StrippedRedo& redo, uint64_t end_as
              state.window_bytes + bytes <= writer->options.window_bytes;
     };
     if (!may_go_on()) {
+      if (MustCallPump(&state)) {
+        CallPump(writer);
+      }
       ++state.stall_count;
       const TimePoint began = Monitor::Now();
       const bool room = lock.WaitUntil(deadline, may_go_on);
@@ -320,18 +340,20 @@ Status Enqueue(redoubt_writer* writer, const StrippedRedo& redo, uint64_t end_as
     }
     if (bytes > 0) {
       state.queue.push_back(redo);
+      state.queued_bytes += bytes;
       state.window_bytes += bytes;
       state.appended = redo.range.end;
       state.ends.push_back({redo.range.end, end_as_given});
       state.append_bytes += bytes;
-      call_pump = !std::exchange(state.pump_called, true);
+      const bool may_leave = !writer->send_when_awaited || state.queued_bytes >= kUnawaitedBytesMax;
+      call_pump = may_leave && MustCallPump(&state);
     } else {
       TakeOtherForm(writer, end_as_given);
     }
     ++state.append_count;
   }
   if (call_pump) {
-    writer->client->loop.Post([writer] { writer->queued->NotifyAll(); });
+    CallPump(writer);
   }
   return Status::Ok();
 }
@@ -354,6 +376,9 @@ Status CheckOptions(const redoubt_writer_options& options) {
 Status WaitForAll(redoubt_writer* writer, TimePoint deadline) {
   redoubt_writer::State& state = writer->state;
   Monitor::Lock lock(&writer->monitor);
+  if (MustCallPump(&state)) {
+    CallPump(writer);
+  }
   const auto all = [&state] { return state.acknowledged >= state.appended; };
   const bool done =
       lock.WaitUntil(deadline, [&state, &all] { return all() || !state.failure.ok(); });
@@ -422,6 +447,7 @@ int redoubt_writer_open(redoubt_client* client, const redoubt_writer_options* op
   writer->options.volume = redoubt::abi::ToString(options->volume);
   writer->options.window_bytes = options->window_bytes;
   writer->options.append_timeout = std::chrono::milliseconds(options->append_timeout_ms);
+  writer->send_when_awaited = options->send_when_awaited != 0;
   redoubt::abi::Opening opening{writer.get(), position, DeadlineAfter(timeout_ms), {}};
   client->loop.Call(
       [&opening](redoubt::Runtime* runtime) { return redoubt::abi::Open(runtime, &opening); });
@@ -514,9 +540,12 @@ int redoubt_writer_append_payload(redoubt_writer* writer, uint64_t start_lsn, ui
 
 int redoubt_writer_wait(redoubt_writer* writer, uint64_t after_lsn, uint32_t timeout_ms,
                         uint64_t* acknowledged_lsn, redoubt_error* error) {
-  const redoubt_writer::State& state = writer->state;
+  redoubt_writer::State& state = writer->state;
   Monitor::Lock lock(&writer->monitor);
   const auto further = [&state, after_lsn] { return state.acknowledged_as_given > after_lsn; };
+  if (!further() && redoubt::abi::MustCallPump(&state)) {
+    redoubt::abi::CallPump(writer);
+  }
   const bool ended = lock.WaitUntil(
       DeadlineAfter(timeout_ms), [&state, &further] { return further() || !state.failure.ok(); });
   if (acknowledged_lsn != nullptr) {

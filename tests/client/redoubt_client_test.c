@@ -590,6 +590,37 @@ static void check_without_majority(struct server_log* log, redoubt_reader* reade
   CHECK(redoubt_writer_close(log->writer, 100, &error) == REDOUBT_DEADLINE_EXCEEDED);
 }
 
+/* With send_when_awaited: what was appended one by one is acknowledged at once, and what nobody
+ * waits for is sent all the same. */
+static void check_sent_together(struct server_log* log) {
+  uint8_t mtr[64];
+  uint64_t end = 0;
+  uint64_t acknowledged = 0;
+  /* The library sends by itself now and then, which may be in between. */
+  for (int i = 0; i < 10 && (end == 0 || normal(acknowledged) < end); ++i) {
+    redoubt_writer_status before;
+    redoubt_writer_get_status(log->writer, &before);
+    for (int j = 0; j < 3; ++j) {
+      end = log_add(log, mtr, mtr_write(mtr, SPACE, 1, final_values[1]));
+      CHECK(log_write(log, end, PATIENCE_MS, &error) == REDOUBT_OK);
+    }
+    CHECK(redoubt_writer_wait(log->writer, before.appended_lsn, PATIENCE_MS, &acknowledged,
+                              &error) == REDOUBT_OK);
+    const uint64_t first_answer = acknowledged;
+    wait_for(log->writer, end, &error);
+    acknowledged = first_answer;
+  }
+  CHECK(normal(acknowledged) == end);
+  end = log_add(log, mtr, mtr_write(mtr, SPACE, 1, final_values[1]));
+  CHECK(log_write(log, end, PATIENCE_MS, &error) == REDOUBT_OK);
+  redoubt_writer_status status = {0};
+  for (int i = 0; i < 500 && normal(status.acknowledged_lsn) < end; ++i) {
+    usleep(10000);
+    redoubt_writer_get_status(log->writer, &status);
+  }
+  CHECK(normal(status.acknowledged_lsn) == end);
+}
+
 /* Counters that only redo holds, the older one first. */
 static void count_up(struct server_log* log) {
   uint8_t mtr[64];
@@ -677,9 +708,12 @@ static void run(const char* const* addresses, const pid_t* pids) {
   check_async(client, &reading, end);
 
   uint64_t start = 0;
+  options.send_when_awaited = 1;
   redoubt_writer* second = take_over(client, &options, log, position.epoch, end, &start);
   log_free(log);
   log = log_new(second, start);
+  run_workers(log, reader);
+  check_sent_together(log);
   const uint64_t second_end = run_workers(log, reader);
   check_batch(reader, second_end);
   /* One that dies concerns nobody. */

@@ -186,6 +186,8 @@ static int open_writer(redoubt_error *error) {
   options.log_servers = servers.data();
   options.log_server_count = servers.size();
   options.window_bytes = settings.wal_buffer_size;
+  /* Nothing else is waited for then, so there is nothing to win by sending early. */
+  options.send_when_awaited = keeps_pages();
   return redoubt_writer_open(link.client, &options, CONNECT_TIMEOUT_MS,
                              &link.writer, &link.position, error);
 }
