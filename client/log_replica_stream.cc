@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kInFlightBytesMin = 1 << 20;
 // How far the lowest end of the members is told without an append to tell it with.
 constexpr uint64_t kKeepStepBytes = 256 << 10;
+// So long the commit LSN waits for an append that tells it, too.
+constexpr Duration kCommitPatience = std::chrono::milliseconds(1);
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
@@ -49,12 +51,12 @@ void LogReplica::Pump() {
   changed_.NotifyAll();
 }
 
-// An acknowledgement wakes those who wait for it before it wakes this: when one of them appends
-// what comes next, that tells the commit LSN too, and a message of its own is not needed.
+// Those who wait for an acknowledgement mostly append something next, which tells the commit LSN,
+// too: then a message of its own is not needed.
 Task<void> LogReplica::CommitLoop() {
   while (!tasks_.stopping()) {
     co_await commit_due_.Wait();
-    co_await runtime_->scheduler->Yield();
+    co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() + kCommitPatience);
     if (streaming_ && CommitDue()) {
       SendCommit();
     }
