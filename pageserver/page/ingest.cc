@@ -17,6 +17,10 @@ constexpr size_t kReadBytes = 4 << 20;
 constexpr Duration kReadWait = std::chrono::milliseconds(500);
 constexpr Duration kRetryWait = std::chrono::milliseconds(200);
 constexpr Duration kThrottleWait = std::chrono::milliseconds(5);
+// While nobody reads at LSNs that are not applied, redo that comes in smaller pieces is gathered at
+// its source for so long: each piece costs a request.
+constexpr size_t kGatherBytes = 64 << 10;
+constexpr Duration kGatherWait = std::chrono::milliseconds(10);
 constexpr int64_t kSampleWindowNs = 500'000'000;
 
 Status CheckChunk(const RedoChunk& chunk) {
@@ -74,12 +78,19 @@ Task<void> Ingest::Run() {
     if (batch->begins_at != Lsn{}) {
       BeginAt(batch->begins_at);
     }
+    size_t bytes = 0;
+    for (const RedoChunk& chunk : batch->chunks) {
+      bytes += chunk.payload == nullptr ? 0 : chunk.payload->size();
+    }
     const Status status = co_await TakeChunks(&batch->chunks);
     if (!status.ok()) {
       Fail(status);
       co_return;
     }
     co_await MaybeFreeze(idle);
+    if (bytes > 0 && bytes < kGatherBytes && state_->waiting_reads == 0) {
+      co_await state_->read_waits.Wait(state_->runtime->scheduler->Now() + kGatherWait);
+    }
   }
 }
 

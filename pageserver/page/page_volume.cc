@@ -116,7 +116,10 @@ Task<Result<Lsn>> PageVolume::Impl::WaitReadable(Lsn read_lsn, Lsn not_modified_
   }
   if (state.applied.value() < wanted &&
       !REDOUBT_PLANTED(state.runtime, stale_read_after_failover)) {
+    ++state.waiting_reads;
+    state.read_waits.NotifyAll();
     const bool reached = co_await state.applied.WaitFor(wanted, deadline);
+    --state.waiting_reads;
     if (!reached) {
       std::string message = "LSN " + std::to_string(wanted.value()) +
                             " is wanted, redo is applied up to LSN " +

@@ -15,6 +15,7 @@ VolumeState::VolumeState(Runtime* runtime_in, KvStore* store_in, PageCache* cach
       cache(cache_in),
       options(options_in),
       applied(runtime_in->scheduler),
+      read_waits(runtime_in->scheduler),
       spaces(options_in.volume, options_in.page_size) {}
 
 void VolumeState::CollectMemory(PageId page, Lsn above, std::vector<MemoryRun>* runs) const {

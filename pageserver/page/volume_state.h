@@ -77,6 +77,8 @@ class VolumeState {
   const PageVolumeOptions options;
 
   LsnWatermark applied;
+  size_t waiting_reads = 0;  // for `applied`
+  Condition read_waits;      // notified when one more waits
   Lsn persisted;
   Lsn written;  // in the store, not yet flushed
   SpaceMap spaces;
