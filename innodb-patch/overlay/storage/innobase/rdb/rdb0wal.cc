@@ -15,6 +15,7 @@ SPDX-License-Identifier: GPL-2.0-only */
  since it writes before it sends. */
 
 #include <memory>
+#include <thread>
 
 #include "log0consumer.h"
 #include "log0files_dict.h"
@@ -213,6 +214,11 @@ lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
   redoubt_error error{};
   Patience patience("the redo log's flush");
   uint64_t reached = flushed;
+  if (keeps_pages()) {
+    /* What is written until the wait begins leaves in the same message: whoever is
+    about to commit and has no processor gets one first. */
+    std::this_thread::yield();
+  }
   while (reached <= flushed || (all && reached < up_to)) {
     const uint64_t after = std::max<uint64_t>(reached, flushed);
     const int code = redoubt_writer_wait(link.writer, after,
@@ -225,7 +231,10 @@ lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
     }
   }
   note_wait(patience.waited_us());
-  return std::min<lsn_t>(reached, up_to);
+  /* Behind `up_to` nothing is synced locally; where that does not matter, more may
+  have been written meanwhile. The log writer hands over before it moves its LSN. */
+  return std::min<lsn_t>(reached,
+                         keeps_pages() ? log_sys->write_lsn.load() : up_to);
 }
 
 }  // namespace rdb
