@@ -64,6 +64,7 @@ Task<void> LogReplica::Disconnect() {
   in_flight_bytes_ = 0;
   commit_told_ = Lsn{};
   keep_told_ = Lsn{};
+  window_->NotePagesWant(member_, std::nullopt);
   if (channel_ != nullptr) {
     co_await channel_->Close();
     channel_ = nullptr;
@@ -125,7 +126,7 @@ Task<Result<PromisedLog>> LogReplica::Prepare(Epoch epoch, TimePoint deadline) {
   co_return log;
 }
 
-Task<Status> LogReplica::ConfirmPromise(Epoch epoch, TimePoint deadline) {
+Task<Result<proto::LogStatusResponse>> LogReplica::AskLog(TimePoint deadline) {
   const std::shared_ptr<RpcChannel> channel = channel_;
   if (channel == nullptr) {
     co_return Unavailable("not connected to log server " + address_);
@@ -133,17 +134,25 @@ Task<Status> LogReplica::ConfirmPromise(Epoch epoch, TimePoint deadline) {
   VolumeClient client(channel.get());
   proto::LogStatusRequest request;
   request.set_volume_id(volume_.value());
-  const Result<proto::LogStatusResponse> answer =
-      co_await client.LogStatus(std::move(request), deadline);
-  if (!answer.ok()) {
-    co_return answer.status();
+  Result<proto::LogStatusResponse> answer = co_await client.LogStatus(std::move(request), deadline);
+  co_return answer;
+}
+
+Status LogReplica::CheckStillAt(Epoch epoch, const proto::LogStatusResponse& log) const {
+  if (Epoch(log.epoch()) == epoch) {
+    return Status::Ok();
   }
-  if (Epoch(answer->epoch()) != epoch) {
-    co_return Status(StatusCode::kStaleEpoch, "log server " + address_ + " is at epoch " +
-                                                  std::to_string(answer->epoch()) +
-                                                  ", no longer at epoch " + Text(epoch));
+  return {StatusCode::kStaleEpoch, "log server " + address_ + " is at epoch " +
+                                       std::to_string(log.epoch()) + ", no longer at epoch " +
+                                       Text(epoch)};
+}
+
+Task<Status> LogReplica::ConfirmPromise(Epoch epoch, TimePoint deadline) {
+  const Result<proto::LogStatusResponse> log = co_await AskLog(deadline);
+  if (!log.ok()) {
+    co_return log.status();
   }
-  co_return Status::Ok();
+  co_return CheckStillAt(epoch, *log);
 }
 
 // ---- its life ----
@@ -212,10 +221,18 @@ Task<Status> LogReplica::SendStartAt(Lsn start, std::string reason, bool trimmed
   request.set_start_lsn(start.value());
   request.set_reason(std::move(reason));
   request.set_trimmed(trimmed);
+  for (const auto& [name, persisted] : readers_elsewhere_) {
+    proto::LogReader* reader = request.add_readers();
+    reader->set_name(name);
+    reader->set_persisted_lsn(persisted.value());
+  }
   const std::shared_ptr<RpcChannel> channel = channel_;
   VolumeClient client(channel.get());
   const Result<proto::StartAtResponse> answer =
       co_await client.StartAt(std::move(request), deadline);
+  if (answer.ok()) {
+    readers_elsewhere_.clear();
+  }
   co_return answer.status();
 }
 

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,6 +67,8 @@ class LogReplica {
   // promised another epoch. kUnavailable: not connected.
   Task<Result<std::vector<LogPiece>>> ReadLog(Epoch epoch, Lsn from, size_t bytes_max,
                                               TimePoint deadline);
+  // Its log, and who reads it. kUnavailable: not connected, or the connection was lost.
+  Task<Result<proto::LogStatusResponse>> AskLog(TimePoint deadline);
 
   // Begins the epoch and streams. Once. `plan` and `members` (this one among them) outlive the
   // replica.
@@ -82,12 +85,17 @@ class LogReplica {
   Task<void> Stop();
 
  private:
+  struct OtherLog {
+    LogReplica* member = nullptr;
+    proto::LogStatusResponse log;
+  };
   struct InFlight {
     uint64_t request_id;
     Lsn end;
     size_t bytes;
   };
 
+  Status CheckStillAt(Epoch epoch, const proto::LogStatusResponse& log) const;
   bool alone() const { return window_->member_count() == 1; }
   TimePoint CallDeadline() const;
 
@@ -103,15 +111,21 @@ class LogReplica {
   Task<Status> MakeSureOfPromise();
   Task<Result<Lsn>> BeginEpoch();
   Task<Status> FillUp(Lsn* end);
+  bool CanGiveFrom(const LogReplica* member, Lsn end) const;
   LogReplica* SourceFor(Lsn end) const;
   Task<Status> CopyFrom(LogReplica* source, Lsn* end);
-  // The log here begins, or begins anew, where the source's log begins.
-  Task<Status> BeginWhere(LogReplica* source, Lsn* end);
+  // Of the others that serve now, and of those of them that answer soon, the log that reaches back
+  // furthest; who reads any of them goes into readers_elsewhere_.
+  Task<Result<OtherLog>> FurthestBack(Lsn end);
+  // The log here begins, or begins anew, where that one does, unless that one has what is wanted.
+  Task<Result<LogReplica*>> BeginAnew(Lsn* end);
+  void NoteReaders(const proto::LogStatusResponse& log);
   Task<Status> AppendPiece(const LogPiece* piece, Lsn* end);
   Task<Status> SendStartAt(Lsn start, std::string reason, bool trimmed, TimePoint deadline);
   bool InWindow(Lsn end) const;
   Task<Status> ReceiveLoop();
   Task<Status> TellCommit(TimePoint deadline);
+  void NotePagesWant(Lsn from);
   bool SendChunk(const WindowChunk& chunk);
   // What this server was told is behind what it should know.
   bool CommitDue() const;
@@ -136,6 +150,9 @@ class LogReplica {
   Lsn sent_;  // end of the last chunk given to channel_
   Lsn commit_told_;
   Lsn keep_told_;
+  // Page roles that the others know, with the least that they are known to have persisted: told
+  // with the next StartAt, because this server may not know them.
+  std::map<std::string, Lsn> readers_elsewhere_;
   std::deque<InFlight> in_flight_;
   size_t in_flight_bytes_ = 0;
   Condition changed_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/log_replica.h"
+#include "common/base/check.h"
 #include "common/base/crc32c.h"
 #include "common/innodb/log_block.h"
 
@@ -46,14 +47,24 @@ std::vector<LogPiece> JoinPieces(const std::vector<LogPiece>& pieces) {
   return joined;
 }
 
+Task<void> AskInto(LogReplica* member, TimePoint deadline,
+                   Result<proto::LogStatusResponse>* answer) {
+  Result<proto::LogStatusResponse> log = co_await member->AskLog(deadline);
+  *answer = std::move(log);
+}
+
 }  // namespace
 
 ByteView LogPiece::payload() const { return ByteView(*bytes).subspan(offset, PayloadBytes(range)); }
 
-// A member that serves and has more than `end`.
+// That member serves and has more than `end`.
+bool LogReplica::CanGiveFrom(const LogReplica* member, Lsn end) const {
+  return member != this && member->streaming_ && window_->member_end(member->member_) > end;
+}
+
 LogReplica* LogReplica::SourceFor(Lsn end) const {
   for (const std::unique_ptr<LogReplica>& member : *members_) {
-    if (member.get() != this && member->streaming_ && window_->member_end(member->member_) > end) {
+    if (CanGiveFrom(member.get(), end)) {
       return member.get();
     }
   }
@@ -62,11 +73,14 @@ LogReplica* LogReplica::SourceFor(Lsn end) const {
 
 Task<Status> LogReplica::FillUp(Lsn* end) {
   const TimePoint give_up = CallDeadline();
+  LogReplica* source = nullptr;
   while (!InWindow(*end)) {
     if (tasks_.stopping() || !window_->ok()) {
       co_return Cancelled("log writer is stopping");
     }
-    LogReplica* source = SourceFor(*end);
+    if (source == nullptr || !CanGiveFrom(source, *end)) {
+      source = SourceFor(*end);
+    }
     if (source == nullptr) {
       const bool woken = co_await window_->changed().Wait(give_up);
       if (!woken) {
@@ -74,7 +88,16 @@ Task<Status> LogReplica::FillUp(Lsn* end) {
       }
       continue;
     }
-    const Status copied = co_await CopyFrom(source, end);
+    Status copied(StatusCode::kBelowHorizon, "it has no log");
+    if (*end != Lsn{}) {
+      copied = co_await CopyFrom(source, end);
+    }
+    if (copied.code() == StatusCode::kBelowHorizon) {
+      // It has nothing, or was away for so long that the source did not keep what it lacks.
+      const Result<LogReplica*> begun = co_await BeginAnew(end);
+      copied = begun.status();
+      source = begun.ok() ? *begun : nullptr;
+    }
     if (!copied.ok()) {
       co_return copied;
     }
@@ -82,26 +105,70 @@ Task<Status> LogReplica::FillUp(Lsn* end) {
   co_return Status::Ok();
 }
 
-// What lies below the source's begin is in every page role, and committed: nobody will ask for it,
-// so a log that ends below loses nothing that counts when it lets go of what it has.
-Task<Status> LogReplica::BeginWhere(LogReplica* source, Lsn* end) {
-  const std::shared_ptr<RpcChannel> channel = source->channel_;
-  if (channel == nullptr) {
-    co_return Unavailable("not connected to log server " + source->address_);
+void LogReplica::NoteReaders(const proto::LogStatusResponse& log) {
+  for (const proto::LogReader& reader : log.readers()) {
+    const auto [known, fresh] =
+        readers_elsewhere_.insert({reader.name(), Lsn(reader.persisted_lsn())});
+    known->second = std::min(known->second, Lsn(reader.persisted_lsn()));
   }
-  VolumeClient client(channel.get());
-  proto::LogStatusRequest request;
-  request.set_volume_id(source->volume_.value());
-  const Result<proto::LogStatusResponse> answer =
-      co_await client.LogStatus(std::move(request), CallDeadline());
-  if (!answer.ok()) {
-    co_return Unavailable("redo from log server " + source->address_ + ": " +
-                          answer.status().ToString());
+}
+
+Task<Result<LogReplica::OtherLog>> LogReplica::FurthestBack(Lsn end) {
+  std::vector<LogReplica*> asked;
+  for (const std::unique_ptr<LogReplica>& member : *members_) {
+    if (CanGiveFrom(member.get(), end)) {
+      asked.push_back(member.get());
+    }
   }
-  const Lsn begin(answer->begin_lsn());
+  using Answer = Result<proto::LogStatusResponse>;
+  std::vector<Answer> answers(asked.size(), Answer(Unavailable("no other log server serves")));
+  const TimePoint deadline = runtime_->scheduler->Now() + options_->prepare_timeout;
+  {
+    TaskGroup group(runtime_->scheduler);
+    for (size_t i = 0; i < asked.size(); ++i) {
+      group.Spawn(AskInto(asked[i], deadline, &answers[i]));
+    }
+    co_await group.Join();
+  }
+  OtherLog furthest;
+  Status failure = Unavailable("no other log server serves");
+  for (size_t i = 0; i < asked.size(); ++i) {
+    if (!answers[i].ok()) {
+      failure =
+          Unavailable("log server " + asked[i]->address_ + ": " + answers[i].status().ToString());
+      continue;
+    }
+    NoteReaders(*answers[i]);
+    const bool has_more = Lsn(answers[i]->end_lsn()) > end;
+    const bool further = furthest.member == nullptr ||
+                         answers[i]->readable_from_lsn() < furthest.log.readable_from_lsn();
+    if (has_more && further) {
+      furthest.member = asked[i];
+      furthest.log = std::move(*answers[i]);
+    }
+  }
+  if (furthest.member == nullptr) {
+    co_return failure;
+  }
+  co_return furthest;
+}
+
+// What lies below the begin of all logs is in every page role, and committed: nobody will ask for
+// it, so a log that ends below loses nothing that counts when it lets go of what it has. One log
+// may begin above the others, which keep redo for a page role that it did not know in time.
+Task<Result<LogReplica*>> LogReplica::BeginAnew(Lsn* end) {
+  const Result<OtherLog> furthest = co_await FurthestBack(*end);
+  if (!furthest.ok()) {
+    co_return furthest.status();
+  }
+  const proto::LogStatusResponse& log = furthest->log;
+  if (*end != Lsn{} && Lsn(log.readable_from_lsn()) <= *end) {
+    co_return furthest->member;
+  }
+  const Lsn begin(log.begin_lsn());
   if (begin <= *end) {
-    co_return Unavailable("log server " + source->address_ + " begins at LSN " + Text(begin) +
-                          ", nothing can begin there");
+    co_return Unavailable("log server " + furthest->member->address_ + " begins at LSN " +
+                          Text(begin) + ", nothing can begin there");
   }
   if (*end != Lsn{}) {
     runtime_->log->Warning("log server " + address_ + " ends at LSN " + Text(*end) +
@@ -110,29 +177,25 @@ Task<Status> LogReplica::BeginWhere(LogReplica* source, Lsn* end) {
   }
   std::string reason = "filled up from another log server";
   // Where nothing was trimmed the log has its beginning; page roles that begin there must see it.
-  const bool trimmed = answer->readable_from_lsn() != 0 || *end != Lsn{};
+  const bool trimmed = log.readable_from_lsn() != 0 || *end != Lsn{};
   const Status begun = co_await SendStartAt(begin, std::move(reason), trimmed, CallDeadline());
-  if (begun.ok()) {
-    *end = begin;
-    Acknowledge(begin);
+  if (!begun.ok()) {
+    co_return begun;
   }
-  co_return begun;
+  *end = begin;
+  Acknowledge(begin);
+  co_return furthest->member;
 }
 
 Task<Status> LogReplica::CopyFrom(LogReplica* source, Lsn* end) {
   constexpr size_t kReadBytes = 1 << 20;
+  REDOUBT_CHECK(*end != Lsn{});
   const std::string from_whom = "redo from log server " + source->address_;
-  if (*end == Lsn{}) {
-    const Status begun = co_await BeginWhere(source, end);
-    co_return begun;
-  }
   const Lsn known_end = window_->member_end(source->member_);
   const Result<std::vector<LogPiece>> pieces =
       co_await source->ReadLog(plan_->epoch, *end, kReadBytes, CallDeadline());
   if (pieces.status().code() == StatusCode::kBelowHorizon) {
-    // It was away for so long that the others did not keep what it lacks.
-    const Status begun = co_await BeginWhere(source, end);
-    co_return begun;
+    co_return pieces.status();
   }
   if (!pieces.ok()) {
     co_return Unavailable(from_whom + ": " + pieces.status().ToString());
@@ -186,6 +249,7 @@ Task<Status> LogReplica::AppendPiece(const LogPiece* piece, Lsn* end) {
   request.set_payload_crc32c(Crc32c(payload));
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
+  request.set_pages_want_lsn(window_->pages_want().value());
   VolumeClient client(channel_.get());
   SharedPayload bytes = std::make_shared<const Bytes>(payload.begin(), payload.end());
   const Result<proto::AppendResponse> answer =

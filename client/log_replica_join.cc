@@ -34,13 +34,17 @@ Task<Status> LogReplica::FindVolume(TimePoint deadline) {
 }
 
 // Whether a majority without this member is in the writer's epoch now, not only when it was last
-// heard of.
+// heard of. Each page role is known to one of them, as to one of every majority.
 Task<bool> LogReplica::OthersConfirm(TimePoint deadline) {
   size_t count = 0;
+  readers_elsewhere_.clear();
   for (const std::unique_ptr<LogReplica>& member : *members_) {
     if (member.get() != this && member->streaming_) {
-      const Status status = co_await member->ConfirmPromise(plan_->epoch, deadline);
-      count += status.ok() ? 1 : 0;
+      const Result<proto::LogStatusResponse> log = co_await member->AskLog(deadline);
+      if (log.ok() && member->CheckStillAt(plan_->epoch, *log).ok()) {
+        NoteReaders(*log);
+        ++count;
+      }
     }
   }
   co_return count > members_->size() / 2;

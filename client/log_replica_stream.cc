@@ -88,6 +88,7 @@ bool LogReplica::SendChunk(const WindowChunk& chunk) {
   request.set_source_time_unix_ns(chunk.append.source_time_unix_ns);
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
+  request.set_pages_want_lsn(window_->pages_want().value());
   request.set_mtr_end_lsn(chunk.mtr_end.value());
   RpcRequest rpc{proto::LOG_APPEND, Serialise(request), chunk.append.payload};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
@@ -108,6 +109,7 @@ void LogReplica::SendCommit() {
   request.set_epoch(plan_->epoch.value());
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
+  request.set_pages_want_lsn(window_->pages_want().value());
   RpcRequest rpc{proto::LOG_COMMIT, Serialise(request), nullptr};
   const Result<uint64_t> id = channel_->Send(std::move(rpc));
   if (id.ok()) {
@@ -163,6 +165,7 @@ Task<Status> LogReplica::ReceiveLoop() {
                            " was accepted, yet the log ends at " +
                            std::to_string(answer.end_lsn()));
     }
+    NotePagesWant(Lsn(answer.pages_want_lsn()));
     Acknowledge(first.end);
     Pump();
   }
@@ -177,11 +180,19 @@ Task<Status> LogReplica::TellCommit(TimePoint deadline) {
   request.set_epoch(plan_->epoch.value());
   request.set_commit_lsn(window_->commit().value());
   request.set_keep_from_lsn(window_->keep_from().value());
+  request.set_pages_want_lsn(window_->pages_want().value());
   const std::shared_ptr<RpcChannel> channel = channel_;
   VolumeClient client(channel.get());
   const Result<proto::LogCommitResponse> answer =
       co_await client.LogCommit(std::move(request), deadline);
+  if (answer.ok() && channel == channel_) {
+    NotePagesWant(Lsn(answer->pages_want_lsn()));
+  }
   co_return answer.status();
+}
+
+void LogReplica::NotePagesWant(Lsn from) {
+  window_->NotePagesWant(member_, from == Lsn{} ? kMaxLsn : from);
 }
 
 // What SendCommit gave to the channel may never leave it once that is shut down.

@@ -13,6 +13,7 @@ namespace redoubt {
 LogWindow::LogWindow(Scheduler* scheduler, size_t member_count)
     : assembler_(innodb::kFirstDataLsn),
       member_ends_(member_count),
+      pages_want_(member_count),
       heard_(member_count),
       begun_(member_count),
       acknowledged_(scheduler),
@@ -103,6 +104,19 @@ Lsn LogWindow::keep_from() const {
     }
   }
   return std::max(lowest, Lsn(1));
+}
+
+Lsn LogWindow::pages_want() const {
+  if (member_count() == 1) {
+    return Lsn{};
+  }
+  size_t heard_count = 0;
+  Lsn lowest = kMaxLsn;
+  for (const std::optional<Lsn>& wanted : pages_want_) {
+    heard_count += wanted.has_value() ? 1 : 0;
+    lowest = std::min(lowest, wanted.value_or(kMaxLsn));
+  }
+  return heard_count < MajorityCount() || lowest == kMaxLsn ? Lsn(1) : lowest;
 }
 
 bool LogWindow::StandsWithout(size_t member) const {

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,14 @@ class LogWindow {
   // What a member that was not heard yet has is not known, so it may want everything; one without
   // a log takes what there is. Never Lsn{0} with several members.
   Lsn keep_from() const;
+  // The page roles that `member` knows need redo from `from` on; kMaxLsn: it knows none, or is of a
+  // version that does not say. nullopt: it is not heard any more.
+  void NotePagesWant(size_t member, std::optional<Lsn> from) { pages_want_.at(member) = from; }
+  // What the members that are heard say together, if they are a majority. A page role is known to a
+  // majority of the members (it reads nothing before), so one of these knows it. Lsn(1) when they
+  // are fewer, and when none of them knows any page role; Lsn{0} with a single member, which needs
+  // nobody to tell it.
+  Lsn pages_want() const;
   bool begun_by_majority() const { return MajorityCount() <= begun_count_; }
   // Stops the writer for good; the first failure counts.
   void Fail(Status status);
@@ -93,6 +102,7 @@ class LogWindow {
   Lsn next_lsn_;
   Lsn starting_at_;
   std::vector<Lsn> member_ends_;
+  std::vector<std::optional<Lsn>> pages_want_;
   std::vector<bool> heard_;  // the member's end is known, or that it has none
   std::vector<bool> begun_;
   size_t begun_count_ = 0;

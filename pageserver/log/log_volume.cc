@@ -249,6 +249,7 @@ Task<Status> LogVolume::DoBeginEpoch(EpochStartIn* begin) {
     // The former writer may have told of bytes that never came here.
     told_commit_ = commit_.value();
     keep_from_.reset();  // the new writer will say
+    pages_want_.reset();
     AdvanceCommit();
   }
   co_return begun;
@@ -291,8 +292,9 @@ void LogVolume::AdvanceCommit() {
 
 void LogVolume::Take(const WriterTold& told) {
   told_commit_ = std::max(told_commit_, told.commit);
-  if (keep_from_ != told.keep_from) {
+  if (keep_from_ != told.keep_from || pages_want_ != told.pages_want) {
     keep_from_ = told.keep_from;
+    pages_want_ = told.pages_want;
     work_.NotifyAll();
   }
   AdvanceCommit();
@@ -554,6 +556,7 @@ LogVolumeStatus LogVolume::status() const {
   LogVolumeStatus status;
   status.begin = store_.begin();
   status.keep_from = keep_from_.value_or(Lsn{});
+  status.pages_want = pages_want_.value_or(Lsn{});
   status.readable_from = store_.readable_from();
   status.end = store_.end();
   status.commit = commit_.value();

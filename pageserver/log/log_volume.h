@@ -12,9 +12,9 @@
 //     hears a majority; the only log server of a volume is one, so it commits by itself up to the
 //     last whole mtr that an append ends, which the writer says with it, when that is synced
 //   - nothing below the commit LSN is ever cut off again, and readers see nothing above it
-//   - redo is trimmed only below what every page role that reads here has persisted, and, up to a
-//     number of bytes, below what every other log server of the volume has: only the writer knows
-//     how far they are, and says so
+//   - redo is trimmed only below what every page role that reads here has persisted, and every one
+//     that reads at the volume's other log servers; and, up to a number of bytes, below what each
+//     of those has: only the writer hears them all, and says so
 //   - no append of an epoch below the promise is accepted (Rule 3), nor of one that was not begun
 // Crash: as RedoStore, EpochFence and ReaderTable; of the commit LSN a lower bound is known again.
 // Suspends: everything that returns a Task.
@@ -85,6 +85,9 @@ struct WriterTold {
   Lsn keep_from = {};
   // With an append: the last mtr that is whole with it ends here; Lsn{0}: not known.
   Lsn mtr_end = {};
+  // The page roles that the volume's log servers know need redo from here on; Lsn{0}: the writer
+  // does not know.
+  Lsn pages_want = {};
 };
 
 struct AppendOutcome {
@@ -96,6 +99,7 @@ struct AppendOutcome {
 struct LogVolumeStatus {
   Lsn begin;
   Lsn keep_from;      // what the writer asked to keep; Lsn{0}: nothing
+  Lsn pages_want;     // as the writer told; Lsn{0}: nothing yet, or it does not know
   Lsn readable_from;  // Lsn{0}: nothing was trimmed
   Lsn end;            // synced
   Lsn commit;
@@ -150,6 +154,10 @@ class LogVolume final : public RedoFeed {
   // role has it; so what this log holds, all of it below `start`, is of no use either and removed.
   // kStaleEpoch; kInvalidArgument: below the end, or no data LSN.
   Task<Status> StartAt(Epoch epoch, Lsn start, std::string reason, bool trimmed);
+  // Page roles that other log servers know, by name, and what each has persisted, for a log that is
+  // about to begin here: those that are not known here are, from now on. Errors: CheckEpoch,
+  // ReaderTable::Note; some may be known then.
+  Task<Status> AddReaders(Epoch epoch, std::map<std::string, Lsn> readers);
   // What the writer of `epoch` says. As CheckEpoch; kInvalidArgument: no data LSN.
   Status Commit(Epoch epoch, WriterTold told);
   // The page role of this process, which gets its redo from this log alone, holds everything below
@@ -171,6 +179,10 @@ class LogVolume final : public RedoFeed {
   // promised epoch. kBelowHorizon: trimmed. kUnavailable: the log is being cut, try again.
   Task<Result<FeedBatch>> ReadForWriter(Epoch epoch, Lsn from, size_t bytes_max);
 
+  // The page roles that are known here need redo from here on; kMaxLsn: none is known. Never
+  // Lsn{0}.
+  Lsn PagesWant() const;
+
   // OK when `epoch` is the writer whom this log obeys and it still takes redo. kStaleEpoch,
   // kInvalidArgument (never prepared, not begun), kIoError (disk failed).
   Status CheckEpoch(Epoch epoch) const;
@@ -188,7 +200,7 @@ class LogVolume final : public RedoFeed {
   void Take(const WriterTold& told);
   void AdvanceCommit();
   Task<Result<std::vector<RedoChunk>>> ReadUpTo(Lsn from, size_t bytes_max, Lsn up_to);
-  // Below this no page role needs redo any more.
+  // Below this no page role needs redo any more, here or elsewhere.
   Lsn PagesTarget() const;
   // Below this no log server does, as far as it may ask for it.
   Lsn LaggingTarget() const;
@@ -214,6 +226,7 @@ class LogVolume final : public RedoFeed {
   Lsn told_commit_;
   // What the writer said last; nullopt: nothing yet in this epoch or since the start.
   std::optional<Lsn> keep_from_;
+  std::optional<Lsn> pages_want_;
   bool lag_warned_ = false;
   std::deque<std::shared_ptr<Ticket>> pending_;
   bool flushing_ = false;

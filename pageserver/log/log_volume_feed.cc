@@ -95,6 +95,20 @@ Task<Status> LogVolume::NoteReader(std::string name, Lsn persisted) {
   co_return noted;
 }
 
+Task<Status> LogVolume::AddReaders(Epoch epoch, std::map<std::string, Lsn> readers) {
+  Status status = CheckEpoch(epoch);
+  co_await reading_.Acquire(1);
+  for (const auto& [name, persisted] : readers) {
+    if (status.ok() && !readers_.readers().contains(name)) {
+      std::string added = name;
+      status = co_await readers_.Note(std::move(added), persisted);
+    }
+  }
+  reading_.Release(1);
+  work_.NotifyAll();
+  co_return status;
+}
+
 Task<Status> LogVolume::ForgetReader(std::string name) {
   co_await reading_.Acquire(1);
   const Status forgotten = co_await readers_.Forget(std::move(name));
@@ -114,14 +128,22 @@ void LogVolume::Persisted(Lsn lsn) {
   work_.NotifyAll();
 }
 
+Lsn LogVolume::PagesWant() const {
+  const Lsn wanted = readers_.readers().empty() ? kMaxLsn : readers_.lowest();
+  return std::max(options_.has_page_role ? std::min(wanted, local_persisted_) : wanted, Lsn(1));
+}
+
+// With none known here everything is kept: the first one may still come. Of those that are known
+// elsewhere only the writer hears; before it has said something in this epoch, or since the start,
+// everything is kept, too.
 Lsn LogVolume::PagesTarget() const {
-  Lsn target = commit_.value();
-  if (options_.has_page_role) {
-    target = std::min(target, local_persisted_);
-  } else if (readers_.readers().empty()) {
+  const Lsn here = PagesWant();
+  if (here == kMaxLsn) {
     return Lsn{};
   }
-  return readers_.readers().empty() ? target : std::min(target, readers_.lowest());
+  const bool asks_writer = fence_.member_count() > 1 && pages_want_ != Lsn{};
+  const Lsn anywhere = asks_writer ? std::min(here, pages_want_.value_or(Lsn{})) : here;
+  return std::min(commit_.value(), anywhere);
 }
 
 Lsn LogVolume::LaggingTarget() const {

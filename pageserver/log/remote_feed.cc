@@ -66,6 +66,7 @@ bool RemoteFeed::HungryFor(Duration duration) const {
 void RemoteFeed::Begin(Lsn persisted) {
   begun_ = true;
   persisted_ = std::max(persisted_, persisted);
+  had_nothing_ = persisted_ == Lsn{};
   for (size_t index = 0; index < sources_.size(); ++index) {
     tasks_.Spawn(AskLoop(index));
   }
@@ -75,6 +76,7 @@ Task<void> RemoteFeed::AskLoop(size_t index) {
   while (!tasks_.stopping()) {
     Source& source = *sources_[index];
     const Result<Epoch> asked = co_await source.link.Ask(persisted_, AnswerDeadline(source));
+    source.knows_reader = source.knows_reader || asked.ok();
     commit_ = std::max(commit_, asked.ok() ? source.link.state().commit : Lsn{});
     refused_count_ += IsDamage(asked.status().code()) ? 1 : 0;
     if (asked.status().code() == StatusCode::kDeadlineExceeded) {
@@ -86,6 +88,12 @@ Task<void> RemoteFeed::AskLoop(size_t index) {
     changed_.NotifyAll();
     co_await tasks_.stop_event().Wait(runtime_->scheduler->Now() + options_.ask_interval);
   }
+}
+
+bool RemoteFeed::IsKnown() const {
+  const auto count = std::count_if(sources_.begin(), sources_.end(),
+                                   [](const auto& source) { return source->knows_reader; });
+  return !had_nothing_ || static_cast<size_t>(count) > sources_.size() / 2;
 }
 
 bool RemoteFeed::Usable(const Source& source, Lsn from) const {
@@ -147,7 +155,7 @@ Task<Result<FeedBatch>> RemoteFeed::Read(Lsn from, size_t bytes_max, TimePoint d
     if (commit_ > from && !hungry_since_.has_value()) {
       hungry_since_ = runtime_->scheduler->Now();
     }
-    const std::optional<size_t> index = Choose(from);
+    const std::optional<size_t> index = IsKnown() ? Choose(from) : std::nullopt;
     if (index.has_value()) {
       dry_ = dry_ && current_ == index;
       current_ = index;
@@ -283,6 +291,7 @@ std::string RemoteFeed::WhyNot(const Source& source, Lsn from) const {
 
 void RemoteFeed::Complain(Lsn from) {
   std::string why = "redo from LSN " + Text(from) + " on comes from no log server";
+  why += IsKnown() ? "" : " before a majority of them keeps it for this one";
   bool asked_all = true;
   for (const std::unique_ptr<Source>& source : sources_) {
     asked_all = asked_all && source->link.state().asked;

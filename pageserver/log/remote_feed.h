@@ -20,6 +20,8 @@
 //     skips what it has and goes on in the middle of the mtr
 //   - each answer says under which epoch its last bytes were written; the next log server must know
 //     the same of them
+// One that has persisted nothing reads nothing before a majority of the log servers knows its name:
+// so one of every majority does, and whoever loses its disk is told of it by the writer.
 // kBelowHorizon is answered only when every log server has been heard and none has the redo any
 // more.
 //
@@ -101,6 +103,7 @@ class RemoteFeed final : public RedoFeed {
     // Of what it was asked to read; a failed Ask stands in link.state().
     Status failure;
     bool late = false;
+    bool knows_reader = false;  // it was told of this reader, once at least
     Duration retry_delay{};
     TimePoint retry_at{};
     Duration answer_timeout{};
@@ -112,6 +115,8 @@ class RemoteFeed final : public RedoFeed {
   void Begin(Lsn persisted);
   Task<void> AskLoop(size_t index);
   static Task<void> AskOnce(RemoteFeed* feed, size_t index, std::shared_ptr<Poll> poll);
+  // Whether redo is kept for this reader, whichever log servers lose their disks.
+  bool IsKnown() const;
   bool Usable(const Source& source, Lsn from) const;
   // The lower, the better; sources of one rank are as good.
   int RankOf(const Source& source, Lsn from) const;
@@ -140,6 +145,7 @@ class RemoteFeed final : public RedoFeed {
   size_t preferred_ = 0;  // where the search begins
   bool begun_ = false;
   Lsn persisted_;
+  bool had_nothing_ = false;  // when it began
   Lsn commit_;
   // What the answer that ended at `known_end_` said of its last bytes.
   Lsn known_end_;

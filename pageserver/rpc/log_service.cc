@@ -77,7 +77,7 @@ Task<RpcReply> LogService::Append(Frame frame) {
   chunk.payload = std::make_shared<const Bytes>(std::move(frame.payload));
   std::shared_ptr<LogVolume::Ticket> ticket = (*volume)->log->BeginAppend(
       std::move(chunk), WriterTold{Lsn(request.commit_lsn()), Lsn(request.keep_from_lsn()),
-                                   Lsn(request.mtr_end_lsn())});
+                                   Lsn(request.mtr_end_lsn()), Lsn(request.pages_want_lsn())});
   return FinishAppend(std::move(*volume), std::move(ticket));
 }
 
@@ -92,6 +92,7 @@ Task<RpcReply> LogService::FinishAppend(VolumeRef volume,
   ToProto(volume->refused.Noted(outcome.status), response.mutable_status());
   response.set_end_lsn(outcome.end.value());
   response.set_commit_lsn(outcome.commit.value());
+  response.set_pages_want_lsn(volume->log->PagesWant().value());
   co_return MakeReply(response);
 }
 
@@ -102,8 +103,18 @@ Task<RpcReply> LogService::StartAt(Frame frame) {
 Task<redoubt::Status> LogService::DoStartAt(StartAtCall* call) {
   const proto::StartAtRequest& request = call->request;
   std::string reason = request.reason();
-  const redoubt::Status status = co_await call->volume->log->StartAt(
-      Epoch(request.epoch()), Lsn(request.start_lsn()), std::move(reason), request.trimmed());
+  std::map<std::string, Lsn> readers;
+  for (const proto::LogReader& reader : request.readers()) {
+    readers[reader.name()] = Lsn(reader.persisted_lsn());
+  }
+  redoubt::Status status;
+  if (!readers.empty()) {
+    status = co_await call->volume->log->AddReaders(Epoch(request.epoch()), std::move(readers));
+  }
+  if (status.ok()) {
+    status = co_await call->volume->log->StartAt(Epoch(request.epoch()), Lsn(request.start_lsn()),
+                                                 std::move(reason), request.trimmed());
+  }
   call->response.set_end_lsn(call->volume->log->status().end.value());
   co_return status;
 }
@@ -113,7 +124,9 @@ Task<RpcReply> LogService::Commit(Frame frame) {
 }
 
 Task<redoubt::Status> LogService::DoCommit(CommitCall* call) {
-  const WriterTold told{Lsn(call->request.commit_lsn()), Lsn(call->request.keep_from_lsn())};
+  const WriterTold told{Lsn(call->request.commit_lsn()), Lsn(call->request.keep_from_lsn()), Lsn{},
+                        Lsn(call->request.pages_want_lsn())};
+  call->response.set_pages_want_lsn(call->volume->log->PagesWant().value());
   co_return call->volume->log->Commit(Epoch(call->request.epoch()), told);
 }
 
@@ -229,6 +242,7 @@ Task<redoubt::Status> LogService::DoStatus(StatusCall* call) {
   call->response.set_begin_lsn(status.begin.value());
   call->response.set_readable_from_lsn(status.readable_from.value());
   call->response.set_keep_from_lsn(status.keep_from.value());
+  call->response.set_pages_want_lsn(status.pages_want.value());
   call->response.set_end_lsn(status.end.value());
   call->response.set_commit_lsn(status.commit.value());
   call->response.set_epoch(status.epoch.value());

@@ -313,6 +313,59 @@ TEST(LogReplica, KeepsRedoForALogServerThatLagsBehind) {
   EXPECT_GT(world.log->status().readable_from, bounded) << "the member has caught up";
 }
 
+// Goal: page roles that only other log servers know count, as far as the writer says; so does who
+// says nothing because it is of an older version, or because it has just taken over.
+TEST(LogReplica, KeepsRedoForPageRolesThatOnlyOthersKnow) {
+  ReplicaWorld world;
+  LogVolumeOptions options = SmallOptions();
+  options.has_page_role = false;
+  ASSERT_TRUE(world.Open(options).ok());
+  world.epoch = world.Promise(Epoch(1)).epoch;
+  ASSERT_TRUE(world.BeginAt(Lsn{}, {}).ok());
+  EXPECT_EQ(world.log->PagesWant(), kMaxLsn) << "it knows none";
+  // What the writer brings with the begin of the log.
+  const std::map<std::string, Lsn> known{{"page-1", Lsn{}}, {"page-2", Lsn{}}};
+  EXPECT_EQ(world.node.Await(world.log->AddReaders(Epoch(2), known)).code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_TRUE(world.log->readers().empty());
+  ASSERT_TRUE(world.node.Await(world.log->NoteReader("page-1", kStart)).ok());
+  ASSERT_TRUE(world.node.Await(world.log->AddReaders(world.epoch, known)).ok());
+  EXPECT_EQ(world.log->readers().at("page-1"), kStart) << "it said so itself";
+  ASSERT_EQ(world.log->readers().at("page-2"), Lsn{});
+  EXPECT_EQ(world.log->PagesWant(), Lsn(1)) << "0 would be no answer";
+  ASSERT_TRUE(world.node.Await(world.log->StartAt(world.epoch, kStart, "test", false)).ok());
+  world.Crash(sim::CrashPolicy::kClean);
+  ASSERT_TRUE(world.Open(options).ok());
+  ASSERT_EQ(world.log->readers().size(), 2U) << "durable before the log begins";
+  ASSERT_TRUE(world.node.Await(world.log->ForgetReader("page-2")).ok());
+  world.next = kStart;
+  const auto append = [&world](int count, Lsn pages_want) {
+    for (int i = 0; i < count; ++i) {
+      const RedoChunk chunk = world.MakeChunk(400, 1);
+      auto ticket = world.log->BeginAppend(chunk, {chunk.range.end, Lsn{}, Lsn{}, pages_want});
+      ASSERT_TRUE(world.node.Await(world.log->FinishAppend(ticket)).status.ok());
+      world.next = chunk.range.end;
+      ASSERT_TRUE(world.node.Await(world.log->NoteReader("page-1", world.next)).ok());
+    }
+    world.node.RunFor(std::chrono::milliseconds(100));
+  };
+  append(60, kStart);
+  EXPECT_EQ(world.log->status().readable_from, Lsn{});
+  EXPECT_EQ(world.log->status().pages_want, kStart);
+  const Lsn middle = innodb::AdvanceLsn(kStart, 12'000);
+  append(1, middle);
+  const Lsn kept_from = world.log->status().readable_from;
+  EXPECT_GT(kept_from, kStart);
+  EXPECT_LE(kept_from, middle);
+  // The next writer has not said anything yet; then it turns out to be of an older version.
+  world.epoch = world.Promise(Epoch(2)).epoch;
+  ASSERT_TRUE(world.BeginAt(world.next, {{Epoch(1), Lsn{}}}).ok());
+  world.node.RunFor(std::chrono::milliseconds(100));
+  EXPECT_EQ(world.log->status().readable_from, kept_from);
+  append(1, Lsn{});
+  EXPECT_GT(world.log->status().readable_from, middle);
+}
+
 TEST(LogReplica, TellsAWriterWhereTheLastMtrBegins) {
   ReplicaWorld world;
   world.BeginFresh();
