@@ -112,6 +112,8 @@ class LogReplica {
   Task<Result<Lsn>> BeginEpoch();
   Task<Status> FillUp(Lsn* end);
   bool CanGiveFrom(const LogReplica* member, Lsn end) const;
+  // Until another member can give redo from `end` on.
+  Task<Status> WaitForSource(Lsn end, TimePoint give_up);
   LogReplica* SourceFor(Lsn end) const;
   Task<Status> CopyFrom(LogReplica* source, Lsn* end);
   // Of the others that serve now, and of those of them that answer soon, the log that reaches back

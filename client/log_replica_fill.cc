@@ -71,6 +71,30 @@ LogReplica* LogReplica::SourceFor(Lsn end) const {
   return nullptr;
 }
 
+// Nothing else is sent to this server meanwhile, and it may be the only one that can say that the
+// writer was replaced: so it is asked as often as an idle one.
+Task<Status> LogReplica::WaitForSource(Lsn end, TimePoint give_up) {
+  TimePoint probe = runtime_->scheduler->Now() + options_->idle_probe;
+  while (SourceFor(end) == nullptr && !InWindow(end)) {
+    if (tasks_.stopping() || !window_->ok()) {
+      co_return Cancelled("log writer is stopping");
+    }
+    const bool woken = co_await window_->changed().Wait(std::min(give_up, probe));
+    const TimePoint now = runtime_->scheduler->Now();
+    if (!woken && now >= give_up) {
+      co_return Unavailable("no other log server has the redo from LSN " + Text(end) + " on");
+    }
+    if (!woken) {
+      probe = now + options_->idle_probe;
+      const Status promised = co_await MakeSureOfPromise();
+      if (!promised.ok()) {
+        co_return promised;
+      }
+    }
+  }
+  co_return Status::Ok();
+}
+
 Task<Status> LogReplica::FillUp(Lsn* end) {
   const TimePoint give_up = CallDeadline();
   LogReplica* source = nullptr;
@@ -78,14 +102,14 @@ Task<Status> LogReplica::FillUp(Lsn* end) {
     if (tasks_.stopping() || !window_->ok()) {
       co_return Cancelled("log writer is stopping");
     }
+    const Status waited = co_await WaitForSource(*end, give_up);
+    if (!waited.ok()) {
+      co_return waited;
+    }
     if (source == nullptr || !CanGiveFrom(source, *end)) {
       source = SourceFor(*end);
     }
     if (source == nullptr) {
-      const bool woken = co_await window_->changed().Wait(give_up);
-      if (!woken) {
-        co_return Unavailable("no other log server has the redo from LSN " + Text(*end) + " on");
-      }
       continue;
     }
     Status copied(StatusCode::kBelowHorizon, "it has no log");

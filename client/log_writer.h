@@ -51,7 +51,8 @@ struct LogWriterOptions {
   // it.
   Duration prepare_timeout = std::chrono::seconds(1);
   // A log server that was not sent anything for so long is asked whether it is still there, and
-  // told again what is committed.
+  // told again what is committed: an idle writer hears so of a newer one. Likewise one that cannot
+  // be filled up now.
   Duration idle_probe = std::chrono::seconds(1);
   // How long Stop waits for log servers that do not answer.
   Duration farewell_timeout = std::chrono::milliseconds(500);

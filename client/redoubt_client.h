@@ -203,7 +203,9 @@ int redoubt_writer_append_payload(redoubt_writer* writer, uint64_t start_lsn, ui
  * epoch; *acknowledged_lsn is then an end_lsn of an append (or of start_at), the highest there is,
  * in the form in which it was given. Also set with an error. REDOUBT_DEADLINE_EXCEEDED: no majority
  * answers; the redo stays in the window and is sent again, so waiting again is right.
- * REDOUBT_STALE_EPOCH: fenced; what was not acknowledged may or may not become part of the log. */
+ * REDOUBT_STALE_EPOCH: fenced; what was not acknowledged may or may not become part of the log. An
+ * idle writer hears of that, too, as soon as it reaches a log server that knows: each is asked once
+ * a second. */
 int redoubt_writer_wait(redoubt_writer* writer, uint64_t after_lsn, uint32_t timeout_ms,
                         uint64_t* acknowledged_lsn, redoubt_error* error);
 

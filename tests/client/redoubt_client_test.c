@@ -570,6 +570,41 @@ static redoubt_writer* take_over(redoubt_client* client, const redoubt_writer_op
   return second;
 }
 
+/* A writer that appends nothing hears of the one that replaces it all the same: who waits for it
+ * is told, its status says so, and it takes nothing any more. */
+static void check_idle_take_over(redoubt_client* client, const char* const* addresses,
+                                 const redoubt_writer_options* like) {
+  CHECK(redoubt_volume_create(client, addresses, SERVERS, "idle", PAGE_BYTES, NULL, PATIENCE_MS,
+                              &error) == REDOUBT_OK);
+  redoubt_writer_options options = *like;
+  options.volume = "idle";
+  redoubt_writer* first;
+  redoubt_writer* second;
+  redoubt_position position;
+  CHECK(redoubt_writer_open(client, &options, PATIENCE_MS, &first, &position, &error) ==
+        REDOUBT_OK);
+  CHECK(redoubt_writer_start_at(first, kStart, "test", PATIENCE_MS, &error) == REDOUBT_OK);
+  uint64_t acknowledged = 0;
+  CHECK(redoubt_writer_wait(first, kStart, 1500, &acknowledged, &error) ==
+        REDOUBT_DEADLINE_EXCEEDED);
+  CHECK(redoubt_writer_open(client, &options, PATIENCE_MS, &second, &position, &error) ==
+        REDOUBT_OK);
+  /* It asks once a second. */
+  CHECK(redoubt_writer_wait(first, kStart, 3000, &acknowledged, &error) == REDOUBT_STALE_EPOCH);
+  CHECK(acknowledged == kStart && error.message[0] != '\0');
+  redoubt_writer_status status;
+  redoubt_writer_get_status(first, &status);
+  CHECK(status.failure == REDOUBT_STALE_EPOCH && status.epoch < position.epoch &&
+        status.problem[0] != '\0');
+  struct server_log* log = log_new(first, kStart);
+  uint8_t mtr[64];
+  CHECK(log_write(log, log_add(log, mtr, mtr_write(mtr, SPACE, 0, 1)), PATIENCE_MS, &error) ==
+        REDOUBT_STALE_EPOCH);
+  log_free(log);
+  CHECK(redoubt_writer_close(first, PATIENCE_MS, &error) == REDOUBT_OK);
+  CHECK(redoubt_writer_close(second, PATIENCE_MS, &error) == REDOUBT_OK);
+}
+
 /* Nothing is acknowledged, appends block when the window is full, reads go on. */
 static void check_without_majority(struct server_log* log, redoubt_reader* reader, uint64_t end) {
   uint64_t acknowledged = 0;
@@ -706,6 +741,7 @@ static void run(const char* const* addresses, const pid_t* pids) {
   check_batch(pages, end);
   check_boot_bundle(pages, end);
   check_async(client, &reading, end);
+  check_idle_take_over(client, addresses, &options);
 
   uint64_t start = 0;
   options.send_when_awaited = 1;
