@@ -100,7 +100,8 @@ BatchedPages::BatchedPages(Runtime* runtime, RunContext* context, PageClient* cl
 
 Task<Result<SourcePage>> BatchedPages::Fetch(PageId page, Lsn /*read_lsn*/,
                                              Lsn not_modified_since) {
-  while (true) {
+  // Who was about to try again when it was stopped would wait for a batch that is never sent.
+  while (!tasks_.stopping()) {
     const auto waiting = std::make_shared<Waiting>(runtime_->scheduler, page, not_modified_since);
     queue_.push_back(waiting);
     SendWaiting();
@@ -122,6 +123,7 @@ Task<Result<SourcePage>> BatchedPages::Fetch(PageId page, Lsn /*read_lsn*/,
     }
     co_await runtime_->scheduler->Sleep(kRetry);
   }
+  co_return Cancelled("reads of pages were stopped");
 }
 
 void BatchedPages::SendWaiting() {
