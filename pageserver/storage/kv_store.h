@@ -57,7 +57,8 @@ class KvIterator {
   virtual bool Valid() const = 0;
   virtual std::string_view key() const = 0;
   virtual std::string_view value() const = 0;
-  // Not OK when Valid() turned false because of an error.
+  // Not OK when Valid() turned false because of an error. From then on the iterator stays invalid
+  // with that error, wherever it is moved: so one look at it behind a loop is enough.
   virtual Status status() const = 0;
 };
 

@@ -21,11 +21,23 @@ namespace {
 constexpr std::array<const char*, kKvFamilyCount> kFamilyNames = {"delta", "image", "space",
                                                                   "meta"};
 
+// Without the two checksums of a damaged block: they say nothing to anybody, and where a table's
+// properties are damaged, which name a random session, they are others each time.
+std::string TextOf(const rocksdb::Status& status) {
+  std::string text = status.ToString();
+  const size_t begin = text.find(": stored = ");
+  const size_t end = text.find(", type = ", begin);
+  if (begin != std::string::npos && end != std::string::npos) {
+    text.erase(begin, end - begin);
+  }
+  return text;
+}
+
 Status FromRocksdb(const rocksdb::Status& status, const std::string& what) {
   if (status.ok()) {
     return Status::Ok();
   }
-  const std::string text = what + ": " + status.ToString();
+  const std::string text = what + ": " + TextOf(status);
   if (status.IsNoSpace() || text.find("No space left") != std::string::npos) {
     return Status(StatusCode::kNoSpace, text + "; free space on this disk");
   }
@@ -206,8 +218,16 @@ class RocksdbKvStore::Iterator final : public KvIterator {
     iterator_.reset(
         database_->db()->NewIterator(rocksdb::ReadOptions(), database_->handle(family)));
   }
-  void Seek(std::string_view key) override { iterator_->Seek(AsSlice(key)); }
-  void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(AsSlice(key)); }
+  void Seek(std::string_view key) override {
+    if (MayMove()) {
+      iterator_->Seek(AsSlice(key));
+    }
+  }
+  void SeekForPrev(std::string_view key) override {
+    if (MayMove()) {
+      iterator_->SeekForPrev(AsSlice(key));
+    }
+  }
   void Next() override { iterator_->Next(); }
   void Prev() override { iterator_->Prev(); }
   bool Valid() const override { return iterator_->Valid(); }
@@ -218,6 +238,8 @@ class RocksdbKvStore::Iterator final : public KvIterator {
   }
 
  private:
+  // RocksDB would forget the error.
+  bool MayMove() const { return iterator_->Valid() || iterator_->status().ok(); }
   std::shared_ptr<Database> database_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };

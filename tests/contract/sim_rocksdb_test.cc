@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "common/base/hash.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
 #include "sim/runtime/sim_world.h"
 
@@ -24,6 +25,17 @@ constexpr uint64_t kEvents = 10'000'000;
 
 std::string KeyOf(int round) { return "round" + std::to_string(1000 + round); }
 
+// Does not become smaller when it is compressed.
+std::string Noise(size_t count) {
+  std::string text(count, ' ');
+  uint64_t state = 1;
+  for (char& letter : text) {
+    state = HashMix(state, 1);
+    letter = static_cast<char>(state);
+  }
+  return text;
+}
+
 // What the world outside knows, over all lives.
 struct Outside {
   int rounds_begun = 0;
@@ -31,6 +43,8 @@ struct Outside {
   int opened = 0;
   int64_t flush_ns = 0;
   int rounds_per_life = 1;
+  bool damaged = false;  // a life only reads what can be read
+  int read_errors = 0;
   bool done = false;
 };
 
@@ -46,6 +60,14 @@ class StoreProgram : public NodeProgram {
     options.background_job_count = 1;
     Result<std::unique_ptr<KvStore>> opened =
         co_await RocksdbKvStore::Open(rocksdb_.runtime(), "/data/pages", options);
+    if (outside_->damaged) {
+      outside_->done = true;
+      if (opened.ok()) {
+        store_ = std::move(*opened);
+        ReadRounds();
+      }
+      co_return;
+    }
     EXPECT_TRUE(opened.ok()) << opened.status().ToString();
     store_ = std::move(*opened);
     ++outside_->opened;
@@ -76,10 +98,22 @@ class StoreProgram : public NodeProgram {
     outside_->rounds_begun = survived;
     outside_->rounds_flushed = survived;
   }
+  // Each round is sought by itself; one that cannot be read makes the iterator useless for good.
+  void ReadRounds() {
+    const std::unique_ptr<KvIterator> at = store_->NewIterator(KvFamily::kDelta);
+    Status error;
+    for (int round = 0; round < outside_->rounds_flushed; ++round) {
+      at->Seek(KeyOf(round));
+      error = error.ok() ? at->status() : error;
+      EXPECT_EQ(at->Valid(), error.ok()) << round;
+      EXPECT_EQ(at->status().ToString(), error.ToString()) << round;
+    }
+    outside_->read_errors += error.ok() ? 0 : 1;
+  }
   Task<void> WriteRound() {
     const std::string key = KeyOf(outside_->rounds_begun++);
     KvBatch batch;
-    batch.Put(KvFamily::kDelta, key, std::string(20'000, 'd'));
+    batch.Put(KvFamily::kDelta, key, Noise(20'000));
     batch.Put(KvFamily::kMeta, key, "m");
     const Status written = co_await store_->Write(std::move(batch));
     EXPECT_TRUE(written.ok()) << written.ToString();
@@ -122,6 +156,12 @@ class StoreMachine {
         world_.KillNode(node_, KillKind::kPower, CrashPolicy::kSeeded);
       }
     });
+  }
+  void DamageATable(uint64_t seed) {
+    SeededStream draw(&world_.random(), "damage", seed);
+    EXPECT_TRUE(world_.DiskOf(node_)
+                    .DamageSector(DamageKind::kUnreadable, ".sst", &draw, SimDisk::Spare::kNothing)
+                    .has_value());
   }
   void CutPower() { world_.KillNode(node_, KillKind::kPower, CrashPolicy::kSeeded); }
   uint64_t operations() { return world_.DiskOf(node_).op_count(); }
@@ -172,6 +212,23 @@ TEST(SimRocksdb, SurvivesPowerCutsWithManySeedsWhileItCompacts) {
     }
     EXPECT_GT(machine.outside.opened, 1);
   }
+}
+
+// RocksDB's own iterator forgets an error when it is moved.
+TEST(SimRocksdb, AnIteratorThatMetAnErrorStaysInvalid) {
+  int read_errors = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    StoreMachine machine(seed);
+    machine.outside.rounds_per_life = 5;
+    ASSERT_TRUE(machine.RunLife());
+    machine.CutPower();
+    machine.DamageATable(seed);
+    machine.outside.damaged = true;
+    machine.RunLife();
+    read_errors += machine.outside.read_errors;
+  }
+  EXPECT_GT(read_errors, 3);
 }
 
 TEST(SimRocksdb, RunsTheSameWayTwice) {
