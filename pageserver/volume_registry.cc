@@ -183,6 +183,7 @@ Task<Status> VolumeRegistry::StartPages(Volume* volume, RedoFeed* feed) {
   page_options.volume = volume->settings.id;
   page_options.page_size = volume->settings.page_size;
   page_options.batch_bytes = options_.page_batch_bytes;
+  page_options.flush_interval = options_.page_flush_interval;
   auto pages =
       std::make_unique<PageVolume>(runtime_, store_, cache_, feed, std::move(page_options));
   const Status pages_started = co_await pages->Start();

@@ -35,6 +35,7 @@ struct VolumeRegistryOptions {
   // Redo that only a log server which lags behind or is away still wants is kept up to so much.
   uint64_t log_lag_bytes_max = LogVolumeOptions().lag_bytes_max;
   size_t page_batch_bytes = 8 << 20;
+  Duration page_flush_interval = PageVolumeOptions().flush_interval;
   // Not empty: this server has no log role. All log servers of its volumes, "host:port", and the
   // name under which it reads from them.
   std::vector<std::string> log_servers;

@@ -61,6 +61,8 @@ class Cast {
   std::function<void(NodeId)> install;
   // Synced bytes of a server were damaged; `within_budget`: the others still have all of it.
   std::function<void(NodeId, bool within_budget)> damaged;
+  // It is damage at rest, which stays until the server is installed anew.
+  std::function<void(NodeId)> rots;
   // From its next start on a server's sizes are so many percent of the scenario's.
   std::function<void(NodeId, uint64_t percent)> configure;
   // From its next start on a server writes this format of redo files; 0: the newest.

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "common/runtime/rpc/wire_message.h"
 #include "sim/cluster/reader_program.h"
 
 namespace redoubt::sim {
@@ -129,7 +130,10 @@ Task<Status> ReadingClient::CheckScan(SpaceId space, Lsn lsn, int64_t deadline_n
     ByteView rest = answer->payload;
     for (const proto::ScannedPage& page : answer->message.pages()) {
       const size_t bytes = context_->settings.page_size;
-      if (page.page_no() < next || page.status().code() != 0 || rest.size() < bytes) {
+      if (page.status().code() != 0) {
+        co_return TakeRefusal(FromProto(page.status()), what, asked_ns);
+      }
+      if (page.page_no() < next || rest.size() < bytes) {
         context_->findings.Report("C2", what + " gives page " + std::to_string(page.page_no()) +
                                             " behind page " + std::to_string(next) +
                                             ", or without its image");

@@ -95,6 +95,7 @@ bool FaultEngine::DamageAtRest(const Shot& shot) {
   Hurt(shot.server);
   if (budget_.has_value()) {
     damaged_disks_.insert(shot.server);
+    cast_->rots(shot.server);
     Later(std::max(shot.duration_ns, kMs), [this, server = shot.server] { Replace(server); });
   }
   return true;

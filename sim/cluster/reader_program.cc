@@ -37,7 +37,8 @@ bool ReadingClient::IsTrouble(const Status& status, int64_t asked_ns,
 bool ReadingClient::IsBeingBuilt(int64_t asked_ns, const ServerPlace& server) const {
   const auto readable = context_->horizon_set.find(server.node);
   return context_->replicated() && server.serves_pages &&
-         (readable == context_->horizon_set.end() || readable->second > asked_ns);
+         (context_->rotten_servers.contains(server.node) ||
+          readable == context_->horizon_set.end() || readable->second > asked_ns);
 }
 
 bool ReadingClient::DiskMayFail(const ServerPlace& server) const {
@@ -161,6 +162,32 @@ void ReadingClient::CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
   context_->OrderOf(server_.node).Newest(read);
 }
 
+// One server's damage is no answer while another one, which is whole, can still be asked.
+void ReadingClient::CheckDamage(PageId page, Lsn read_lsn, const Status& status, Asked asked) {
+  if (status.code() != StatusCode::kCorruption && status.code() != StatusCode::kIoError) {
+    return;
+  }
+  if (!asked.of_all) {
+    if (context_->rotten_servers.contains(server_.node)) {
+      context_->world->Record(server_.node, TraceKind::kOperation, 0, 0,
+                              "a damaged page server refuses a page");
+    }
+    return;
+  }
+  const bool had_time = context_->world->now_ns() >= asked.at_ns + asked.deadline_ns / 2;
+  const bool one_is_whole = std::any_of(
+      context_->page_servers.begin(), context_->page_servers.end(), [&](const ServerPlace& server) {
+        return !IsBeingBuilt(asked.at_ns, server) && !DiskMayFail(server);
+      });
+  const bool is_there =
+      read_lsn != Lsn() && context_->content.truth().At(page, read_lsn).page_lsn != Lsn();
+  if (!had_time && one_is_whole && is_there) {
+    context_->findings.Report(
+        "C2", "page " + ToString(page) + " at LSN " + std::to_string(read_lsn.value()) +
+                  " was given up although one page server is whole: " + status.ToString());
+  }
+}
+
 Task<Status> ReadingClient::CheckPages(PageRequest request, int64_t deadline_ns) {
   const int64_t asked_ns = context_->world->now_ns();
   const bool routed = request.routed && routed_pages_ != nullptr;
@@ -179,7 +206,9 @@ Task<Status> ReadingClient::CheckPages(PageRequest request, int64_t deadline_ns)
     CheckNewest(newest, asked_ns, results);
   }
   Status trouble;
+  const Asked asked{asked_ns, deadline_ns, routed};
   for (size_t i = 0; i < request.pages.size(); ++i) {
+    CheckDamage(request.pages[i], request.read_lsn, results.at(i).status(), asked);
     if (IsTrouble(results.at(i).status(), asked_ns, servers)) {
       trouble = results[i].status();
     } else {

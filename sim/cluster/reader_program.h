@@ -64,13 +64,20 @@ class ReadingClient {
   // `asked_ns`: the world's time when it was asked; `servers`: who may have answered.
   bool IsTrouble(const Status& status, int64_t asked_ns,
                  const std::vector<ServerPlace>& servers) const;
-  // It was a page server without its disk's content then: nobody has to find anything there.
+  // It was a page server without its disk's content then, or has a damaged one: nobody has to find
+  // anything there.
   bool IsBeingBuilt(int64_t asked_ns, const ServerPlace& server) const;
   // Errors were injected, and this client has lived since before everything was healed.
   bool DiskMayFail(const ServerPlace& server) const;
   // What a read at LSN 0 was answered as of; `read` says when it was asked.
   void CheckNewest(LsnOrder::NewestRead read, int64_t asked_ns,
                    const std::vector<Result<FetchedPage>>& results);
+  struct Asked {
+    int64_t at_ns;
+    int64_t deadline_ns;  // from then
+    bool of_all;          // page servers, else of this one
+  };
+  void CheckDamage(PageId page, Lsn read_lsn, const Status& status, Asked asked);
   void CheckPage(PageId page, const PageRequest& request, const Result<FetchedPage>& fetched);
   // What an answer that is no OK says of the server; `what` was asked for.
   Status TakeRefusal(const Status& status, const std::string& what, int64_t asked_ns);

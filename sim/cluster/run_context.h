@@ -19,12 +19,14 @@
 #include "sim/oracle/epoch_fence.h"
 #include "sim/oracle/final_pages.h"
 #include "sim/oracle/findings.h"
+#include "sim/oracle/kept_redo.h"
 #include "sim/oracle/leak_check.h"
 #include "sim/oracle/ledger.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/majority_copy.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
+#include "sim/oracle/persisted_position.h"
 #include "sim/oracle/reference_recovery.h"
 #include "sim/oracle/stored_content.h"
 #include "sim/oracle/table_counters.h"
@@ -59,6 +61,7 @@ struct RunSettings {
   uint64_t chunk_bytes_max = 8192;
   int64_t read_interval_ns = 20'000'000;
   uint64_t page_batch_bytes = 64 << 10;
+  int64_t page_flush_ns = 10'000'000'000;  // from one flush of a page store to the next
   uint64_t log_segment_bytes = 256 << 10;
   uint64_t log_tail_bytes = 64 << 10;
   uint32_t log_format = 0;  // with which servers are installed; 0: the newest
@@ -121,10 +124,16 @@ struct RunContext {
   EpochFence fence;
   LeakCheck leaks{&findings};
   MajorityCopy majority{&findings};
-  // What the log servers have that run and never lost their disk.
+  // What the log servers have that run and are not about to be filled up from nothing.
   std::function<MajorityCopy::Replicas()> log_replicas;
+  KeptRedo kept{&findings};
+  // Shows `kept` and `positions` what the servers hold and say now.
+  std::function<void()> look_at_servers;
+  // Of those that a writer has begun.
+  Epoch NewestEpoch() const { return settings.computes ? timeline.newest_epoch() : fence.newest(); }
   // The writer of `epoch` was just told that everything below `lsn` is durable.
   void CheckMajority(Epoch epoch, Lsn lsn) {
+    look_at_servers();
     const MajorityCopy::Replicas replicas = log_replicas();
     majority.Acknowledged(epoch, lsn, replicas);
     for (const MajorityCopy::Copy& copy : replicas.copies) {
@@ -167,6 +176,11 @@ struct RunContext {
     return stores.try_emplace(node, &findings, "store " + std::to_string(node)).first->second;
   }
   std::map<NodeId, StoredContent> stores;
+  // C4 of it.
+  PersistedPosition& PositionOf(NodeId node) {
+    return positions.try_emplace(node, &findings, "store " + std::to_string(node)).first->second;
+  }
+  std::map<NodeId, PersistedPosition> positions;
 
   SimWorld* world = nullptr;
   // With every role in one server they are the same one.
@@ -181,6 +195,9 @@ struct RunContext {
   uint64_t server_starts = 0;
   // Log servers among several whose disk was damaged at rest: they may refuse to start on it.
   std::set<NodeId> damaged_servers;
+  // Servers whose disk was damaged at rest and not replaced yet. What such a page server gives must
+  // be right; that it gives anything nobody asks.
+  std::set<NodeId> rotten_servers;
   // Of servers whose configuration was changed: their sizes in percent of the scenario's.
   std::map<NodeId, uint64_t> size_percent;
 

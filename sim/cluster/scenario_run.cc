@@ -24,6 +24,7 @@ constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kDownNs = 200 * kMs;
 constexpr int64_t kSettleNs = 50 * kMs;
 constexpr int64_t kQuietNs = 2'000 * kMs;
+constexpr int64_t kLookNs = 5 * kMs;
 constexpr int64_t kStopNsMax = 60'000 * kMs;
 
 // Owns everything of one run, in the order in which it has to go.
@@ -94,6 +95,8 @@ class ScenarioRun {
   const ServerPlace& PlaceToRead(NodeId reader);
   bool IsWhole(NodeId server);
   bool AllRedoThere();
+  // What they hold, and what they say: C1 and C4.
+  void LookAtServers();
   // What a server's machine has when it is new.
   void Install(NodeId server);
   void Produce();
@@ -131,6 +134,7 @@ class ScenarioRun {
   NodeId auditor_ = 0;
   FaultEngine faults_;
   bool event_limit_hit_ = false;
+  int64_t look_again_ns_ = 0;
 };
 
 void ScenarioRun::AddServerGroup(std::string name, size_t count, ServerRole role) {
@@ -228,11 +232,14 @@ void ScenarioRun::BuildCast() {
       context_.OrderOf(server).Wiped();
       context_.horizon_set.erase(server);
       context_.damaged_servers.insert(server);
+      context_.kept.Forget(std::string(world_.NameOf(server)));
     } else {
       context_.findings.AllowLoss();
     }
   };
+  cast_.rots = [this](NodeId server) { context_.rotten_servers.insert(server); };
   context_.log_replicas = [this] { return LogReplicas(); };
+  context_.look_at_servers = [this] { LookAtServers(); };
   cast_.all_redo_there = [this] { return AllRedoThere(); };
   cast_.configure = [this](NodeId server, uint64_t percent) {
     context_.size_percent[server] = percent;
@@ -245,8 +252,7 @@ void ScenarioRun::BuildCast() {
 
 bool ScenarioRun::IsWhole(NodeId server) {
   const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(server));
-  const Epoch newest =
-      resolved_.run.computes ? context_.timeline.newest_epoch() : context_.fence.newest();
+  const Epoch newest = context_.NewestEpoch();
   if (program == nullptr || newest == Epoch{}) {
     return false;
   }
@@ -261,14 +267,44 @@ MajorityCopy::Replicas ScenarioRun::LogReplicas() {
   for (const ServerPlace& place : context_.log_servers) {
     const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
     const std::optional<LogVolumeStatus> log =
-        program == nullptr || context_.damaged_servers.contains(place.node)
-            ? std::nullopt
-            : program->LogOf(context_.settings.volume);
-    if (log.has_value()) {
+        program == nullptr ? std::nullopt : program->LogOf(context_.settings.volume);
+    // One that lost its disk had it when it said so; it counts again from when the writer, who
+    // knows of it, has made its log anew.
+    const bool made_anew = log.has_value() && log->end != Lsn() &&
+                           log->epoch >= context_.NewestEpoch() &&
+                           !context_.rotten_servers.contains(place.node);
+    if (log.has_value() && (made_anew || !context_.damaged_servers.contains(place.node))) {
       replicas.copies.push_back({log->end, log->commit, log->epoch});
     }
   }
   return replicas;
+}
+
+void ScenarioRun::LookAtServers() {
+  if (world_.now_ns() < look_again_ns_) {
+    return;
+  }
+  look_again_ns_ = world_.now_ns() + kLookNs;
+  const std::string& volume = context_.settings.volume;
+  std::vector<KeptRedo::Log> logs;
+  for (const ServerPlace& place : context_.log_servers) {
+    const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
+    const bool lost_disk = context_.damaged_servers.contains(place.node);
+    const auto log = program == nullptr || lost_disk ? std::nullopt : program->LogOf(volume);
+    if (log.has_value()) {
+      const bool whole = log->end > log->begin && log->end >= context_.truth->acknowledged();
+      logs.push_back({std::string(world_.NameOf(place.node)), log->readable_from, log->end, whole});
+    }
+  }
+  context_.kept.Observe(logs);
+  for (const ServerPlace& place : context_.page_servers) {
+    const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
+    const bool rotten = context_.rotten_servers.contains(place.node);
+    const auto pages = program == nullptr || rotten ? std::nullopt : program->PagesOf(volume);
+    if (pages.has_value()) {
+      context_.PositionOf(place.node).Told(pages->volume, pages->persisted);
+    }
+  }
 }
 
 bool ScenarioRun::AllRedoThere() {
@@ -288,6 +324,11 @@ void ScenarioRun::Install(NodeId server) {
   REDOUBT_CHECK(made.ok());
   disk.PromoteAll();
   context_.StoreOf(server).Forget();
+  if (context_.rotten_servers.erase(server) > 0 && cast_.GroupOf(server).pulls_redo) {
+    // Whoever read from it may do so again once it has everything anew.
+    context_.horizon_set.erase(server);
+    context_.damaged_servers.erase(server);
+  }
   context_.ran_newest_format.erase(server);
   context_.fence.Forget(world_.NameOf(server));
 }

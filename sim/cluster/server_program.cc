@@ -38,18 +38,18 @@ KvStoreFactory StoreFactory(SimRocksdb* rocksdb) {
   };
 }
 
-Task<Result<std::unique_ptr<KvStore>>> OpenWatched(KvStoreFactory open, StoredContent* content,
+Task<Result<std::unique_ptr<KvStore>>> OpenWatched(KvStoreFactory open, StoreWatchers watchers,
                                                    Runtime* runtime, std::string path) {
   Result<std::unique_ptr<KvStore>> store = co_await open(runtime, std::move(path));
   if (!store.ok()) {
     co_return store.status();
   }
-  co_return co_await WatchStore(runtime, std::move(*store), content);
+  co_return co_await WatchStore(runtime, std::move(*store), std::move(watchers));
 }
 
 PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent, ServerRole role,
                              std::string address, std::vector<std::string> log_servers,
-                             SimRocksdb* rocksdb, StoredContent* content) {
+                             SimRocksdb* rocksdb, StoreWatchers watchers) {
   const auto sized = [size_percent](uint64_t size) {
     // 0: as the scenario says.
     return size_percent == 0 ? size : std::max<uint64_t>(size * size_percent / 100, 4096);
@@ -61,13 +61,15 @@ PageServerOptions OptionsFor(const RunSettings& settings, uint64_t size_percent,
   if (role == ServerRole::kPage) {
     options.volumes.log_servers = std::move(log_servers);
   }
-  options.open_store = [open = StoreFactory(rocksdb), content](Runtime* runtime, std::string path) {
-    return OpenWatched(open, content, runtime, std::move(path));
+  options.open_store = [open = StoreFactory(rocksdb), watchers = std::move(watchers)](
+                           Runtime* runtime, std::string path) {
+    return OpenWatched(open, watchers, runtime, std::move(path));
   };
   options.page_cache_bytes = sized(settings.page_cache_bytes);
   options.volumes.log_segment_bytes = sized(settings.log_segment_bytes);
   options.volumes.log_tail_bytes = sized(settings.log_tail_bytes);
   options.volumes.page_batch_bytes = sized(settings.page_batch_bytes);
+  options.volumes.page_flush_interval = Duration(settings.page_flush_ns);
   return options;
 }
 
@@ -100,6 +102,14 @@ ServerProgram::ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* co
   }
 }
 
+// What it has synced since somebody looked: the others may trim up to there.
+ServerProgram::~ServerProgram() {
+  const std::optional<LogVolumeStatus> log = LogOf(context_->settings.volume);
+  if (log.has_value()) {
+    context_->kept.Died(std::string(context_->world->NameOf(node_)), log->end);
+  }
+}
+
 // The server and every volume of it.
 Task<Status> ServerProgram::Start() {
   const auto configured = context_->size_percent.find(node_);
@@ -109,9 +119,16 @@ Task<Status> ServerProgram::Start() {
   for (const ServerPlace& place : context_->log_servers) {
     log_servers.push_back(place.address);
   }
+  StoreWatchers watchers{&context_->StoreOf(node_), &context_->PositionOf(node_), [this] {
+                           context_->world->Record(node_, TraceKind::kOperation, 0, 0,
+                                                   "the page store is flushed");
+                         }};
+  if (context_->rotten_servers.contains(node_)) {
+    watchers.content->Forget();
+  }
   PageServerOptions options =
       OptionsFor(context_->settings, size_percent, role_, address_, std::move(log_servers),
-                 rocksdb_.get(), &context_->StoreOf(node_));
+                 rocksdb_.get(), std::move(watchers));
   if (context_->LogFormatOf(node_) != 0) {
     options.volumes.log_format = context_->LogFormatOf(node_);
   }
@@ -207,6 +224,17 @@ std::optional<LogVolumeStatus> ServerProgram::LogOf(const std::string& volume) c
   return (*found)->log->status();
 }
 
+std::optional<ServerProgram::PagesSaid> ServerProgram::PagesOf(const std::string& volume) const {
+  if (server_ == nullptr || !serving_) {
+    return std::nullopt;
+  }
+  const Result<VolumeRef> found = server_->volumes().FindByName(volume);
+  if (!found.ok() || (*found)->pages == nullptr) {
+    return std::nullopt;
+  }
+  return PagesSaid{(*found)->settings.id, (*found)->pages->status().persisted};
+}
+
 void ServerProgram::Describe(NodeState* state) const {
   if (server_ == nullptr || !serving_) {
     return;
@@ -238,6 +266,8 @@ std::optional<ServerProgram::CacheUse> ServerProgram::CacheUsed() const {
 
 Task<void> ServerProgram::Stop() {
   serving_ = false;
+  // Nobody sees what it syncs until it has stopped.
+  context_->kept.Forget(std::string(context_->world->NameOf(node_)));
   if (server_ != nullptr) {
     co_await server_->Stop();
   }

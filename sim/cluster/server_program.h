@@ -23,8 +23,17 @@ class ServerProgram : public NodeProgram {
  public:
   ServerProgram(NodeIdentity self, Runtime* runtime, RunContext* context, ServerRole role,
                 std::string address);
+  ServerProgram(const ServerProgram&) = delete;
+  ServerProgram& operator=(const ServerProgram&) = delete;
+  ~ServerProgram() override;
   // Where the volume's log stands; nothing while it is not there, or not started.
   std::optional<LogVolumeStatus> LogOf(const std::string& volume) const;
+  // Up to where the volume's pages are said to be persisted; nothing of a server that is not ready.
+  struct PagesSaid {
+    VolumeId volume;
+    Lsn persisted;
+  };
+  std::optional<PagesSaid> PagesOf(const std::string& volume) const;
   // Of a server with pages that is ready.
   struct CacheUse {
     uint64_t bytes;

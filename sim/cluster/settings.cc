@@ -399,6 +399,14 @@ int64_t DrawBurstNs(RandomRoot* root) {
   return kBurstsMs[stream.Below(std::size(kBurstsMs))] * 1'000'000;
 }
 
+// How often page stores are flushed beyond what they must: the time in which what is written and
+// what is flushed differ.
+int64_t DrawFlushNs(RandomRoot* root) {
+  constexpr int64_t kIntervalsMs[] = {50, 400, 2'000, 10'000};
+  SeededStream stream(root, "flush-config", 0);
+  return kIntervalsMs[stream.Below(std::size(kIntervalsMs))] * 1'000'000;
+}
+
 int64_t DrawBlockingNs(RandomRoot* root) {
   constexpr int64_t kMeansUs[] = {20, 20, 300, 5000};
   SeededStream stream(root, "blocking-config", 0);
@@ -612,6 +620,8 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   run.log_segment_bytes = value_of("log_segment_bytes", load.log_segment_bytes());
   run.log_tail_bytes = value_of("log_tail_bytes", load.log_tail_bytes());
   run.page_cache_bytes = value_of("page_cache_bytes", load.page_cache_bytes());
+  run.page_flush_ns = DrawFlushNs(&root);
+  resolved.description += "page_flush_ms=" + std::to_string(run.page_flush_ns / 1'000'000) + ' ';
   run.burst_ns = DrawBurstNs(&root);
   resolved.description += "burst_ms=" + std::to_string(run.burst_ns / 1'000'000) + ' ';
   run.log_format = one.topology().log_format();

@@ -141,7 +141,8 @@ Task<Status> VolumeSetup::FindAndSetHorizon(NodeId server, Epoch epoch) {
 Task<void> VolumeSetup::SetHorizons(Epoch epoch) {
   while (!tasks_.stopping()) {
     for (const ServerPlace& server : context_->page_servers) {
-      if (!tasks_.stopping() && !context_->horizon_set.contains(server.node)) {
+      const bool rotten = context_->rotten_servers.contains(server.node);
+      if (!tasks_.stopping() && !rotten && !context_->horizon_set.contains(server.node)) {
         const Status status = co_await FindAndSetHorizon(server.node, epoch);
         if (!status.ok()) {
           runtime_->log->Info("the horizon is not set: " + status.ToString());

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/watched_store.h"
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/bytes.h"
 #include "common/base/check.h"
+#include "pageserver/page/batch_writer.h"
+#include "pageserver/storage/keys.h"
 
 namespace redoubt::sim {
 namespace {
@@ -48,10 +52,23 @@ Result<StoredContent::Content> ReadAll(const KvStore& store) {
   return content;
 }
 
+// Where a volume's position is kept. The number of the volume is its first part.
+bool IsPositionKey(KvFamily family, std::string_view key) {
+  return family == KvFamily::kMeta && key.size() == kVolumePrefixBytes + 1 &&
+         static_cast<MetaKind>(key.back()) == MetaKind::kIngest;
+}
+
+void TellPosition(const std::string& key, const std::string& value, PersistedPosition* position) {
+  const Result<IngestPosition> stored = DecodeIngestPosition(value);
+  if (stored.ok()) {
+    position->Durable(VolumeId(LoadBe32(AsBytes(key).data())), stored->persisted);
+  }
+}
+
 class WatchedStore final : public KvStore {
  public:
-  WatchedStore(std::unique_ptr<KvStore> store, StoredContent* content)
-      : store_(std::move(store)), content_(content) {}
+  WatchedStore(std::unique_ptr<KvStore> store, StoreWatchers watchers)
+      : store_(std::move(store)), watchers_(std::move(watchers)), content_(watchers_.content) {}
 
   Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
     return store_->Get(family, key);
@@ -60,6 +77,11 @@ class WatchedStore final : public KvStore {
     return store_->NewIterator(family);
   }
   Task<Status> Write(KvBatch batch) override {
+    for (const KvBatch::Operation& operation : batch.operations()) {
+      if (IsPositionKey(operation.family, operation.key)) {
+        position_keys_.insert(operation.key);
+      }
+    }
     const uint64_t number = content_->WriteBegins(ChangesOf(batch));
     const Status status = co_await store_->Write(std::move(batch));
     if (status.ok()) {
@@ -74,28 +96,50 @@ class WatchedStore final : public KvStore {
     const Status status = co_await store_->Flush();
     if (status.ok()) {
       content_->Flushed(mark);
+      TellPositions();
+      if (watchers_.flushed) {
+        watchers_.flushed();
+      }
     }
     co_return status;
   }
   Task<Status> Close() override { return store_->Close(); }
 
  private:
+  void TellPositions() {
+    for (const std::string& key : position_keys_) {
+      const std::string* value = content_->Durable(static_cast<uint8_t>(KvFamily::kMeta), key);
+      if (value != nullptr) {
+        TellPosition(key, *value, watchers_.position);
+      }
+    }
+  }
+
   std::unique_ptr<KvStore> store_;
+  StoreWatchers watchers_;
   StoredContent* content_;
+  std::set<std::string> position_keys_;  // that were written
 };
 
 }  // namespace
 
 Task<Result<std::unique_ptr<KvStore>>> WatchStore(Runtime* runtime, std::unique_ptr<KvStore> store,
-                                                  StoredContent* content) {
+                                                  StoreWatchers watchers) {
   auto read = [&store] { return ReadAll(*store); };
   Result<StoredContent::Content> all = co_await RunBlocking(runtime->blocking, read);
+  watchers.position->Opened();
   if (all.ok()) {
-    content->Opened(std::move(*all));
+    for (const auto& [place, value] : *all) {
+      if (IsPositionKey(static_cast<KvFamily>(place.first), place.second)) {
+        TellPosition(place.second, value, watchers.position);
+      }
+    }
+    watchers.content->Opened(std::move(*all));
   } else {
-    content->Forget();  // what reads it next will say so
+    watchers.content->Forget();  // what reads it next will say so
   }
-  std::unique_ptr<KvStore> watched = std::make_unique<WatchedStore>(std::move(store), content);
+  std::unique_ptr<KvStore> watched =
+      std::make_unique<WatchedStore>(std::move(store), std::move(watchers));
   co_return watched;
 }
 

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: MIT
 //
 // A KvStore that tells a StoredContent (C6) of every write and flush, and of all that the store
-// under it holds when it is opened. Changes nothing.
+// under it holds when it is opened, and a PersistedPosition (C4) up to where each volume is
+// flushed. Changes nothing.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "common/base/result.h"
 #include "common/runtime/runtime.h"
 #include "pageserver/storage/kv_store.h"
+#include "sim/oracle/persisted_position.h"
 #include "sim/oracle/stored_content.h"
 
 namespace redoubt::sim {
 
-// Reads all of `store` and puts it under watch. `content` outlives the store.
+// Who is told; both outlive the store. `flushed` may be empty: called when a flush is answered.
+struct StoreWatchers {
+  StoredContent* content = nullptr;
+  PersistedPosition* position = nullptr;
+  std::function<void()> flushed;
+};
+
+// Reads all of `store` and puts it under watch.
 Task<Result<std::unique_ptr<KvStore>>> WatchStore(Runtime* runtime, std::unique_ptr<KvStore> store,
-                                                  StoredContent* content);
+                                                  StoreWatchers watchers);
 
 }  // namespace redoubt::sim

@@ -168,6 +168,9 @@ void StoredContent::Opened(Content content) {
 
 void StoredContent::Forget() {
   known_ = false;
+  durable_.clear();
+  durable_hash_ = 0;
+  present_.clear();
   writes_.clear();
 }
 

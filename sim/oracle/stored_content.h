@@ -50,6 +50,11 @@ class StoredContent {
   // The disk was emptied or exchanged, or damaged: nothing is known until it is opened again.
   void Forget();
 
+  // What a flush has covered at this place; null: nothing.
+  const std::string* Durable(uint8_t family, const std::string& key) const {
+    const auto found = durable_.find({family, key});
+    return found == durable_.end() ? nullptr : &found->second;
+  }
   uint64_t opened_count() const { return opened_count_; }
 
  private:

@@ -8,11 +8,13 @@
 #include "common/innodb/page_format.h"
 #include "sim/oracle/acknowledged_redo.h"
 #include "sim/oracle/epoch_fence.h"
+#include "sim/oracle/kept_redo.h"
 #include "sim/oracle/leak_check.h"
 #include "sim/oracle/lsn_order.h"
 #include "sim/oracle/majority_copy.h"
 #include "sim/oracle/page_content.h"
 #include "sim/oracle/page_history.h"
+#include "sim/oracle/persisted_position.h"
 #include "sim/oracle/useful_work.h"
 
 namespace redoubt::sim {
@@ -63,6 +65,78 @@ TEST(MajorityCopy, SeesWhatWasAcknowledgedTooEarly) {
   EXPECT_TRUE(findings.empty());
   majority.Acknowledged(epoch, Lsn(100), {3, {has, lacks, lacks}});
   EXPECT_EQ(First(findings), "C1");
+}
+
+KeptRedo::Log Seen(const char* server, uint64_t readable_from, uint64_t end, bool whole = true) {
+  return {server, Lsn(readable_from), Lsn(end), whole};
+}
+
+// The third log server is away after the first look; then it loses its disk.
+TEST(KeptRedo, SeesRedoTrimmedThatAServerWhichIsAwayLacks) {
+  Findings findings;
+  KeptRedo kept(&findings);
+  kept.Observe({Seen("a", 0, 60), Seen("b", 0, 60), Seen("c", 0, 60)});
+  kept.Observe({Seen("a", 60, 200), Seen("b", 50, 200)});
+  EXPECT_TRUE(findings.empty());
+  kept.Observe({Seen("a", 60, 200), Seen("b", 61, 200)});
+  EXPECT_EQ(First(findings), "C1");
+  Findings none;
+  KeptRedo without(&none);
+  without.Observe({Seen("a", 0, 60), Seen("c", 0, 60)});
+  without.Forget("c");
+  without.Observe({Seen("a", 90, 200)});
+  EXPECT_TRUE(none.empty());
+}
+
+// It was seen at 60, synced up to 80, and died: the others trimmed up to there.
+TEST(KeptRedo, KnowsWhatAServerHadWhenItDied) {
+  Findings findings;
+  KeptRedo kept(&findings);
+  kept.Observe({Seen("a", 0, 60), Seen("c", 0, 60)});
+  kept.Died("c", Lsn(80));
+  kept.Died("c", Lsn());      // before it had found its log again
+  kept.Died("new", Lsn(10));  // has never been seen
+  kept.Observe({Seen("a", 80, 200)});
+  EXPECT_TRUE(findings.empty());
+  kept.Observe({Seen("a", 81, 200)});
+  EXPECT_EQ(First(findings), "C1");
+}
+
+TEST(KeptRedo, WaitsForALogThatIsMadeAnewOnceItWasWhole) {
+  Findings findings;
+  KeptRedo kept(&findings);
+  kept.Observe({Seen("a", 0, 200), Seen("b", 0, 0, /*whole=*/false)});
+  kept.Observe({Seen("a", 50, 200), Seen("b", 0, 20, /*whole=*/false)});
+  kept.Observe({Seen("a", 60, 200), Seen("b", 0, 200)});
+  kept.Observe({Seen("a", 200, 300), Seen("b", 0, 210, /*whole=*/false)});
+  EXPECT_TRUE(findings.empty());
+  kept.Observe({Seen("a", 220, 300), Seen("b", 0, 210, /*whole=*/false)});
+  EXPECT_EQ(First(findings), "C1");
+}
+
+TEST(PersistedPosition, SeesAPositionThatNoFlushCovers) {
+  Findings findings;
+  PersistedPosition position(&findings, "store");
+  const VolumeId volume(1);
+  position.Opened();
+  position.Told(volume, Lsn(0));
+  position.Durable(volume, Lsn(100));
+  position.Told(volume, Lsn(100));
+  position.Told(volume, Lsn(90));
+  // A flush that began before the last one ended covers less.
+  position.Durable(volume, Lsn(80));
+  position.Told(volume, Lsn(100));
+  EXPECT_TRUE(findings.empty());
+  position.Told(volume, Lsn(101));
+  position.Told(VolumeId(2), Lsn(1));
+  EXPECT_EQ(findings.all().size(), 2U);
+  EXPECT_EQ(First(findings), "C4");
+  Findings again;
+  PersistedPosition anew(&again, "store");
+  anew.Durable(volume, Lsn(100));
+  anew.Opened();  // an empty disk
+  anew.Told(volume, Lsn(100));
+  EXPECT_EQ(First(again), "C4");
 }
 
 TEST(MajorityCopy, SeesACommitThatFewHaveOrInsideAnMtr) {

@@ -108,6 +108,15 @@ TEST(StoredContent, KnowsNothingOfAnExchangedDisk) {
   store.content.Forget();
   EXPECT_TRUE(store.Accepts({{"z", "9"}}));
   EXPECT_FALSE(store.Accepts({}));
+  // What it had is no history that what is written now could contradict.
+  Store again;
+  again.content.Written(again.content.WriteBegins(Put("d", "4", /*history=*/true)));
+  again.content.Forget();
+  EXPECT_EQ(again.content.Durable(kFamily, "a"), nullptr);
+  again.content.Written(again.content.WriteBegins(Put("d", "5", /*history=*/true)));
+  EXPECT_TRUE(again.findings.empty());
+  again.content.Written(again.content.WriteBegins(Put("d", "6", /*history=*/true)));
+  EXPECT_FALSE(again.findings.empty());
 }
 
 }  // namespace
