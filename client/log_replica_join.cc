@@ -116,7 +116,7 @@ Task<Status> LogReplica::MakeSureOfPromise() {
     const Result<PromisedLog> promised = co_await Prepare(plan_->epoch, CallDeadline());
     co_return promised.status();
   }
-  promised_ = theirs;
+  // Whether the server has written it down is not known before it answers Prepare or begins.
   co_return Status::Ok();
 }
 
@@ -167,6 +167,7 @@ Task<Status> LogReplica::Join() {
     co_return begun.status();
   }
   Lsn end = *begun;
+  promised_ = plan_->epoch;
   window_->Begun(member_);
   if (end == window_->starting_at() && end > window_->next_lsn()) {
     sent_ = window_->next_lsn();
