@@ -44,11 +44,14 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "commit_counts_old_epoch": _TAKEOVERS,
     "cut_ignores_history": _PARTED_LOGS,
     "donor_by_length": _PARTED_LOGS,
+    "history_lacks_empty_epoch": _PARTED_LOGS,
     "mtr_split_visible": _COMPUTES_ON_A_QUORUM,
     "no_tail_truncation": _QUORUMS,
     # Writers that are replaced while the only server that has their promise loses power.
     "promise_not_synced": ("protect_smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
     "promise_not_confirmed": _PARTED_LOGS,
+    # Disks of which something cannot be read.
+    "read_error_swallowed": ("page_server_damaged",),
     "refill_without_majority": _PARTED_LOGS,
     "refused_append_counts": ("compute_quorum_zombie",),
     "restart_commits_all": _PARTED_LOGS,
@@ -57,6 +60,8 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "skip_epoch_check": _TAKEOVERS,
     "stale_read_after_failover": _COMPUTES_ON_A_QUORUM,
     "takeover_picks_short_donor": _QUORUMS,
+    "trim_ignores_members": ("long_partition*", "five*", "replica_wiped", "quorum*"),
+    "trim_ignores_readers": _QUORUMS,
 }
 
 

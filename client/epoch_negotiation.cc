@@ -277,7 +277,9 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
   found.plan.start = start;
   found.plan.volume_uid = best->volume_uid;
   for (const EpochStart& entry : best->epochs) {
-    if (entry.start <= start) {
+    const bool left_out =
+        REDOUBT_PLANTED(runtime, history_lacks_empty_epoch) && entry.start == start;
+    if (entry.start <= start && !left_out) {
       found.plan.history.push_back(entry);
     }
   }

@@ -160,13 +160,14 @@ Task<Status> LogReplica::ReceiveLoop() {
     if (!status.ok() && !counts) {
       co_return status;
     }
+    const bool all = REDOUBT_PLANTED(runtime_, acknowledges_all_sent);
     if (Lsn(answer.end_lsn()) < first.end && !counts) {
       co_return Corruption("an append up to " + Text(first.end) +
                            " was accepted, yet the log ends at " +
                            std::to_string(answer.end_lsn()));
     }
     NotePagesWant(Lsn(answer.pages_want_lsn()));
-    Acknowledge(first.end);
+    Acknowledge(all ? std::max(sent_, first.end) : first.end);
     Pump();
   }
   co_return Cancelled("log writer is stopping");

@@ -274,7 +274,9 @@ Task<Status> LogVolume::CutBackTo(Lsn keep) {
   if (!cuts) {
     co_return cut;
   }
-  tail_.Reset(store_.end());
+  if (!REDOUBT_PLANTED(runtime_, tail_survives_cut)) {
+    tail_.Reset(store_.end());
+  }
   accepted_end_ = store_.end();
   REDOUBT_CHECK(!cut.ok() || store_.end() <= keep);
   REDOUBT_CHECK(store_.end() >= std::min(commit_.value(), keep));
@@ -459,7 +461,8 @@ Task<void> LogVolume::FlushLoop() {
       continue;
     }
     flushing_ = true;
-    const Status sealed = co_await store_.Seal(commit_.value());
+    const bool too_far = REDOUBT_PLANTED(runtime_, seal_commits_end);
+    const Status sealed = co_await store_.Seal(too_far ? store_.end() : commit_.value());
     flushing_ = false;
     idle_since = runtime_->scheduler->Now();
     if (!sealed.ok()) {

@@ -137,6 +137,9 @@ Lsn LogVolume::PagesWant() const {
 // elsewhere only the writer hears; before it has said something in this epoch, or since the start,
 // everything is kept, too.
 Lsn LogVolume::PagesTarget() const {
+  if (REDOUBT_PLANTED(runtime_, trim_ignores_readers)) {
+    return options_.has_page_role ? std::min(commit_.value(), local_persisted_) : commit_.value();
+  }
   const Lsn here = PagesWant();
   if (here == kMaxLsn) {
     return Lsn{};
@@ -147,7 +150,8 @@ Lsn LogVolume::PagesTarget() const {
 }
 
 Lsn LogVolume::LaggingTarget() const {
-  if (fence_.member_count() <= 1 || keep_from_ == Lsn{}) {
+  if (fence_.member_count() <= 1 || keep_from_ == Lsn{} ||
+      REDOUBT_PLANTED(runtime_, trim_ignores_members)) {
     return kMaxLsn;
   }
   const Lsn wanted = keep_from_.value_or(Lsn{});

@@ -177,13 +177,16 @@ Task<void> BatchWriter::RunFlushes() {
 }
 
 Task<Status> BatchWriter::Flush() {
-  const IngestPosition covered = written_;
+  IngestPosition covered = written_;
   unflushed_bytes_ = 0;
   last_flush_ = state_->runtime->scheduler->Now();
   Status status = co_await state_->store->Flush();
   TakeOutcome(status, &flush_full_);
   if (!status.ok()) {
     co_return status;
+  }
+  if (REDOUBT_PLANTED(state_->runtime, flush_covers_later_writes)) {
+    covered = written_;
   }
   REDOUBT_CHECK(covered.persisted >= state_->persisted);
   state_->persisted = covered.persisted;

@@ -138,6 +138,11 @@ Task<Status> Materializer::MaterializeSome() {
         batch.DeleteRange(KvFamily::kDelta, DeltaKey(state_->options.volume, pages[i], Lsn{}),
                           DeltaKey(state_->options.volume, pages[i], image_lsn));
       }
+      if (REDOUBT_PLANTED(state_->runtime, materialize_drops_older_images)) {
+        batch.DeleteRange(KvFamily::kImage,
+                          ImageKey(state_->options.volume, pages[i], Lsn(image_lsn.value() - 1)),
+                          ImageKey(state_->options.volume, pages[i], Lsn{}));
+      }
       ++image_count_;
     }
   }

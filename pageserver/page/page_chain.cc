@@ -100,7 +100,8 @@ Status PageChainReader::AddEntries(Lsn base, ByteView value, Lsn from, Lsn read_
       return Status::Ok();
     }
     const bool seen = REDOUBT_PLANTED(&context_, mtr_split_visible) && entry.start < read_lsn;
-    if (entry.end > read_lsn && !seen) {
+    const bool last = REDOUBT_PLANTED(&context_, read_excludes_its_lsn) && entry.end == read_lsn;
+    if ((entry.end > read_lsn || last) && !seen) {
       *newer = true;
       return Status::Ok();
     }
@@ -133,7 +134,9 @@ Status PageChainReader::LoadDeltas(PageId page, Lsn from, Lsn read_lsn, Lsn belo
     bases.push_back(first);
     values_.emplace_back(at->value());
   }
-  REDOUBT_RETURN_IF_ERROR(at->status());
+  if (!REDOUBT_PLANTED(&context_, read_error_swallowed)) {
+    REDOUBT_RETURN_IF_ERROR(at->status());
+  }
   for (size_t i = 0; i < values_.size(); ++i) {
     REDOUBT_RETURN_IF_ERROR(
         AddEntries(bases[i], AsBytes(values_[i]), from, read_lsn, below_start, newer));

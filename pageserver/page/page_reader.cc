@@ -52,8 +52,10 @@ void PageReader::StartFromCache(PageChainRequest* request) {
   }
   request->base = entry->image;
   request->base_lsn = entry->page_lsn;
+  const bool any_base = REDOUBT_PLANTED(state_->runtime, cached_base_of_any_age);
   request->memory_is_complete =
-      !request->memory.empty() && request->memory.front().first_end <= entry->valid_below;
+      !request->memory.empty() &&
+      (any_base || request->memory.front().first_end <= entry->valid_below);
 }
 
 PageRead PageReader::Judge(PageId page, Lsn read_lsn, PageChainResult* result) {
