@@ -231,7 +231,7 @@ Task<Status> RedoStore::RecoverSegment(SegmentName name, const SegmentHeader* ne
     }
     AddToIndex(&segment, segment.end, item->offset);
     segment.end = item->chunk.range.end;
-    segment.last_mtr = std::max(segment.last_mtr, item->chunk.first_mtr_lsn);
+    segment.NoteMtr(item->chunk.first_mtr_lsn);
     recovered_epoch_ = std::max(recovered_epoch_, item->chunk.epoch);
     if (last) {
       tail->unproven.push_back(std::move(item->chunk));
@@ -285,7 +285,7 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
   for (const RedoChunk& chunk : tail->unproven) {
     AddToIndex(&segment, chunk.range.start, buffer_.size());
     EncodeRecord(chunk, segment.owner, start, recovered_commit_);
-    segment.last_mtr = std::max(segment.last_mtr, chunk.first_mtr_lsn);
+    segment.NoteMtr(chunk.first_mtr_lsn);
   }
   const uint64_t file_bytes = buffer_.size();
   const Status written = co_await WriteWholeSegment(&segment);
@@ -302,7 +302,7 @@ Task<Status> RedoStore::RewriteUnproven(TailScan* tail) {
     segments_.pop_back();
   } else {
     segments_.back().end = start;
-    segments_.back().last_mtr = tail->proven_mtr;
+    segments_.back().CutMtrs(tail->proven_mtr);
   }
   segments_.push_back(std::move(segment));
   active_ = std::move(*reopened);

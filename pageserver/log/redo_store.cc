@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "common/base/check.h"
@@ -55,7 +56,7 @@ RedoStore::Segment RedoStore::NewSegment(const SegmentHeader& header) const {
   segment.previous_end = header.previous_end;
   segment.start = header.start;
   segment.end = header.start;
-  segment.last_mtr = header.previous_end < header.start ? header.start : Lsn{};
+  segment.NoteMtr(header.previous_end < header.start ? header.start : Lsn{});
   return segment;
 }
 
@@ -234,7 +235,7 @@ Task<Status> RedoStore::Append(const std::vector<RedoChunk>* chunks, Lsn commit)
   if (status.ok()) {
     segments_.back().end = at;
     for (const RedoChunk& chunk : *chunks) {
-      segments_.back().last_mtr = std::max(segments_.back().last_mtr, chunk.first_mtr_lsn);
+      segments_.back().NoteMtr(chunk.first_mtr_lsn);
     }
     sealed_ = false;
   } else if (!new_segment) {
@@ -357,10 +358,19 @@ Task<Result<std::vector<RedoChunk>>> RedoStore::Read(Lsn from, size_t bytes_max,
   co_return chunks;
 }
 
+// Without the oldest segment the next writer could not tell where the last mtr ends.
+bool RedoStore::HoldsLastMtrBelow(Lsn lsn) const {
+  const auto begins_one = [lsn](const Segment& segment) {
+    return segment.first_mtr != Lsn{} && segment.first_mtr < lsn;
+  };
+  return begins_one(segments_.front()) &&
+         std::none_of(std::next(segments_.begin()), segments_.end(), begins_one);
+}
+
 Task<Status> RedoStore::TrimBelow(Lsn lsn) {
   // One at a time, oldest first, each made durable before the next: after a crash the survivors are
   // still consecutive.
-  while (segments_.size() > 1 && segments_.front().end <= lsn) {
+  while (segments_.size() > 1 && segments_.front().end <= lsn && !HoldsLastMtrBelow(lsn)) {
     const std::string path = PathOf(segments_.front());
     segments_.pop_front();
     const Status removed = co_await runtime_->files->Remove(path);

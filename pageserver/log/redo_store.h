@@ -41,6 +41,7 @@
 // beside all but TruncateTo.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -106,7 +107,8 @@ class RedoStore {
   // about bytes_max but one if there is one, none if from >= up_to. kCorruption: a record that was
   // good when written is not any more. Requires from >= readable_from().
   Task<Result<std::vector<RedoChunk>>> Read(Lsn from, size_t bytes_max, Lsn up_to);
-  // Removes segments that lie wholly below `lsn`. The newest one stays.
+  // Removes segments that lie wholly below `lsn`, to which nothing will be cut back. The newest one
+  // stays, and the newest one in which an mtr is known to begin below.
   Task<Status> TrimBelow(Lsn lsn);
 
   // True until the first StartAt.
@@ -139,8 +141,19 @@ class RedoStore {
     Lsn previous_end;
     Lsn start;
     Lsn end;
-    // The last one that a record of the segment tells of; a hole's end is one too.
+    // The first and the last one that a record of the segment tells of; a hole's end is one too.
+    Lsn first_mtr;
     Lsn last_mtr;
+    // `lsn`: where one begins; 0: not known of any.
+    void NoteMtr(Lsn lsn) {
+      first_mtr = first_mtr == Lsn{} ? lsn : first_mtr;
+      last_mtr = std::max(last_mtr, lsn);
+    }
+    // What lies behind `last` is cut off; 0: no begin is left.
+    void CutMtrs(Lsn last) {
+      first_mtr = std::min(first_mtr, last);
+      last_mtr = last;
+    }
     // Every kIndexStrideBytes or so the place of a record; the first record always.
     std::vector<IndexEntry> index;
   };
@@ -169,6 +182,7 @@ class RedoStore {
   Task<Status> CutFile(std::string path, uint64_t bytes);
 
   Segment NewSegment(const SegmentHeader& header) const;
+  bool HoldsLastMtrBelow(Lsn lsn) const;
   // Writes buffer_, header and all, as `segment`'s file: it appears whole and durable, or not.
   Task<Status> WriteWholeSegment(const Segment* segment);
   Task<Status> OpenActive(SegmentHeader header);

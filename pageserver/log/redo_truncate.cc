@@ -74,7 +74,7 @@ Task<Status> RedoStore::RemoveLastSegment() {
     if (!shortened.ok()) {
       co_return shortened;
     }
-    before.last_mtr = cut->last_mtr;
+    before.CutMtrs(cut->last_mtr);
   }
   std::string path = PathOf(segments_.back());
   segments_.pop_back();
@@ -98,7 +98,7 @@ Task<Status> RedoStore::CutLastSegment(Lsn lsn) {
     const SegmentHeader header = NextHeader(cut->at, cut->at, {});
     head = NewSegment(header);
     head.end = lsn;
-    head.last_mtr = cut->head.first_mtr_lsn;
+    head.NoteMtr(cut->head.first_mtr_lsn);
     buffer_.resize(kSegmentHeaderBytes);
     EncodeSegmentHeader(header, MutableByteView(buffer_));
     AddToIndex(&head, cut->at, buffer_.size());
@@ -110,7 +110,7 @@ Task<Status> RedoStore::CutLastSegment(Lsn lsn) {
   }
   Segment& last = segments_.back();
   last.end = cut->at;
-  last.last_mtr = cut->last_mtr;
+  last.CutMtrs(cut->last_mtr);
   std::erase_if(last.index, [&](const IndexEntry& entry) { return entry.offset >= cut->offset; });
   if (cut->head.payload != nullptr) {
     segments_.push_back(std::move(head));

@@ -73,7 +73,7 @@ class StoreWorld {
         new_cells[SnOf(at) + static_cast<uint64_t>(&byte - payload.data())] = byte;
       }
       chunk.range = {at, innodb::AdvanceLsn(at, payload.size())};
-      if (Draw(4) > 0) {
+      if (mtrs_begin && Draw(4) > 0) {
         chunk.first_mtr_lsn = innodb::AdvanceLsn(at, Draw(payload.size()));
         new_mtrs.insert(chunk.first_mtr_lsn);
       }
@@ -142,6 +142,7 @@ class StoreWorld {
   std::map<uint64_t, uint8_t> cells;  // by SN
   std::set<Lsn> mtrs;                 // where one is known to begin
   std::set<Lsn> declared;             // begins of the log and ends of holes
+  bool mtrs_begin = true;             // in what is appended
 
  private:
   uint64_t seed_;
@@ -289,6 +290,32 @@ TEST(RedoStore, CutsAgainAndAgainAndKnowsTheLastMtr) {
       ASSERT_EQ(world.store->last_mtr_lsn(), world.LastMtr());
       ASSERT_FALSE(testing::Test::HasFatalFailure());
     }
+  }
+}
+
+// The last segment holds the end of an mtr that began before it.
+TEST(RedoStore, TrimmingLeavesTheBeginOfTheLastMtr) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    StoreWorld world(seed);
+    world.Open();
+    world.StartAt(kStart);
+    world.Append(10);
+    world.mtrs_begin = false;
+    for (int i = 0; i < 20; ++i) {
+      world.Append(1);
+    }
+    const Status trimmed = world.node.Await(world.store->TrimBelow(world.store->end()));
+    ASSERT_TRUE(trimmed.ok()) << trimmed.ToString();
+    EXPECT_EQ(world.store->last_mtr_lsn(), world.LastMtr());
+    EXPECT_LE(world.store->begin(), world.LastMtr());
+    world.Crash(sim::CrashPolicy::kClean);
+    EXPECT_EQ(world.store->last_mtr_lsn(), world.LastMtr());
+    world.mtrs_begin = true;
+    world.AppendSome();
+    const Status more = world.node.Await(world.store->TrimBelow(world.store->end()));
+    ASSERT_TRUE(more.ok()) << more.ToString();
+    EXPECT_EQ(world.store->last_mtr_lsn(), world.LastMtr());
   }
 }
 
