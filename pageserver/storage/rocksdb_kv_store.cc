@@ -8,11 +8,13 @@
 #include <rocksdb/table.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "pageserver/log/durable_files.h"
 #include "pageserver/storage/rocksdb_file_system.h"
+#include "pageserver/storage/rocksdb_table_list.h"
 #include "pageserver/storage/turnstile.h"
 
 namespace redoubt {
@@ -130,6 +132,8 @@ class RocksdbKvStore::Database {
       env_ = own_env_.get();
     }
     REDOUBT_RETURN_IF_ERROR(CheckRoom(env_, path, "open"));
+    list_.emplace(env_, path);
+    REDOUBT_RETURN_IF_ERROR(list_->Check());
     const auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
     // RocksDB insists on a family of this name; it stays empty.
@@ -144,7 +148,9 @@ class RocksdbKvStore::Database {
     const rocksdb::Status status =
         rocksdb::DB::Open(db_options, path, families, &handles_, &opened);
     db_.reset(opened);
-    return FromRocksdb(status, "cannot open the page store " + path);
+    REDOUBT_RETURN_IF_ERROR(FromRocksdb(status, "cannot open the page store " + path));
+    // It has begun a new list, with everything that was in the former one.
+    return list_->Note(opened);
   }
 
   Status Write(const KvBatch& batch) {
@@ -180,8 +186,9 @@ class RocksdbKvStore::Database {
       db_->Resume().PermitUncheckedError();
     }
     std::vector<rocksdb::ColumnFamilyHandle*> families(handles_.begin() + 1, handles_.end());
-    return FromRocksdb(db_->Flush(rocksdb::FlushOptions(), families),
-                       "cannot flush the page store " + path_);
+    REDOUBT_RETURN_IF_ERROR(FromRocksdb(db_->Flush(rocksdb::FlushOptions(), families),
+                                        "cannot flush the page store " + path_));
+    return list_->Note(db_.get());
   }
 
   rocksdb::Status Close() {
@@ -208,6 +215,7 @@ class RocksdbKvStore::Database {
   // Outlives the database; own_env_ unless the options brought one.
   rocksdb::Env* env_ = nullptr;
   std::unique_ptr<rocksdb::Env> own_env_;
+  std::optional<RocksdbTableList> list_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };

@@ -7,7 +7,8 @@
 // Memory: block cache (an option) + at most `write_buffer_bytes` of unflushed data + a few MiB.
 // Full disk: Open, Write and Flush refuse below 32 MiB of free space; background work that has
 // begun waits for space (rocksdb_file_system.h), and so does then the end of the process. Crash: as
-// kv_store.h says. Suspends: Write, Flush, Close (blocking executor, in call order).
+// kv_store.h says; damage of the list of tables does not take a flush back unnoticed
+// (rocksdb_table_list.h). Suspends: Write, Flush, Close (blocking executor, in call order).
 #pragma once
 
 #include <cstddef>

@@ -45,6 +45,7 @@ struct Outside {
   int rounds_per_life = 1;
   bool damaged = false;  // a life only reads what can be read
   int read_errors = 0;
+  int refused = 0;
   bool done = false;
 };
 
@@ -65,6 +66,8 @@ class StoreProgram : public NodeProgram {
       if (opened.ok()) {
         store_ = std::move(*opened);
         ReadRounds();
+      } else {
+        ++outside_->refused;
       }
       co_return;
     }
@@ -107,6 +110,7 @@ class StoreProgram : public NodeProgram {
       error = error.ok() ? at->status() : error;
       EXPECT_EQ(at->Valid(), error.ok()) << round;
       EXPECT_EQ(at->status().ToString(), error.ToString()) << round;
+      EXPECT_TRUE(!at->Valid() || at->key() == KeyOf(round)) << round;
     }
     outside_->read_errors += error.ok() ? 0 : 1;
   }
@@ -157,11 +161,9 @@ class StoreMachine {
       }
     });
   }
-  void DamageATable(uint64_t seed) {
+  void Damage(DamageKind kind, const char* files, uint64_t seed) {
     SeededStream draw(&world_.random(), "damage", seed);
-    EXPECT_TRUE(world_.DiskOf(node_)
-                    .DamageSector(DamageKind::kUnreadable, ".sst", &draw, SimDisk::Spare::kNothing)
-                    .has_value());
+    EXPECT_TRUE(world_.DiskOf(node_).DamageSector(kind, files, &draw).has_value());
   }
   void CutPower() { world_.KillNode(node_, KillKind::kPower, CrashPolicy::kSeeded); }
   uint64_t operations() { return world_.DiskOf(node_).op_count(); }
@@ -223,12 +225,29 @@ TEST(SimRocksdb, AnIteratorThatMetAnErrorStaysInvalid) {
     machine.outside.rounds_per_life = 5;
     ASSERT_TRUE(machine.RunLife());
     machine.CutPower();
-    machine.DamageATable(seed);
+    machine.Damage(DamageKind::kUnreadable, ".sst", seed);
     machine.outside.damaged = true;
     machine.RunLife();
     read_errors += machine.outside.read_errors;
   }
   EXPECT_GT(read_errors, 3);
+}
+
+// A bit of its list of tables is another one: it refuses, or has everything that was flushed.
+TEST(SimRocksdb, NoticesADamagedListOfTables) {
+  int refused = 0;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    StoreMachine machine(seed);
+    machine.outside.rounds_per_life = 5;
+    ASSERT_TRUE(machine.RunLife());
+    machine.CutPower();
+    machine.Damage(DamageKind::kBitFlip, "MANIFEST", seed);
+    machine.outside.damaged = true;
+    machine.RunLife();
+    refused += machine.outside.refused;
+  }
+  EXPECT_GT(refused, 100);
 }
 
 TEST(SimRocksdb, RunsTheSameWayTwice) {
