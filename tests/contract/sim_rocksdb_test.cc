@@ -8,10 +8,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/hash.h"
 #include "pageserver/storage/rocksdb_kv_store.h"
@@ -165,6 +167,22 @@ class StoreMachine {
     SeededStream draw(&world_.random(), "damage", seed);
     EXPECT_TRUE(world_.DiskOf(node_).DamageSector(kind, files, &draw).has_value());
   }
+  // The longest list of tables that is there.
+  uint64_t ListBytes() {
+    SimDisk& disk = world_.DiskOf(node_);
+    const Result<std::vector<DirectoryEntry>> files = disk.List("/data/pages");
+    uint64_t bytes = 0;
+    for (const DirectoryEntry& file : files.ok() ? *files : std::vector<DirectoryEntry>()) {
+      const auto inode = file.name.starts_with("MANIFEST")
+                             ? disk.Open("/data/pages/" + file.name, OpenMode::kRead)
+                             : Result<InodeId>(NotFound(file.name));
+      if (inode.ok()) {
+        bytes = std::max(bytes, disk.Size(*inode));
+        disk.Close(*inode);
+      }
+    }
+    return bytes;
+  }
   void CutPower() { world_.KillNode(node_, KillKind::kPower, CrashPolicy::kSeeded); }
   uint64_t operations() { return world_.DiskOf(node_).op_count(); }
   uint64_t hash() const { return trace_.hash(); }
@@ -248,6 +266,17 @@ TEST(SimRocksdb, NoticesADamagedListOfTables) {
     refused += machine.outside.refused;
   }
   EXPECT_GT(refused, 100);
+}
+
+// Entries cross the borders of the list's blocks.
+TEST(SimRocksdb, OpensWithAListOfManyBlocks) {
+  StoreMachine machine(1);
+  machine.outside.rounds_per_life = 400;
+  ASSERT_TRUE(machine.RunLife());
+  EXPECT_GT(machine.ListBytes(), 4U * 32 * 1024);
+  machine.CutPower();
+  machine.outside.rounds_per_life = 1;
+  EXPECT_TRUE(machine.RunLife());
 }
 
 TEST(SimRocksdb, RunsTheSameWayTwice) {
