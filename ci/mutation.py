@@ -42,6 +42,7 @@ _PARTED_LOGS = ("alternating*", "wipe_between*", "compute_quorum*")
 SUITABLE: dict[str, tuple[str, ...]] = {
     "apply_above_commit": _QUORUMS,
     "commit_counts_old_epoch": _TAKEOVERS,
+    "confirmed_by_one_less": _PARTED_LOGS,
     "cut_ignores_history": _PARTED_LOGS,
     "donor_by_length": _PARTED_LOGS,
     "history_lacks_empty_epoch": _PARTED_LOGS,
@@ -57,6 +58,8 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "restart_commits_all": _PARTED_LOGS,
     # Connections that break while what was sent on them still waits for its sync.
     "retry_answered_early": ("protect_smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
+    # Writers that begin at the same moment.
+    "same_epoch_twice": ("twin_takeovers", "failover*", "crash_in_takeover"),
     "skip_epoch_check": _TAKEOVERS,
     "stale_read_after_failover": _COMPUTES_ON_A_QUORUM,
     "takeover_picks_short_donor": _QUORUMS,

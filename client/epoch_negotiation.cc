@@ -264,6 +264,9 @@ Task<Result<NegotiatedEpoch>> Attempt(Runtime* runtime, const Replicas* replicas
     }
   }
   co_await confirming.Join();
+  if (REDOUBT_PLANTED(runtime, confirmed_by_one_less)) {
+    ++confirmed;
+  }
   if (confirmed < Majority(*replicas) && !REDOUBT_PLANTED(runtime, promise_not_confirmed)) {
     runtime->log->Warning("epoch " + std::to_string(best->epoch.value()) +
                           " does not begin: only " + std::to_string(confirmed) +
