@@ -187,6 +187,7 @@ Task<Result<LogReplica*>> LogReplica::BeginAnew(Lsn* end) {
   }
   const proto::LogStatusResponse& log = furthest->log;
   if (*end != Lsn{} && Lsn(log.readable_from_lsn()) <= *end) {
+    readers_elsewhere_.clear();  // it keeps its log, so it knows who reads it
     co_return furthest->member;
   }
   const Lsn begin(log.begin_lsn());
