@@ -427,7 +427,7 @@ def measure(work_dir: Path, options: argparse.Namespace) -> list[Figure]:
 
 def run(options: argparse.Namespace) -> int:
     """bench.py --compute; the exit code."""
-    if options.if_built and not (compute_servers.is_built() and compute_servers.is_built(patched=False)):
+    if options.if_built and not compute_servers.wanted_and_built(stock_too=True):
         return _SKIPPED
     packages.ensure(["build", "test", "bench"])
     mysql.install()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -32,10 +33,22 @@ def built_programs(patched: bool = True) -> Path:
     return Path(done.stdout.strip())
 
 
-def is_built(patched: bool = True) -> bool:
-    """Whether it is there."""
-    done = subprocess.run([*_build_command(patched), "--print"], capture_output=True, check=False)
-    return done.returncode == 0
+def wanted_and_built(stock_too: bool = False) -> bool:
+    """Whether there is a mysqld of these patches (and an unpatched one), and ci/check.py was not told to leave it out.
+
+    Says why not.
+    """
+    if os.environ.get("REDOUBT_NO_MYSQLD"):
+        print("skipped: --no-mysqld")
+        return False
+    try:
+        built_programs()
+        if stock_too:
+            built_programs(patched=False)
+    except stack.StackError as problem:
+        print(f"skipped: {problem}")
+        return False
+    return True
 
 
 def ensure_built(patched: bool = True) -> Path:

@@ -32,7 +32,6 @@ Needs the build of innodb-patch/build.py (it is not started from here) and the r
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import threading
@@ -44,7 +43,7 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import mysql  # noqa: E402
 import stack  # noqa: E402
-from compute_servers import Ledger, PatchedServer, built_programs  # noqa: E402
+from compute_servers import Ledger, PatchedServer, built_programs, wanted_and_built  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
 from compute_stateless import NowriteCheck, StatelessCheck, WorkloadCheck  # noqa: E402
 
@@ -351,19 +350,6 @@ def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argpa
             check.run()
         problems += [f"{count} log servers: {text}" for text in check.problems]
     return problems
-
-
-def wanted_and_built() -> bool:
-    """Whether there is a mysqld of these patches, and ci/check.py was not told to leave it out; says why not."""
-    if os.environ.get("REDOUBT_NO_MYSQLD"):
-        print("skipped: --no-mysqld")
-        return False
-    try:
-        built_programs()
-    except stack.StackError as problem:
-        print(f"skipped: {problem}")
-        return False
-    return True
 
 
 def main() -> int:

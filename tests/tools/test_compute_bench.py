@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "ci"))
 
 import compute_bench  # noqa: E402
+import compute_servers  # noqa: E402
 import mysql  # noqa: E402
+import stack  # noqa: E402
 from compute_bench import Figure  # noqa: E402
 
 _PRINTED = """SQL statistics:
@@ -64,6 +69,28 @@ class Verdicts(unittest.TestCase):
         text = Figure("start", "1 s", "9 s", 1.0, 10, at_most=True, unit=" s").text()
         self.assertEqual(text, "| start | 1 s | 9 s | 1 s | <= 10 s | good |")
         self.assertIn("| 0.75x | >= 0.8x | MISSED |", Figure("a", "", "", 0.75, 0.8).text())
+
+
+class LeftOut(unittest.TestCase):
+    """--if-built: a run that nobody wants, or that cannot be, is skipped and says why."""
+
+    def _said(self, environment: dict[str, str], built: list[bool]) -> tuple[bool, str]:
+        def programs(patched: bool = True) -> Path:
+            if patched not in built:
+                raise stack.StackError("there is none")
+            return Path("/nowhere")
+
+        with mock.patch.dict(os.environ, environment), mock.patch.object(compute_servers, "built_programs", programs):
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                wanted = compute_servers.wanted_and_built(stock_too=True)
+        return wanted, printed.getvalue()
+
+    def test_skips(self) -> None:
+        """--no-mysqld of ci/check.py, and either mysqld that is missing."""
+        self.assertEqual(self._said({"REDOUBT_NO_MYSQLD": "1"}, [True, False]), (False, "skipped: --no-mysqld\n"))
+        self.assertEqual(self._said({"REDOUBT_NO_MYSQLD": ""}, [True, False]), (True, ""))
+        for built in ([True], [False]):
+            self.assertEqual(self._said({"REDOUBT_NO_MYSQLD": ""}, built), (False, "skipped: there is none\n"))
 
 
 if __name__ == "__main__":
