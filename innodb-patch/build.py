@@ -38,6 +38,7 @@ import sid  # noqa: E402
 from patched_tree import (  # noqa: E402
     BuildError,
     PatchedTree,
+    alone,
     cache_dir,
     check_version,
     overlay_files,
@@ -50,6 +51,8 @@ from patched_tree import (  # noqa: E402
 
 _PACKAGE = "mysql-source"
 _TARBALL = "usr/src/mysql/mysql-source.tar.gz"
+# Files of plugins, and what their targets are called.
+_PLUGINS = {"mysql_clone.so": "clone"}
 _PROGRESS_SECONDS = 15
 _OPTIMISE = "-O1 -DNDEBUG"
 _CMAKE_OPTIONS = {
@@ -205,7 +208,8 @@ def compile_programs(tree: Path, library: ClientLibrary | None, programs: list[s
     defines = [f"-D{name}={value}" for name, value in options.items()]
     _run(["cmake", "-S", str(tree), "-B", str(directory), "-G", "Ninja", *defines], cache_dir() / "cmake.log")
     say(f"building {' '.join(programs)}: most of an hour when nothing is in the compiler cache")
-    command = ["ninja", "-C", str(directory), f"-j{jobs}", *programs]
+    targets = [_PLUGINS.get(program, program) for program in programs]
+    command = ["ninja", "-C", str(directory), f"-j{jobs}", *targets]
     process = subprocess.Popen(
         command, cwd=cache_dir(), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -242,14 +246,20 @@ def build(programs: list[str], jobs: int, patched: bool = True) -> Path:
     if library:
         library.build(jobs)
     key = key_of(library) if library else stock_key()
-    found = finished(key, programs)
-    if found:
-        say(f"taking the build {'of these patches' if patched else 'without patches'}: {found}")
-        return found
-    packages.ensure(["build", "mysqld"])
-    tree = source_tree()
-    PatchedTree(tree).apply(patched)
-    output = compile_programs(tree, library, programs, jobs)
+    with alone():
+        found = finished(key, programs)
+        if found:
+            say(f"taking the build {'of these patches' if patched else 'without patches'}: {found}")
+            return found
+        packages.ensure(["build", "mysqld"])
+        tree = source_tree()
+        PatchedTree(tree).apply(patched)
+        output = compile_programs(tree, library, programs, jobs)
+        return keep(key, tree, output, programs)
+
+
+def keep(key: str, tree: Path, output: Path, programs: list[str]) -> Path:
+    """Copies what was built to where finished() finds it."""
     directory = cache_dir() / f"built-{key}"
     share = directory / "share"
     share.mkdir(parents=True, exist_ok=True)
@@ -259,7 +269,8 @@ def build(programs: list[str], jobs: int, patched: bool = True) -> Path:
     for program in programs:
         # Not in place: a server may run from an earlier build with this key.
         partial = directory / (program + ".new")
-        shutil.copy2(output / "runtime_output_directory" / program, partial)
+        place = "plugin_output_directory" if program in _PLUGINS else "runtime_output_directory"
+        shutil.copy2(output / place / program, partial)
         partial.replace(directory / program)
     return directory
 
@@ -267,7 +278,7 @@ def build(programs: list[str], jobs: int, patched: bool = True) -> Path:
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="Build mysqld with Redoubt's patches.")
-    parser.add_argument("programs", nargs="*", help="besides mysqld: mysqltest, mysql, mysqladmin, ...")
+    parser.add_argument("programs", nargs="*", help="besides mysqld: mysqltest, mysql, mysqladmin, mysql_clone.so, ...")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--print", action="store_true", dest="print_only", help="only say where the build is")
     parser.add_argument("--stock", action="store_true", help="without the patches")

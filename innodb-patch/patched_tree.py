@@ -7,6 +7,8 @@ change and go; a file that stays the same keeps its time, so that nothing is com
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import re
@@ -14,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -65,6 +67,22 @@ def version_of(source: Path) -> str:
 def cache_dir() -> Path:
     """Source tree, build tree and finished programs live here."""
     return mysql.cache_dir() / "innodb-patch"
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else changes or builds the source tree of this cache directory inside, whichever checkout they run from.
+
+    Waits for whoever does, and says so.
+    """
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with (cache_dir() / "lock").open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another build in {cache_dir()}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def series() -> list[Path]:

@@ -166,15 +166,16 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     options = parser.parse_args()
     try:
-        trees = sorted(patched_tree.cache_dir().glob("source-*/MYSQL_VERSION"))
-        if not trees:
-            raise BuildError("there is no source tree; run: python3 innodb-patch/build.py")
-        version = patched_tree.version_of(trees[-1].parent)
-        patched_tree.check_version(version)
-        tree = PatchedTree(trees[-1].parent)
-        for name in options.file:
-            save_original(tree, name, patched_tree.cache_dir() / "mysql-source.tar.gz")
-        other = refresh(tree, options.into, options.from_patches, not options.check)
+        with patched_tree.alone():
+            trees = sorted(patched_tree.cache_dir().glob("source-*/MYSQL_VERSION"))
+            if not trees:
+                raise BuildError("there is no source tree; run: python3 innodb-patch/build.py")
+            version = patched_tree.version_of(trees[-1].parent)
+            patched_tree.check_version(version)
+            tree = PatchedTree(trees[-1].parent)
+            for name in options.file:
+                save_original(tree, name, patched_tree.cache_dir() / "mysql-source.tar.gz")
+            other = refresh(tree, options.into, options.from_patches, not options.check)
     except (BuildError, OSError) as problem:
         print(f"innodb-patch: {problem}", file=sys.stderr)
         return 1

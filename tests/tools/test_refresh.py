@@ -8,6 +8,7 @@ import io
 import shutil
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -223,6 +224,26 @@ class PatchFolder(unittest.TestCase):
                 patched_tree.check_version(version)
         self.assertEqual(self.quietly(patched_tree.check_version, "9.7.4")[1], "")
         self.assertIn("9.7.5, the patches were made for 9.7.4", self.quietly(patched_tree.check_version, "9.7.5")[1])
+
+    def test_one_at_a_time(self) -> None:
+        """Two builds in one cache directory: the second says that it waits, and goes on when the first is done."""
+        order: list[str] = []
+
+        def second() -> None:
+            with patched_tree.alone():
+                order.append("second")
+
+        waits = threading.Event()
+        cache = mock.patch.object(patched_tree, "cache_dir", lambda: self.folder.parent / "cache")
+        with cache, mock.patch.object(patched_tree, "say", lambda _: waits.set()):
+            with patched_tree.alone():
+                self.assertFalse(waits.is_set())
+                thread = threading.Thread(target=second)
+                thread.start()
+                self.assertTrue(waits.wait(10))
+                order.append("first")
+            thread.join(10)
+        self.assertEqual(order, ["first", "second"])
 
 
 if __name__ == "__main__":
