@@ -22,6 +22,8 @@
                     is rolled back, AUTO_INCREMENT does not go back, CHECK TABLE, indexes built in place, a table
                     exported and imported, refusals; at the end a stock mysqld on
                     a restored directory has the same tables
+    --mode traps    what is refused, what is waited for, and kills at the worst moments: see compute_traps.py
+                    (--case NAME: only that)
 
 python3 tests/integration/compute_test.py --mode stream [--servers N] [--seconds N] [--rounds N] [--keep DIR]
 python3 tests/integration/compute_test.py --mode stateless --servers 1 --workloads partitions,fulltext
@@ -46,6 +48,7 @@ import stack  # noqa: E402
 from compute_servers import Ledger, PatchedServer, built_programs, wanted_and_built  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
 from compute_stateless import NowriteCheck, StatelessCheck, WorkloadCheck  # noqa: E402
+from compute_traps import CASES, TrapsCheck  # noqa: E402
 
 _REFUSED = (
     "ALTER INSTANCE DISABLE INNODB REDO_LOG",
@@ -334,6 +337,8 @@ def make_check(options: argparse.Namespace, work_dir: Path, programs: Path, coun
         return WorkloadCheck(work_dir, programs, count, options.workloads.split(","))
     if options.mode == "stateless":
         return StatelessCheck(work_dir, programs, count, options.seconds, options.rounds)
+    if options.mode == "traps":
+        return TrapsCheck(work_dir, programs, count, options.case or CASES)
     kind = StreamCheck if options.mode == "stream" else ReadCheck
     return kind(work_dir, programs, count, options.seconds)
 
@@ -355,11 +360,12 @@ def check_mode(work_dir: Path, programs: Path, counts: list[int], options: argpa
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="A mysqld with its redo in Redoubt.")
-    parser.add_argument("--mode", choices=["off", "stream", "read", "nowrite", "stateless"], default="stream")
+    parser.add_argument("--mode", choices=["off", "stream", "read", "nowrite", "stateless", "traps"], default="stream")
     parser.add_argument("--servers", type=int, choices=[1, 3], help="only with so many log servers; default: both")
     parser.add_argument("--seconds", type=float, default=10, help="of sysbench at a time")
     parser.add_argument("--rounds", type=int, default=3, help="of modes nowrite and stateless")
     parser.add_argument("--workloads", metavar="NAMES", help="mode stateless: these of ci/workloads.py, comma-separated")
+    parser.add_argument("--case", action="append", choices=CASES, help="mode traps: only this; may be given again")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
     parser.add_argument("--if-built", action="store_true", help=f"exit code {_SKIPPED} when there is no mysqld to test")
     options = parser.parse_args()
@@ -370,7 +376,7 @@ def main() -> int:
         programs = built_programs()
         if options.mode == "off":
             return check_off(work_dir, programs, options.seconds)
-        return check_mode(work_dir, programs, [options.servers] if options.servers else [1, 3], options)
+        return check_mode(work_dir, programs, [options.servers] if options.servers else [3] if options.mode == "traps" else [1, 3], options)
 
     return stack.run_check("compute", options.keep, check, f"mode {options.mode}")
 

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: MIT
+"""Runs of compute_test.py --mode traps: what is refused, what is waited for, and kills at the worst moments.
+
+refusals    DATA DIRECTORY, CLONE in both directions, LOAD DATA ... ALGORITHM=BULK: nothing is changed by the attempt
+shutdown    a majority of the log servers is lost before SHUTDOWN, which waits for it, or ends the server after
+            innodb_pageserver_wal_timeout_ms; in modes STREAM and STATELESS
+reads       pages are waited for longer than InnoDB lets anybody wait for a latch
+builds      kill -9 in the middle of index builds and rebuilds in place; modes NOWRITE and STATELESS
+imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "ci"))
+
+import mysql  # noqa: E402
+import stack  # noqa: E402
+from compute_servers import PatchedServer  # noqa: E402
+from compute_stack import SMALL_POOL  # noqa: E402
+from compute_stateless import KeptPagesCheck  # noqa: E402
+
+CASES = ("refusals", "shutdown", "reads", "builds", "imports")
+_CLONE_PLUGIN = "mysql_clone.so"
+# InnoDB's own is 600 s, and no variable of a release build changes it.
+_LATCH_SECONDS = 3
+# It is passed when so many looks in a row, one a second, find the same thread waiting; and some more.
+_LOOKS = 11
+_BIG_ROWS = 40000
+_BIG = f"""
+SET SESSION cte_max_recursion_depth = {_BIG_ROWS};
+CREATE TABLE ledger.big (id INT PRIMARY KEY, k INT, c VARCHAR(200));
+INSERT INTO ledger.big WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {_BIG_ROWS})
+    SELECT n, n * 7919 % 20011, CONCAT_WS(' ', SHA2(n, 256), SHA2(n + 1, 256), SHA2(n % 997, 256)) FROM seq;
+"""
+_BIG_SUM = "SELECT COUNT(*), SUM(k), BIT_XOR(CRC32(c)) FROM ledger.{}"
+_INDEXES = "SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics WHERE table_schema = 'ledger' AND table_name = 'big'"
+_HALF_MADE = (
+    "SELECT COALESCE(GROUP_CONCAT(name), '') FROM information_schema.innodb_tablespaces WHERE name LIKE '%#sql%'"
+)
+
+
+class Memory:
+    """Variables of a running mysqld that only a debug build could set."""
+
+    def __init__(self, server: PatchedServer) -> None:
+        self._pid = server.pid
+        self._program = server.programs / "mysqld"
+        maps = Path(f"/proc/{self._pid}/maps").read_text(encoding="ascii").splitlines()
+        self._base = int(next(line for line in maps if line.endswith(str(self._program))).split("-")[0], 16)
+
+    def put(self, symbol: str, value: int) -> None:
+        """Into the eight bytes at the symbol."""
+        symbols = subprocess.run(["nm", str(self._program)], capture_output=True, text=True, check=True).stdout
+        [address] = re.findall(rf"^([0-9a-f]+) [BDbd] {symbol}$", symbols, re.M)
+        with open(f"/proc/{self._pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(self._base + int(address, 16))
+            memory.write(value.to_bytes(8, "little"))
+
+
+@dataclasses.dataclass
+class Statement:
+    """One that another thread runs."""
+
+    server: PatchedServer
+    text: str
+    output: str = ""
+    failure: str = ""
+    thread: threading.Thread = dataclasses.field(default_factory=threading.Thread)
+
+    def begin(self) -> Statement:
+        """Runs it."""
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        return self
+
+    def _run(self) -> None:
+        try:
+            self.output = self.server.run_sql(self.text)
+        except mysql.SqlError as problem:
+            self.failure = str(problem)
+
+
+class TrapsCheck(KeptPagesCheck):
+    """One run of --mode traps."""
+
+    mode = "STATELESS"
+
+    def __init__(self, work_dir: Path, programs: Path, count: int, cases: Sequence[str]) -> None:
+        super().__init__(work_dir, programs, count, seconds=0, rounds=0)
+        self.cases = cases
+        self._node = 0
+
+    def run(self) -> None:
+        """The cases, each on a server of its own."""
+        self.seed()
+        shutil.copytree(self.server.datadir, self.work_dir / "origin")
+        if "shutdown" in self.cases:  # first in mode STREAM, whose server goes on with its own files
+            self.shutdown("STREAM")
+        if "refusals" in self.cases:
+            self.refusals("STREAM", self.server)
+        shutil.rmtree(self.server.datadir)
+        self.go_on("STATELESS")
+        alone: dict[str, Callable[[], None]] = {
+            "refusals": lambda: self.refusals("STATELESS", self.server),
+            "shutdown": lambda: self.shutdown("STATELESS"),
+            "reads": self.reads,
+        }
+        for case, work in alone.items():
+            if case in self.cases:
+                work()
+        if not {"builds", "imports"} & set(self.cases):
+            return
+        self.server.run_sql(_BIG)
+        for mode in ("STATELESS", "NOWRITE"):
+            self.mode = mode
+            self.go_on(mode)
+            if "builds" in self.cases:
+                self.builds()
+            if "imports" in self.cases:
+                self.imports()
+        self.agrees_with_stock("traps")
+
+    def go_on(self, mode: str, *more: str) -> None:
+        """After a kill, or a stop: in the same directory where the mode has one, else in an empty one."""
+        self.server.kill9()
+        self.mode = mode
+        if mode == "STATELESS" or not (self.server.datadir / "redoubt_hollow").exists():
+            self._node += 1
+            self.server = PatchedServer(self.work_dir / f"node{self._node}", self.programs)
+            self.server.datadir.mkdir()
+            self.running.enter_context(self.server)
+        self.start(SMALL_POOL, *more)
+
+    # ---- refusals
+
+    def refused(self, statement: str, word: str) -> None:
+        """With an error that names the mode and what is not possible in it."""
+        before = int(self.server.pageserver_status()["forbidden_ops"])
+        try:
+            self.server.run_sql(statement)
+            self.expect(False, f"accepted: {statement}")
+        except mysql.SqlError as refusal:
+            text = str(refusal)
+            self.expect(f"innodb_pageserver_mode={self.mode}" in text and word in text, f"{statement}: {text}")
+        counted = int(self.server.pageserver_status()["forbidden_ops"])
+        self.expect(counted > before, f"not counted as refused: {statement}")
+
+    def refusals(self, mode: str, server: PatchedServer) -> None:
+        """Statements that need more of the machine than the mode has."""
+        outside = self.work_dir / "outside"
+        outside.mkdir(exist_ok=True)
+        clones = (server.programs / _CLONE_PLUGIN).exists()
+        plugins = [f"--plugin-dir={server.programs}"] if clones else []
+        server.stop()
+        if mode == "STREAM":
+            self.mode = mode
+            self.start(SMALL_POOL, *plugins)
+        else:
+            self.go_on(mode, f"--innodb-directories={outside}", *plugins)
+            self.elsewhere_refused(outside)
+        self.bulk_refused()
+        if clones:
+            self.clone_refused()
+        else:
+            stack.progress(f"  skipped: CLONE; run: python3 innodb-patch/build.py {_CLONE_PLUGIN}")
+        stack.progress(f"  mode {mode}: refusals done")
+
+    def elsewhere_refused(self, outside: Path) -> None:
+        """Tables and tablespaces whose files the next server would not have. The directory is one that InnoDB allows."""
+        partition = "PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (9) DATA DIRECTORY='{}')"
+        self.refused(f"CREATE TABLE ledger.d (id INT PRIMARY KEY) DATA DIRECTORY='{outside}'", "DATA DIRECTORY")
+        self.refused(f"CREATE TABLE ledger.d (id INT PRIMARY KEY) {partition.format(outside)}", "DATA DIRECTORY")
+        self.refused(f"CREATE TABLESPACE apart ADD DATAFILE '{outside}/apart.ibd'", "outside the data directory")
+        self.expect(not list(outside.iterdir()), f"left behind: {list(outside.iterdir())}")
+        found = self.server.query("SHOW TABLES IN ledger LIKE 'd'")
+        self.expect(not found, f"there is a table all the same: {found}")
+
+    def bulk_refused(self) -> None:
+        """The server without its bulk load component says so itself; with it, the mode is the reason."""
+        rows = self.work_dir / "rows.csv"
+        rows.write_text("1,one\n2,two\n", encoding="ascii")
+        self.server.run_sql("CREATE TABLE ledger.bulk (id INT PRIMARY KEY, c VARCHAR(20))")
+        load = f"LOAD DATA FROM INFILE '{rows}' INTO TABLE ledger.bulk FIELDS TERMINATED BY ',' ALGORITHM=BULK"
+        try:
+            self.server.run_sql(load)
+            self.expect(False, f"accepted: {load}")
+        except mysql.SqlError as refusal:
+            self.expect("Bulk Load" in str(refusal) or "innodb_pageserver_mode" in str(refusal), str(refusal))
+        count = self.server.scalar("SELECT COUNT(*) FROM ledger.bulk")
+        self.expect(count == "0", f"a refused bulk load has left {count} rows")
+        self.server.run_sql("DROP TABLE ledger.bulk")
+
+    def clone_refused(self) -> None:
+        """Into this server in every mode; from it where its files have no pages."""
+        before = self.server.query("SHOW TABLES IN sbtest")
+        self.server.run_sql(f"INSTALL PLUGIN clone SONAME '{_CLONE_PLUGIN}'")
+        copy = self.work_dir / f"cloned-{self.mode}"
+        if self.mode == "STREAM":
+            self.server.run_sql(f"CLONE LOCAL DATA DIRECTORY='{copy}'")
+            self.expect((copy / "ibdata1").exists(), "nothing was cloned in mode STREAM")
+        else:
+            self.refused(f"CLONE LOCAL DATA DIRECTORY='{copy}'", "CLONE from this server")
+            self.expect(not (copy / "ibdata1").exists(), "a refused clone has left files")
+        shutil.rmtree(copy, ignore_errors=True)
+        with PatchedServer(self.work_dir / "donor", self.programs) as donor:
+            port = stack.free_port()
+            if not donor.datadir.exists():
+                shutil.copytree(self.work_dir / "origin", donor.datadir)
+                (donor.datadir / "auto.cnf").unlink(missing_ok=True)
+            donor.start(
+                f"--plugin-dir={self.programs}", "--skip-networking=OFF", "--bind-address=127.0.0.1", f"--port={port}"
+            )
+            donor.run_sql(
+                f"INSTALL PLUGIN clone SONAME '{_CLONE_PLUGIN}'; CREATE USER giver@'%' IDENTIFIED BY 'x';"
+                "GRANT BACKUP_ADMIN ON *.* TO giver@'%'"
+            )
+            self.server.run_sql(f"SET GLOBAL clone_valid_donor_list='127.0.0.1:{port}'")
+            self.refused(f"CLONE INSTANCE FROM giver@127.0.0.1:{port} IDENTIFIED BY 'x'", "CLONE into this server")
+            donor.run_sql("DROP USER giver@'%'; UNINSTALL PLUGIN clone")
+            donor.stop()
+        self.expect(self.server.query("SHOW TABLES IN sbtest") == before, "a refused clone has dropped tables")
+        self.server.run_sql("UNINSTALL PLUGIN clone")
+
+    # ---- shutdown
+
+    def shutdown(self, mode: str) -> None:
+        """SHUTDOWN while no majority answers: waits until one does; with a timeout ends without it. Nothing is lost."""
+        self.server.stop()
+        for timeout_ms in (0, 6000):
+            more = [f"--innodb-pageserver-wal-timeout-ms={timeout_ms}"]
+            if mode == "STREAM":
+                self.mode = mode
+                self.start(SMALL_POOL, *more)
+            else:
+                self.go_on(mode, *more)
+            self.server.run_sql("INSERT INTO ledger.t (note) VALUES ('acknowledged')")
+            count = self.server.scalar("SELECT COUNT(*) FROM ledger.t")
+            # Left open: SHUTDOWN rolls it back, which is redo.
+            Statement(self.server, "BEGIN; UPDATE sbtest.sbtest1 SET k = k + 1 LIMIT 500; SELECT SLEEP(600)").begin()
+            time.sleep(1)
+            away = self.servers.log_servers[1:]
+            for server in away:
+                server.kill9()
+            ending = Statement(self.server, "SHUTDOWN").begin()
+            code = self.server.exit_code(12 if timeout_ms == 0 else 60)
+            told = self.server.error_log_tail(200)
+            if timeout_ms == 0:
+                self.expect(code is None, f"{mode}: ended with {code} although no majority answered")
+                self.expect("No majority of Redoubt's log servers" in told, f"{mode}: does not say why it waits")
+            else:
+                self.expect(code not in (None, 0), f"{mode}: exit code {code} after the timeout")
+                self.expect("innodb_pageserver_wal_timeout_ms has passed" in told, f"{mode}: {told[-600:]}")
+            for server in away:
+                server.start()
+            if timeout_ms == 0:
+                code = self.server.exit_code(60)
+                self.expect(code == 0, f"{mode}: exit code {code} after the majority came back")
+            ending.thread.join(30)
+            self.after_shutdown(mode, count)
+            stack.progress(f"  mode {mode}, timeout {timeout_ms} ms: shutdown without a majority, nothing lost")
+
+    def after_shutdown(self, mode: str, count: str) -> None:
+        """What was acknowledged is there, what was open is not."""
+        if mode == "STREAM":
+            self.start(SMALL_POOL)
+        else:
+            self.go_on(mode)
+        found = self.server.scalar("SELECT COUNT(*) FROM ledger.t")
+        self.expect(found == count, f"{mode}: {count} rows acknowledged, {found} found")
+        self.check_tables()
+        self.server.stop()
+
+    # ---- reads
+
+    def reads(self) -> None:
+        """The page server stands still; one thread waits for a page, others for that thread."""
+        query = "SELECT COUNT(*), SUM(LENGTH(pad)) FROM sbtest.sbtest1"
+        patience = "--innodb-pageserver-read-timeout-ms=1000"
+        self.go_on("STATELESS", patience)
+        expected = self.server.query(query)
+        self.go_on("STATELESS", patience)
+        waiting = self.wait_for_pages(query, _LATCH_SECONDS + _LOOKS + 8)
+        self.expect(self.server.pid is not None, f"the server has ended: {self.server.error_log_tail(12)}")
+        os.kill(self.page_server_pid(), signal.SIGCONT)
+        for statement in waiting:
+            statement.thread.join(60)
+            rows = [line.split("\t") for line in statement.output.splitlines()]
+            self.expect(rows == expected, f"{rows} instead of {expected}: {statement.failure}")
+        told = self.server.error_log_tail(200)
+        self.expect("cannot be read from Redoubt's page servers" in told, "does not say what it waits for")
+        stack.progress(f"  {len(waiting)} clients waited for a page longer than latches may be waited for, and got it")
+        self.reads_without_patience(query, patience)
+
+    def reads_without_patience(self, query: str, patience: str) -> None:
+        """That the limit is reached in such a wait: with the patience taken away it ends the server."""
+        self.go_on("STATELESS", patience)
+        memory = Memory(self.server)
+        self.wait_for_pages(query, 2)
+        deadline = time.monotonic() + _LATCH_SECONDS + _LOOKS + 30
+        while self.server.pid is not None and time.monotonic() < deadline:
+            try:
+                memory.put("srv_fatal_semaphore_wait_extend", 0)
+            except OSError:
+                break
+            time.sleep(0.1)
+        code = self.server.exit_code(10)
+        os.kill(self.page_server_pid(), signal.SIGCONT)
+        told = self.server.error_log_tail(400)
+        self.expect(
+            code is not None and f"Semaphore wait has lasted > {_LATCH_SECONDS}" in told,
+            f"the limit on waits for latches was not reached, this check is blind: exit code {code}",
+        )
+        self.go_on("STATELESS")
+
+    def wait_for_pages(self, query: str, seconds: float) -> list[Statement]:
+        """Clients that want the same pages, which are not in the buffer pool, from a page server that stands still."""
+        Memory(self.server).put("srv_fatal_semaphore_wait_threshold", _LATCH_SECONDS)
+        self.server.query("SELECT id FROM sbtest.sbtest1 LIMIT 1")  # the dictionary's pages
+        os.kill(self.page_server_pid(), signal.SIGSTOP)
+        waiting = [Statement(self.server, query).begin() for _ in range(4)]
+        time.sleep(seconds)
+        return waiting
+
+    def page_server_pid(self) -> int:
+        """Of the process."""
+        pid = self.servers.page_server.pid
+        assert pid is not None
+        return pid
+
+    # ---- kills in the middle
+
+    def killed_while(self, text: str, images: int) -> bool:
+        """kill -9 when the statement has logged so many images of pages; False when it was done before."""
+        before = int(self.server.pageserver_status()["page_images"])
+        statement = Statement(self.server, text).begin()
+        deadline = time.monotonic() + 60
+        while statement.thread.is_alive() and time.monotonic() < deadline:
+            if int(self.server.pageserver_status()["page_images"]) - before >= images:
+                break
+        self.server.kill9()
+        statement.thread.join(30)
+        return bool(statement.failure)
+
+    def builds(self) -> None:
+        """The index is there or it is not, the table is as it was, nothing half-made stays, and it can be built then."""
+        expected = self.server.query(_BIG_SUM.format("big"))
+        statements = (
+            "ALTER TABLE ledger.big ADD INDEX (c), ADD INDEX (k, c), ALGORITHM=INPLACE",
+            "ALTER TABLE ledger.big ADD COLUMN more INT NOT NULL DEFAULT 3 FIRST, ALGORITHM=INPLACE",
+            "ALTER TABLE ledger.big ADD FULLTEXT INDEX (c), ALGORITHM=INPLACE",
+        )
+        for number, statement in enumerate(statements):
+            middle = sum(self.killed_in_build(statement, images, expected) for images in (1, 150, 500))
+            self.expect(middle > 0, f"{self.mode}: was always done before the kill: {statement}")
+            stack.progress(f"  {self.mode}: killed {middle} times in the middle of build {number + 1}")
+
+    def killed_in_build(self, statement: str, images: int, expected: list[list[str]]) -> bool:
+        """One kill; True when it was in the middle."""
+        columns, indexes = self.shape()
+        in_the_middle = self.killed_while(statement, images)
+        self.go_on(self.mode)
+        if in_the_middle:
+            self.expect(self.shape() == (columns, indexes), f"half a build is there: {self.shape()}: {statement}")
+        found = self.server.query(_BIG_SUM.format("big"))
+        self.expect(found == expected, f"{self.mode}, {images} images: {found} instead of {expected}: {statement}")
+        left = self.server.scalar(_HALF_MADE)
+        self.expect(not left, f"{self.mode}: tablespaces of a build that was killed: {left}")
+        if in_the_middle:
+            self.server.run_sql(statement)
+        answer = self.server.query("CHECK TABLE ledger.big")[-1][-1]
+        self.expect(answer == "OK", f"CHECK TABLE ledger.big: {answer}")
+        self.take_back()
+        return in_the_middle
+
+    def shape(self) -> tuple[int, int]:
+        """Columns and indexes of the table."""
+        columns = len(self.server.query("SHOW COLUMNS FROM ledger.big"))
+        return columns, int(self.server.scalar(_INDEXES))
+
+    def take_back(self) -> None:
+        """The table as it was."""
+        for name in {row[2] for row in self.server.query("SHOW INDEX FROM ledger.big")} - {"PRIMARY"}:
+            self.server.run_sql(f"ALTER TABLE ledger.big DROP INDEX `{name}`")
+        if self.shape()[0] > 3:
+            self.server.run_sql("ALTER TABLE ledger.big DROP COLUMN more")
+
+    def imports(self) -> None:
+        """The table is imported or it is not; then it can be imported, or dropped."""
+        files = self.work_dir / f"exported-{self.mode}"
+        files.mkdir()
+        # Not the table of the builds, in which they leave hidden columns.
+        self.server.run_sql(
+            "DROP TABLE IF EXISTS ledger.away; CREATE TABLE ledger.away (PRIMARY KEY (id), KEY (c)) SELECT * FROM ledger.big;"
+            f"FLUSH TABLES ledger.away FOR EXPORT;\n\\! cp ledger/away.ibd ledger/away.cfg {files}\nUNLOCK TABLES"
+        )
+        expected = self.server.query(_BIG_SUM.format("away"))
+        middle = 0
+        for images in (0, 1, 200, 600):
+            self.server.run_sql("CREATE TABLE ledger.came LIKE ledger.away; ALTER TABLE ledger.came DISCARD TABLESPACE")
+            self.bring(files)
+            killed = self.killed_while("ALTER TABLE ledger.came IMPORT TABLESPACE", images)
+            middle += killed
+            self.go_on(self.mode)
+            self.after_import(files, expected, killed)
+        self.expect(middle > 1, f"{self.mode}: imports were done before the kill")
+        stack.progress(f"  {self.mode}: killed {middle} times in the middle of an import")
+
+    def bring(self, files: Path) -> None:
+        """The exported files to where IMPORT looks for them."""
+        for suffix in ("ibd", "cfg"):
+            shutil.copyfile(files / f"away.{suffix}", self.server.datadir / "ledger" / f"came.{suffix}")
+
+    def after_import(self, files: Path, expected: list[list[str]], killed: bool) -> None:
+        """Of a server that was killed."""
+        try:
+            found = self.server.query(_BIG_SUM.format("came"))
+        except mysql.SqlError as missing:
+            self.expect(killed, f"an import that was acknowledged is gone: {missing}")
+            self.expect("ledger/came" in str(missing) or "came" in str(missing), f"{missing}")
+            self.bring(files)
+            self.server.run_sql("ALTER TABLE ledger.came IMPORT TABLESPACE")
+            found = self.server.query(_BIG_SUM.format("came"))
+        self.expect(found == expected, f"{self.mode}: imported {found} instead of {expected}")
+        answer = self.server.query("CHECK TABLE ledger.came")[-1][-1]
+        self.expect(answer == "OK", f"CHECK TABLE ledger.came: {answer}")
+        self.go_on(self.mode)
+        found = self.server.query(_BIG_SUM.format("came"))
+        self.expect(found == expected, f"{self.mode}: after another kill {found} instead of {expected}")
+        self.server.run_sql("DROP TABLE ledger.came")
