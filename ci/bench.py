@@ -3,7 +3,7 @@
 """Measures Redoubt beside what people know: ratios from one run, printed as a table and written as JSON.
 
 python3 ci/bench.py [--only PART]... [--redo-mb N] [--json FILE]
-python3 ci/bench.py --compute [--part PART]... [--quick] [--json FILE]
+python3 ci/bench.py --compute [--part PART]... [--quick] [--redo-mb N] [--json FILE]
 
 Parts: recovery (parse + apply beside mysqld's crash recovery), ingest, getpage (beside redis GET), restore (beside
 cp -r; stored bytes too), memory. What redotail costs the server that it follows is measured by ci/tail_cost.py, the
@@ -288,7 +288,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = ("recovery", "ingest", "getpage", "restore", "memory")
     parser.add_argument("--only", action="append", choices=parts, help="only this part; may be given again")
-    parser.add_argument("--redo-mb", type=int, default=450, help="redo to replay (default 450)")
+    parser.add_argument("--redo-mb", type=int, help="redo to replay (default 450; with --compute 1000)")
     parser.add_argument("--data", type=Path, help="where the crashed server is kept for the next run")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     parser.add_argument("--compute", action="store_true", help="the patched mysqld beside an unpatched one, and nothing else")
@@ -301,7 +301,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="redoubt-bench-") as work_dir:
         data = options.data or Path(work_dir) / "data"
         data.mkdir(parents=True, exist_ok=True)
-        bench = Bench(Path(work_dir), data, options.redo_mb * 1_000_000)
+        bench = Bench(Path(work_dir), data, (options.redo_mb or 450) * 1_000_000)
         for part in options.only or parts:
             stack.progress(f"measuring: {part}")
             work: Callable[[], list[Row]] = getattr(bench, part)

@@ -401,7 +401,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _sizes(options: argparse.Namespace) -> Sizes:
     if options.quick:
         return Sizes(1, 2, options.threads, 2, 5000, 10_000_000)
-    return Sizes(options.rounds, options.seconds, options.threads, 4, 100_000, 1_000_000_000)
+    return Sizes(options.rounds, options.seconds, options.threads, 4, 100_000, (options.redo_mb or 1000) * 1_000_000)
 
 
 def measure(work_dir: Path, options: argparse.Namespace) -> list[Figure]:
