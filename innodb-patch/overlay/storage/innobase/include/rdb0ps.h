@@ -26,6 +26,7 @@ details. */
 #include "dyn0buf.h"
 #include "log0types.h"
 #include "os0file.h"
+#include "trx0types.h"
 
 class THD;
 class buf_page_t;
@@ -33,6 +34,43 @@ struct mtr_t;
 struct trx_t;
 struct SHOW_VAR;
 struct SYS_VAR;
+
+namespace rdb {
+
+/** A read of the buffer pool that has passed all checks of the file layer. Until it
+is complete the file is pinned. */
+struct File_read {
+  page_id_t page_id;
+  void *buf;
+  /** Size of the page. */
+  ulint len;
+  fil_node_t *file;
+  os_offset_t offset;
+  IORequest type;
+  buf_page_t *bpage;
+};
+
+enum class Read {
+  /** To be read from the local file; with keeps_pages() only if is_local(). */
+  LOCAL,
+  /** The page is in the buffer. */
+  DONE,
+  /** complete() will be called by another thread. */
+  UNDER_WAY
+};
+
+}  // namespace rdb
+
+#ifndef WITH_INNODB_PAGESERVER
+#include "rdb0off.h"
+#else
+
+/** In SHOW STATUS. */
+#define RDB_STATUS_VARIABLES                                   \
+  {"Innodb_pageserver", (char *)&rdb::show_status, SHOW_FUNC, \
+   SHOW_SCOPE_GLOBAL},
+/** The update function of a variable that some modes set. */
+#define RDB_UPDATE(type) rdb::update_##type
 
 namespace rdb {
 
@@ -96,14 +134,23 @@ bool boot();
 directory was filled; never inside an mtr. */
 lsn_t boot_lsn();
 
-/** Hands recovery what is in no page: AUTO_INCREMENT counters and corruption flags,
-as if they had been found in the redo log. */
+/** The same; what was found in the data files, in other modes. */
+inline lsn_t boot_lsn(lsn_t in_files) {
+  return keeps_pages() ? boot_lsn() : in_files;
+}
+
+/** With keeps_pages() hands recovery what is in no page: AUTO_INCREMENT counters and
+corruption flags, as if they had been found in the redo log. */
 void feed_metadata();
 
 /** An innodb_* variable that the mode has put to what it needs is SET: with
 keeps_pages() it stays, with a warning. Update functions of the variables' types. */
 void update_ulong(THD *thd, SYS_VAR *var, void *to, const void *from);
 void update_bool(THD *thd, SYS_VAR *var, void *to, const void *from);
+
+/** innodb_log_checksums is SET.
+@return true after a warning: the log servers check what they are sent */
+bool needs_log_checksums();
 
 /** SHOW STATUS LIKE 'Innodb_pageserver%'. */
 int show_status(THD *thd, SHOW_VAR *var, char *buffer);
@@ -113,11 +160,11 @@ int show_status(THD *thd, SHOW_VAR *var, char *buffer);
 /** @{ */
 
 /** Sends what the log servers lack of the local log, and makes ready to send what
-is written from now on. Called before the log threads start. */
+is written from now on. Called before the log threads start, in every mode. */
 void wal_start(log_t &log);
 
 /** Waits for everything that was sent and disconnects. Called after the log
-threads have ended. */
+threads have ended, in every mode. */
 void wal_stop(log_t &log);
 
 /** Hands over [from, to), which was written to the local log. Copies; blocks while
@@ -127,7 +174,13 @@ owner of the writer mutex).
 @param[in]  to      end of what is handed over now, in blocks or a part of one
 @param[in]  blocks  log blocks from the one that holds `from` on, headers and
                     checksums in place */
-void wal_append(lsn_t from, lsn_t to, const byte *blocks);
+void wal_append_blocks(lsn_t from, lsn_t to, const byte *blocks);
+
+inline void wal_append(lsn_t from, lsn_t to, const byte *blocks) {
+  if (streams_redo()) {
+    wal_append_blocks(from, to, blocks);
+  }
+}
 
 /** Waits until more than `flushed` is on a majority of the log servers; does not
 wait with innodb_pageserver_wal_sync=OFF.
@@ -135,7 +188,11 @@ wait with innodb_pageserver_wal_sync=OFF.
 @param[in]  up_to    end of what was handed over
 @param[in]  all      wait for all of it
 @return an LSN above `flushed`, at most `up_to`, at which a wal_append ended */
-lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all);
+lsn_t wal_wait_majority(lsn_t flushed, lsn_t up_to, bool all);
+
+inline lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
+  return streams_redo() ? wal_wait_majority(flushed, up_to, all) : up_to;
+}
 /** @} */
 
 /** @name Pages */
@@ -145,43 +202,38 @@ lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all);
 the log threads have started: recovery reads local files. */
 bool reads_from_server(space_id_t space);
 
-/** A read of the buffer pool that has passed all checks of the file layer. Until it
-is complete the file is pinned. */
-struct File_read {
-  page_id_t page_id;
-  void *buf;
-  /** Size of the page. */
-  ulint len;
-  fil_node_t *file;
-  os_offset_t offset;
-  IORequest type;
-  buf_page_t *bpage;
-};
-
-enum class Read {
-  /** To be read from the local file; with keeps_pages() only if is_local(). */
-  LOCAL,
-  /** The page is in the buffer. */
-  DONE,
-  /** complete() will be called by another thread. */
-  UNDER_WAY
-};
-
 /** Reads a page as of everything that is flushed.
 @param[in]  file_read  what is to be read
 @param[in]  sync       the caller waits; otherwise never DONE */
-Read read(const File_read &file_read, bool sync);
+Read read_page(const File_read &file_read, bool sync);
+
+/** Of any I/O of the file layer: read_page() if it is a read of the buffer pool that
+page servers can answer. Other readers look at the file itself. */
+inline Read read(const File_read &file_read, bool sync) {
+  return reads_pages() && file_read.type.is_read() && file_read.bpage != nullptr &&
+                 reads_from_server(file_read.page_id.space())
+             ? read_page(file_read, sync)
+             : Read::LOCAL;
+}
 
 /** Asynchronous reads that were begun with DO_NOT_WAKE leave now, if they have not
 yet. */
-void send_reads();
+void send_queued_reads();
 
-/** Asynchronous reads are done asynchronously. Not in the system tablespace: what
-completes a read may need the change buffer's pages. */
-bool reads_asynchronously(space_id_t space);
+inline void send_reads() {
+  if (reads_pages()) {
+    send_queued_reads();
+  }
+}
+
+/** Whoever wants to read a page of this tablespace asynchronously must wait for it: of
+the system tablespace, since what completes a read may need the change buffer's pages. */
+inline bool reads_at_once(space_id_t space) {
+  return space == TRX_SYS_SPACE && reads_pages() && reads_from_server(space);
+}
 /** @} */
 
-/** @name Of the file layer, in fil0fil.cc */
+/** @name Of the file layer, in rdb0fil.inc */
 /** @{ */
 
 /** Reads the page from the local file into `buf`. */
@@ -195,10 +247,13 @@ void complete(const File_read &file_read);
 /** @{ */
 
 /** A dirty page is to be written, and the log is flushed up to its newest change;
-the caller holds its I/O responsibility. Called with reads_pages(). Notes up to where
-the page has changed.
+the caller holds its I/O responsibility. Notes up to where the page has changed.
 @return true: it counts as written, the page servers have it */
-bool drops(const buf_page_t *bpage);
+bool notes_and_drops(const buf_page_t *bpage);
+
+inline bool drops(const buf_page_t *bpage) {
+  return reads_pages() && notes_and_drops(bpage);
+}
 /** @} */
 
 /** @name Another server has the volume */
@@ -231,9 +286,8 @@ inline bool forbids_local(const char *what) {
 @return true after sending the client an error */
 bool forbids_tablespace(bool undo, uint64_t block_size, const char *path);
 
-/** Ends the server unless the page is one of temporary tables or is_local(): with
-keeps_pages() a change of any other that is not in the redo log would be lost with the
-page. */
+/** A page was changed without redo. With keeps_pages() ends the server unless it is
+one of temporary tables or is_local(): any other change would be lost with the page. */
 void expect_temporary(const buf_page_t *bpage);
 
 /** @} */
@@ -265,5 +319,7 @@ dberr_t export_pages(space_id_t space, trx_t *trx);
 /** @} */
 
 }  // namespace rdb
+
+#endif /* WITH_INNODB_PAGESERVER */
 
 #endif /* rdb0ps_h */

@@ -127,7 +127,7 @@ static void send_waiting() {
   }
 }
 
-void send_reads() {
+void send_queued_reads() {
   if (some_wait.load()) {
     send_waiting();
   }
@@ -173,7 +173,7 @@ static void receive() {
         hand_out(static_cast<Page_read *>(done[i]->tag));
       }
     }
-    send_reads();
+    send_queued_reads();
   }
 }
 

@@ -318,6 +318,9 @@ bool fill_directory(lsn_t lsn) {
 }
 
 void feed_metadata() {
+  if (!keeps_pages()) {
+    return;
+  }
   redoubt_error error{};
   redoubt_metadata *metadata = nullptr;
   if (redoubt_reader_metadata(link.reader, boot_lsn(), BUNDLE_TIMEOUT_MS,

@@ -161,6 +161,14 @@ void update_bool(THD *thd, SYS_VAR *, void *to, const void *from) {
   }
 }
 
+bool needs_log_checksums() {
+  if (streams_redo()) {
+    ib::warn(ER_IB_MSG_540)
+        << "innodb_log_checksums stays ON with innodb_pageserver_mode";
+  }
+  return streams_redo();
+}
+
 /* ---- connection */
 
 /** The library's events; called by its thread. */
@@ -385,7 +393,7 @@ bool forbids(const char *what) {
 }
 
 void expect_temporary(const buf_page_t *bpage) {
-  if (!fsp_is_system_temporary(bpage->id.space()) && !is_local(bpage)) {
+  if (keeps_pages() && !fsp_is_system_temporary(bpage->id.space()) && !is_local(bpage)) {
     ib::fatal(UT_LOCATION_HERE, ER_IB_MSG_540)
         << "Page " << bpage->id
         << " was changed without redo, which innodb_pageserver_mode=" << mode_name()

@@ -55,7 +55,7 @@ void begin_reads(lsn_t lsn) {
 void end_reads() {
   reading.store(false);
   while (under_way.load() != 0) {
-    send_reads();
+    send_queued_reads();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   stop_read_threads();
@@ -103,8 +103,6 @@ bool reads_from_server(space_id_t space) {
   return reading.load() && !fsp_is_system_temporary(space);
 }
 
-bool reads_asynchronously(space_id_t space) { return space != TRX_SYS_SPACE; }
-
 static void note_failure(const page_id_t &page_id, int code, const char *why) {
   ++counters.read_fallbacks;
   if (code == REDOUBT_UNAVAILABLE || code == REDOUBT_DEADLINE_EXCEEDED) {
@@ -142,7 +140,7 @@ static lsn_t changed_at(const page_id_t &page_id) {
   return std::max(unchanged_since.load(), slot_of(page_id).load());
 }
 
-bool drops(const buf_page_t *bpage) {
+bool notes_and_drops(const buf_page_t *bpage) {
   if (fsp_is_system_temporary(bpage->id.space())) {
     return false;
   }
@@ -282,7 +280,7 @@ static bool begin_later(const File_read &file_read) {
   return true;
 }
 
-Read read(const File_read &file_read, bool sync) {
+Read read_page(const File_read &file_read, bool sync) {
   ++under_way;
   Read result = Read::LOCAL;
   if (!reading.load() || file_read.len != link.position.page_size ||

@@ -146,6 +146,9 @@ static lsn_t skip_recreated(const log_t &log, lsn_t there) {
 }
 
 void wal_start(log_t &log) {
+  if (!streams_redo()) {
+    return;
+  }
   redoubt_error error{};
   if (link.writer == nullptr && connect(&error) != REDOUBT_OK) {
     give_up("connecting", error);
@@ -178,6 +181,9 @@ void wal_start(log_t &log) {
 }
 
 void wal_stop(log_t &log) {
+  if (!streams_redo()) {
+    return;
+  }
   end_reads();
   log_consumer_unregister(log, &stream_consumer);
   redoubt_error error{};
@@ -189,7 +195,7 @@ void wal_stop(log_t &log) {
   }
 }
 
-void wal_append(lsn_t from, lsn_t to, const byte *blocks) {
+void wal_append_blocks(lsn_t from, lsn_t to, const byte *blocks) {
   if (is_fenced()) {
     return;
   }
@@ -207,7 +213,7 @@ static void note_wait(uint64_t us) {
   }
 }
 
-lsn_t wal_wait(lsn_t flushed, lsn_t up_to, bool all) {
+lsn_t wal_wait_majority(lsn_t flushed, lsn_t up_to, bool all) {
   if (is_fenced() || (!settings.wal_sync && !keeps_pages())) {
     return up_to;
   }
