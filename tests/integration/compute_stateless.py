@@ -34,10 +34,16 @@ SET SESSION cte_max_recursion_depth = {_OPEN_ROWS};
 INSERT INTO ledger.open_changes WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {_OPEN_ROWS})
     SELECT n, 0 FROM seq;
 """
+_UNDO = "CREATE UNDO TABLESPACE more ADD DATAFILE 'more.ibu'"
+_UNDO_STATE = (
+    "SELECT COALESCE((SELECT STATE FROM information_schema.innodb_tablespaces WHERE NAME = 'more'), 'not there')"
+)
+_UNDO_CHANGES = (
+    "CREATE UNDO TABLESPACE {name} ADD DATAFILE '{name}.ibu'; ALTER UNDO TABLESPACE {name} SET INACTIVE; SELECT SLEEP(0.5); "
+)
 _REFUSED = (
     ("CREATE TABLE ledger.z (id INT PRIMARY KEY) ROW_FORMAT=COMPRESSED", "ROW_FORMAT=COMPRESSED"),
     ("CREATE TABLE ledger.e (id INT PRIMARY KEY) ENCRYPTION='Y'", "ENCRYPTION"),
-    ("CREATE UNDO TABLESPACE more ADD DATAFILE 'more.ibu'", "CREATE UNDO TABLESPACE"),
     ("ALTER INSTANCE DISABLE INNODB REDO_LOG", "DISABLE INNODB REDO_LOG"),
 )
 _FIXED = (
@@ -113,6 +119,7 @@ class KeptPagesCheck(Check):
         self.done = dict.fromkeys(range(_CLIENTS), 0)
         self.counter = 0
         self.transactions = 0
+        self.loads = 0
         self.accounts: list[Account] = []
 
     def prepare_accounts(self) -> None:
@@ -120,6 +127,7 @@ class KeptPagesCheck(Check):
         self.server.run_sql(_ACCOUNTS)
         for client in self.done:
             self.server.run_sql(f"INSERT INTO ledger.balance VALUES ({client}, 0)")
+        self.server.run_sql(_UNDO)
 
     def check_refusals(self) -> None:
         """Statements that need pages in files, and variables that the mode has set."""
@@ -135,12 +143,16 @@ class KeptPagesCheck(Check):
             self.expect(self.server.scalar(f"SELECT @@GLOBAL.{name}") == before, f"{name} could be changed")
 
     def begin_load(self) -> list[threading.Thread]:
-        """Accounts, sysbench, a transaction that stays open; none of them minds that the server dies."""
+        """Accounts, sysbench, a transaction that stays open, undo tablespaces; none of them minds that the server dies."""
         self.accounts = [Account(self.server, client, done) for client, done in self.done.items()]
         open_changes = "BEGIN; UPDATE ledger.open_changes SET v = v + 1; SELECT SLEEP(600)"
+        # Killed in the middle of it, sooner or later; each load takes names of its own, since one may stay.
+        self.loads += 1
+        undo = "".join(_UNDO_CHANGES.format(name=f"u{self.loads}_{number}") for number in range(100))
         threads: list[threading.Thread] = [*self.accounts]
         server = self.server
         threads.append(threading.Thread(target=self._until_killed, args=(lambda: server.load(600),), daemon=True))
+        threads.append(threading.Thread(target=self._until_killed, args=(lambda: server.run_sql(undo),), daemon=True))
         threads.append(
             threading.Thread(target=self._until_killed, args=(lambda: server.run_sql(open_changes),), daemon=True)
         )
@@ -167,6 +179,24 @@ class KeptPagesCheck(Check):
         value = int(self.server.scalar("INSERT INTO ledger.counter (v) VALUES (5); SELECT LAST_INSERT_ID()"))
         self.expect(value > self.counter, f"AUTO_INCREMENT went back: {value} after {self.counter}")
 
+    def change_undo(self, number: int) -> None:
+        """The third undo tablespace is there after a start; then it is truncated, and every other time made anew."""
+        self.expect_undo("active")
+        self.server.run_sql("ALTER UNDO TABLESPACE more SET INACTIVE")
+        self.expect_undo("empty")
+        if number % 2 == 0:
+            self.server.run_sql("DROP UNDO TABLESPACE more")
+            self.server.run_sql(_UNDO)
+        else:
+            self.server.run_sql("ALTER UNDO TABLESPACE more SET ACTIVE")
+
+    def expect_undo(self, state: str) -> None:
+        """At the latest when purge has done what the load has left."""
+        deadline = time.monotonic() + 120
+        while (found := self.server.scalar(_UNDO_STATE)) != state and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.expect(found == state, f"the third undo tablespace is {found}, not {state}")
+
     def check_accounts(self, accounts: list[Account]) -> None:
         """Nothing acknowledged is missing, nothing is there that was not under way."""
         for account in accounts:
@@ -185,8 +215,9 @@ class KeptPagesCheck(Check):
         self.expect(changed == "0", f"{changed} rows of a transaction that was not committed")
 
     def agrees_with_stock(self, when: str) -> None:
-        """`pagectl restore`; a stock mysqld boots on the directory and has the same tables."""
+        """`pagectl restore`; a stock mysqld boots on the directory and has the same tables and undo tablespaces."""
         expected = restore_check.checksums(self.server)
+        expected_undo = self.server.scalar(_UNDO_STATE)
         self.server.stop()
         deadline = time.monotonic() + 60
         while (status := self.servers.ctl.status(VOLUME))["applied_lsn"] != status["commit_lsn"]:
@@ -198,9 +229,11 @@ class KeptPagesCheck(Check):
         with mysql.Server(target) as stock:
             stock.start()
             found = restore_check.checksums(stock)
+            undo = stock.scalar(_UNDO_STATE)
             stock.stop()
         different = [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
         stack.progress(f"  {when}: {len(found)} tables restored, a stock mysqld boots, {len(different)} differ")
+        self.expect(undo == expected_undo, f"{when}: on a stock server the third undo tablespace is {undo}")
         self.expect(len(found) > 4 and not different, f"{when}: tables differ on a stock server: {different}")
 
 
@@ -231,6 +264,7 @@ class NowriteCheck(KeptPagesCheck):
             self.check_accounts(self.accounts)
             self.check_counter()
             self.check_tables()
+            self.change_undo(number)
         self.refuses_other_modes()
         self.agrees_with_stock("nowrite")
 
@@ -287,6 +321,7 @@ class StatelessCheck(KeptPagesCheck):
             self.check_accounts(self.accounts)
             self.check_counter()
             self.check_tables()
+            self.change_undo(number)
             stack.progress(f"  round {number}: {self.transactions} transactions so far, tables and counters good")
         self.take_over_from_living()
         self.agrees_with_stock("stateless")

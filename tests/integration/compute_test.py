@@ -20,8 +20,8 @@
                     takeover from a living one, whose commits fail with an error
                     Both: each acknowledged transaction is there and none that was not under way, an open transaction
                     is rolled back, AUTO_INCREMENT does not go back, CHECK TABLE, indexes built in place, a table
-                    exported and imported, refusals; at the end a stock mysqld on
-                    a restored directory has the same tables
+                    exported and imported, an undo tablespace made, truncated and dropped, refusals; at the end a stock
+                    mysqld on a restored directory has the same tables
     --mode traps    what is refused, what is waited for, and kills at the worst moments: see compute_traps.py
                     (--case NAME: only that)
 

@@ -41,6 +41,7 @@ inline void expect_temporary(const buf_page_t *) {}
 inline bool wants_images(const mtr_buf_t &, const Flush_observer *) { return false; }
 inline void log_images(const mtr_buf_t &, mtr_t *) {}
 inline void log_imported(space_id_t) {}
+inline void log_created(space_id_t) {}
 inline dberr_t export_pages(space_id_t, trx_t *) { return DB_SUCCESS; }
 
 }  // namespace rdb

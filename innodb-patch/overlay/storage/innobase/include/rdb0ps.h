@@ -280,7 +280,7 @@ inline bool forbids_local(const char *what) {
 }
 
 /** Tablespaces that a server without files of its own would not find again.
-@param[in]  undo        CREATE UNDO TABLESPACE
+@param[in]  undo        CREATE UNDO TABLESPACE, in innodb_undo_directory
 @param[in]  block_size  FILE_BLOCK_SIZE, 0: none was given
 @param[in]  path        of the file
 @return true after sending the client an error */
@@ -308,6 +308,10 @@ void log_images(const mtr_buf_t &memo, mtr_t *mtr);
 /** The page belongs to a tablespace that is being imported: it is read from and written
 to its file, and changes without redo, until log_imported(). */
 bool is_local(const buf_page_t *bpage);
+
+/** An undo tablespace is about to get its first pages: logs its creation, as other
+tablespaces' creation is logged; of undo tablespaces page servers would not know the file. */
+void log_created(space_id_t space);
 
 /** A tablespace was imported into its file: logs its creation and all its pages. The
 caller holds no latch. */

@@ -93,6 +93,18 @@ static void log_creation(const fil_space_t *space, mtr_t *mtr) {
   mlog_catenate_string(mtr, reinterpret_cast<const byte *>(path), len);
 }
 
+void log_created(space_id_t space_id) {
+  if (!streams_redo()) {
+    return;
+  }
+  fil_space_t *space = fil_space_acquire(space_id);
+  mtr_t mtr;
+  mtr.start();
+  log_creation(space, &mtr);
+  mtr.commit();
+  fil_space_release(space);
+}
+
 void log_imported(space_id_t space_id) {
   if (!streams_redo()) {
     return;

@@ -402,7 +402,8 @@ void expect_temporary(const buf_page_t *bpage) {
 }
 
 bool forbids_tablespace(bool undo, uint64_t block_size, const char *path) {
-  return (undo && forbids_local("CREATE UNDO TABLESPACE")) ||
+  return (undo && !MySQL_undo_path.is_same_as(MySQL_datadir_path) &&
+          forbids_local("CREATE UNDO TABLESPACE outside the data directory")) ||
          (block_size != 0 && block_size != UNIV_PAGE_SIZE &&
           forbids_local("FILE_BLOCK_SIZE of compressed tables")) ||
          (Fil_path::is_absolute_path(path) &&
