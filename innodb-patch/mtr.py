@@ -4,6 +4,7 @@
 
 python3 innodb-patch/mtr.py                        mode OFF: every result must be the unpatched server's
 python3 innodb-patch/mtr.py --mode nowrite         a mode, with a log and page server started for it (stream, read, nowrite)
+python3 innodb-patch/mtr.py --mode stock --list FILE   only the unpatched server, for mtr_list.py
 python3 innodb-patch/mtr.py --tests 'innodb.blob*' --jobs 2
 python3 innodb-patch/mtr.py --seconds 240          stop after so long; the next call goes on where this one ended
 
@@ -49,7 +50,7 @@ _PROGRAMS = (
     "mysql_config_editor mysql_secure_installation mysql_migrate_keyring mysql_keyring_encryption_test"
 ).split()
 _MODES = ("off", "stream", "read", "nowrite")
-_STOCK = "stock"
+STOCK = "stock"
 _CHUNK = 60
 _WANTED_PERCENT = 97
 _RESULT = re.compile(r"^\[\s*\d+%\] (\S+)(?: '[^']*')?\s+(?:w\d+\s+)?\[ (?:\S+-)?(pass|fail|skipped|disabled) \]\s*(.*)$")
@@ -149,14 +150,17 @@ class Results:
 
     def __init__(self, programs: Path, mode: str) -> None:
         self._file = patched_tree.cache_dir() / "mtr" / f"{programs.name}-{mode}.json"
-        self.outcomes: dict[str, Outcome] = {}
-        if self._file.exists():
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-            self.outcomes = {name: Outcome(**fields) for name, fields in kept.items()}
+        self.outcomes = self._kept()
+
+    def _kept(self) -> dict[str, Outcome]:
+        if not self._file.exists():
+            return {}
+        kept = json.loads(self._file.read_text(encoding="utf-8"))
+        return {name: Outcome(**fields) for name, fields in kept.items()}
 
     def add(self, outcomes: dict[str, Outcome]) -> None:
-        """Kept at once."""
-        self.outcomes.update(outcomes)
+        """Kept at once, beside what another run has added meanwhile."""
+        self.outcomes |= self._kept() | outcomes
         self._file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({name: dataclasses.asdict(o) for name, o in sorted(self.outcomes.items())}, indent=0)
         partial = self._file.with_suffix(".new")
@@ -182,6 +186,14 @@ def programs_of(patched: bool) -> Path:
     return found
 
 
+def suite_dir() -> Path:
+    """mysql-test of the source in the cache."""
+    trees = sorted(patched_tree.cache_dir().glob("source-*/mysql-test"))
+    if not trees:
+        raise MtrError("there is no MySQL source in the cache; run: python3 innodb-patch/build.py")
+    return trees[-1]
+
+
 def make_prefix(directory: Path, programs: Path, wrapped: bool) -> None:
     """A directory that mysql-test-run.pl takes for a build."""
     (directory / "bin").mkdir(parents=True)
@@ -203,10 +215,7 @@ class Run:
         self._jobs = jobs
         self._work_dir = work_dir / mode
         self._deadline = deadline
-        trees = sorted(patched_tree.cache_dir().glob("source-*/mysql-test"))
-        if not trees:
-            raise MtrError("there is no MySQL source in the cache; run: python3 innodb-patch/build.py")
-        self._suite_dir = trees[-1]
+        self._suite_dir = suite_dir()
 
     def run(self, tests: list[str], again: bool) -> bool:
         """Runs those that have no result yet; False when time was over before the last."""
@@ -302,7 +311,7 @@ def report(mode: str, tests: list[str], stock: Results, other: Results, reasons:
     ours, theirs = count(tests, other), count(tests, stock)
     both = sum(stock.outcomes[t].result == "pass" == other.outcomes[t].result for t in tests)
     percent = 100 * both / max(theirs["pass"], 1)
-    for name, counted in ((_STOCK, theirs), (f"mode {mode.upper()}", ours)):
+    for name, counted in ((STOCK, theirs), (f"mode {mode.upper()}", ours)):
         print(f"{name + ':':14} {counted['pass']} pass, {counted['fail']} fail, {counted['skip']} skip")
     print(f"{both} of {theirs['pass']} that pass unpatched pass, {percent:.1f} %")
     for one in differing:
@@ -335,7 +344,7 @@ def choose(options: argparse.Namespace) -> list[str]:
 def main() -> int:
     """The command line; see the module's head."""
     parser = argparse.ArgumentParser(description="MySQL's own tests, unpatched and patched.")
-    parser.add_argument("--mode", choices=_MODES, default="off")
+    parser.add_argument("--mode", choices=(STOCK, *_MODES), default="off")
     parser.add_argument("--suite", action="append", help="only this suite of the list; may be given again")
     parser.add_argument("--tests", action="append", metavar="PATTERN", help="only suite.name like this; may be given again")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
@@ -351,12 +360,17 @@ def main() -> int:
     try:
         tests = choose(options)
         reasons = read_reasons(HERE / "mtr-reasons.txt")
-        builds = {_STOCK: programs_of(False), options.mode: options.build or programs_of(True)}
+        builds = {STOCK: programs_of(False)}
+        if options.mode != STOCK:
+            builds[options.mode] = options.build or programs_of(True)
         runs = [Run(mode, build, options.jobs, work_dir, deadline) for mode, build in builds.items()]
-        if not all([run.run(tests, options.again and run.mode != _STOCK) for run in runs]):
+        if not all([run.run(tests, options.again and run.mode != STOCK) for run in runs]):
             left = {run.mode: sum(t not in run.results.outcomes for t in tests) for run in runs}
             print(f"not finished: {left} tests left; the same command goes on")
             return 3
+        if options.mode == STOCK:
+            print(count(tests, runs[0].results))
+            return 0
         result = report(options.mode, tests, runs[0].results, runs[1].results, reasons)
         if options.json:
             options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
