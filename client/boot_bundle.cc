@@ -22,80 +22,80 @@ Task<Status> WaitApplied(Runtime* runtime, PageReplica::Reached server, Lsn lsn,
   co_return answer.status();
 }
 
-Task<Status> AskSpaces(Runtime* runtime, PageReplica::Reached server, Lsn lsn, TimePoint deadline,
-                       proto::SpaceListResponse* out) {
+// Asks one server as of `lsn`, once it has applied that.
+template <typename Request, typename Answer>
+Task<Status> AskAsOf(Runtime* runtime, PageReplica::Reached server, Lsn lsn, TimePoint deadline,
+                     Task<Result<Answer>> (VolumeClient::*ask)(Request, TimePoint), Answer* out) {
   const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
   if (!applied.ok()) {
     co_return applied;
   }
   VolumeClient client(server.channel);
-  proto::SpaceListRequest request;
+  Request request;
   request.set_volume_id(server.volume.value());
   request.set_read_lsn(lsn.value());
-  Result<proto::SpaceListResponse> answer = co_await client.SpaceList(std::move(request), deadline);
+  Result<Answer> answer = co_await (client.*ask)(std::move(request), deadline);
   if (answer.ok()) {
     *out = std::move(*answer);
   }
   co_return answer.status();
+}
+
+Task<Status> AskSpaces(Runtime* runtime, PageReplica::Reached server, Lsn lsn, TimePoint deadline,
+                       proto::SpaceListResponse* out) {
+  return AskAsOf(runtime, server, lsn, deadline, &VolumeClient::SpaceList, out);
 }
 
 Task<Status> AskDynamicMeta(Runtime* runtime, PageReplica::Reached server, Lsn lsn,
                             TimePoint deadline, WithPayload<proto::DynamicMetaResponse>* out) {
-  const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
-  if (!applied.ok()) {
-    co_return applied;
-  }
-  VolumeClient client(server.channel);
-  proto::DynamicMetaRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_read_lsn(lsn.value());
-  Result<WithPayload<proto::DynamicMetaResponse>> answer =
-      co_await client.DynamicMeta(std::move(request), deadline);
-  if (answer.ok()) {
-    *out = std::move(*answer);
-  }
-  co_return answer.status();
+  return AskAsOf(runtime, server, lsn, deadline, &VolumeClient::DynamicMeta, out);
 }
 
 Task<Status> AskSideFiles(Runtime* runtime, PageReplica::Reached server, Lsn lsn,
                           TimePoint deadline, WithPayload<proto::SideFileListResponse>* out) {
-  const Status applied = co_await WaitApplied(runtime, server, lsn, deadline);
-  if (!applied.ok()) {
-    co_return applied;
-  }
-  VolumeClient client(server.channel);
-  proto::SideFileListRequest request;
-  request.set_volume_id(server.volume.value());
-  request.set_read_lsn(lsn.value());
-  Result<WithPayload<proto::SideFileListResponse>> answer =
-      co_await client.SideFileList(std::move(request), deadline);
-  if (!answer.ok()) {
-    co_return answer.status();
+  const Status asked =
+      co_await AskAsOf(runtime, server, lsn, deadline, &VolumeClient::SideFileList, out);
+  if (!asked.ok()) {
+    co_return asked;
   }
   size_t total = 0;
-  for (const proto::SideFile& file : answer->message.files()) {
+  for (const proto::SideFile& file : out->message.files()) {
     total += file.size_bytes();
   }
-  if (total != answer->payload.size()) {
+  if (total != out->payload.size()) {
     co_return Corruption("SideFileList: the payload is not as long as its files together");
   }
-  *out = std::move(*answer);
   co_return Status::Ok();
+}
+
+// From whichever server answers.
+template <typename Answer>
+Task<Result<Answer>> ReadFromAny(Runtime* runtime, PageClient* pages, Lsn lsn, TimePoint deadline,
+                                 Task<Status> (*ask)(Runtime*, PageReplica::Reached, Lsn, TimePoint,
+                                                     Answer*)) {
+  Answer answer;
+  ReplicaCall call = [runtime, lsn, ask, to = &answer](PageReplica::Reached server,
+                                                       TimePoint until) {
+    return ask(runtime, server, lsn, until, to);
+  };
+  const Status status = co_await CallAnyReplica(runtime, pages, std::move(call), deadline);
+  if (!status.ok()) {
+    co_return status;
+  }
+  co_return answer;
 }
 
 }  // namespace
 
 Task<Result<SpaceBundle>> ReadSpaces(Runtime* runtime, PageClient* pages, Lsn lsn,
                                      TimePoint deadline) {
-  SpaceBundle bundle;
-  ReplicaCall ask = [runtime, lsn, to = &bundle.list](PageReplica::Reached server,
-                                                      TimePoint until) {
-    return AskSpaces(runtime, server, lsn, until, to);
-  };
-  const Status status = co_await CallAnyReplica(runtime, pages, std::move(ask), deadline);
-  if (!status.ok()) {
-    co_return status;
+  Result<proto::SpaceListResponse> list =
+      co_await ReadFromAny(runtime, pages, lsn, deadline, &AskSpaces);
+  if (!list.ok()) {
+    co_return list.status();
   }
+  SpaceBundle bundle;
+  bundle.list = std::move(*list);
   std::vector<PageId> first_pages;
   for (const proto::SpaceInfo& space : bundle.list.spaces()) {
     first_pages.push_back({SpaceId(space.space()), PageNo(0)});
@@ -114,29 +114,13 @@ Task<Result<SpaceBundle>> ReadSpaces(Runtime* runtime, PageClient* pages, Lsn ls
 Task<Result<WithPayload<proto::DynamicMetaResponse>>> ReadDynamicMeta(Runtime* runtime,
                                                                       PageClient* pages, Lsn lsn,
                                                                       TimePoint deadline) {
-  WithPayload<proto::DynamicMetaResponse> answer;
-  ReplicaCall ask = [runtime, lsn, to = &answer](PageReplica::Reached server, TimePoint until) {
-    return AskDynamicMeta(runtime, server, lsn, until, to);
-  };
-  const Status status = co_await CallAnyReplica(runtime, pages, std::move(ask), deadline);
-  if (!status.ok()) {
-    co_return status;
-  }
-  co_return answer;
+  return ReadFromAny(runtime, pages, lsn, deadline, &AskDynamicMeta);
 }
 
 Task<Result<WithPayload<proto::SideFileListResponse>>> ReadSideFiles(Runtime* runtime,
                                                                      PageClient* pages, Lsn lsn,
                                                                      TimePoint deadline) {
-  WithPayload<proto::SideFileListResponse> answer;
-  ReplicaCall ask = [runtime, lsn, to = &answer](PageReplica::Reached server, TimePoint until) {
-    return AskSideFiles(runtime, server, lsn, until, to);
-  };
-  const Status status = co_await CallAnyReplica(runtime, pages, std::move(ask), deadline);
-  if (!status.ok()) {
-    co_return status;
-  }
-  co_return answer;
+  return ReadFromAny(runtime, pages, lsn, deadline, &AskSideFiles);
 }
 
 }  // namespace redoubt

@@ -93,6 +93,21 @@ Task<Status> ComputeStart::AfterTrouble(const Status& trouble, const char* what,
   co_return Status::Ok();
 }
 
+template <typename Answer>
+Task<Result<Answer>> ComputeStart::ReadBundle(Task<Result<Answer>> (*read)(Runtime*, PageClient*,
+                                                                           Lsn, TimePoint),
+                                              const char* what, Lsn lsn) {
+  Result<Answer> answer = co_await read(runtime_, pages_, lsn, Deadline());
+  while (!answer.ok()) {
+    const Status again = co_await AfterTrouble(answer.status(), what, lsn);
+    if (!again.ok()) {
+      co_return again;
+    }
+    answer = co_await read(runtime_, pages_, lsn, Deadline());
+  }
+  co_return answer;
+}
+
 Status ComputeStart::CheckNewest(Epoch epoch, Lsn lsn) const {
   return context_->timeline.Superseded(epoch, lsn)
              ? Status(StatusCode::kStaleEpoch, "a newer writer began below " + Text(lsn))
@@ -113,13 +128,9 @@ Task<Status> ComputeStart::FillDirectory(Epoch epoch, Lsn* begin) {
   if (!appended.ok()) {
     co_return appended;
   }
-  Result<SpaceBundle> spaces = co_await ReadSpaces(runtime_, pages_, *begin, Deadline());
-  while (!spaces.ok()) {
-    const Status again = co_await AfterTrouble(spaces.status(), "the boot bundle", *begin);
-    if (!again.ok()) {
-      co_return again;
-    }
-    spaces = co_await ReadSpaces(runtime_, pages_, *begin, Deadline());
+  const Result<SpaceBundle> spaces = co_await ReadBundle(&ReadSpaces, "the boot bundle", *begin);
+  if (!spaces.ok()) {
+    co_return spaces.status();
   }
   const Status newest = CheckNewest(epoch, *begin);
   if (!newest.ok()) {
@@ -144,14 +155,10 @@ Task<Status> ComputeStart::FillDirectory(Epoch epoch, Lsn* begin) {
   if (context_->settings.catalogue_every > 0) {
     context_->tablespaces.CheckList(*begin, listed);
   }
-  Result<WithPayload<proto::SideFileListResponse>> files =
-      co_await ReadSideFiles(runtime_, pages_, *begin, Deadline());
-  while (!files.ok()) {
-    const Status again = co_await AfterTrouble(files.status(), "the side files", *begin);
-    if (!again.ok()) {
-      co_return again;
-    }
-    files = co_await ReadSideFiles(runtime_, pages_, *begin, Deadline());
+  const Result<WithPayload<proto::SideFileListResponse>> files =
+      co_await ReadBundle(&ReadSideFiles, "the side files", *begin);
+  if (!files.ok()) {
+    co_return files.status();
   }
   runtime_->log->Info("starts without files of its own at LSN " + Text(*begin) + ", with " +
                       std::to_string(listed.size()) + " tablespaces");
@@ -159,14 +166,10 @@ Task<Status> ComputeStart::FillDirectory(Epoch epoch, Lsn* begin) {
 }
 
 Task<Status> ComputeStart::ReadCounters(Epoch epoch, Lsn begin) {
-  Result<WithPayload<proto::DynamicMetaResponse>> counters =
-      co_await ReadDynamicMeta(runtime_, pages_, begin, Deadline());
-  while (!counters.ok()) {
-    const Status again = co_await AfterTrouble(counters.status(), "dynamic metadata", begin);
-    if (!again.ok()) {
-      co_return again;
-    }
-    counters = co_await ReadDynamicMeta(runtime_, pages_, begin, Deadline());
+  const Result<WithPayload<proto::DynamicMetaResponse>> counters =
+      co_await ReadBundle(&ReadDynamicMeta, "dynamic metadata", begin);
+  if (!counters.ok()) {
+    co_return counters.status();
   }
   const Status newest = CheckNewest(epoch, begin);
   if (newest.ok()) {

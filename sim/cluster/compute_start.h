@@ -33,6 +33,11 @@ class ComputeStart {
 
  private:
   Task<Status> Append(LogBuffer* redo);
+  // What `read`, one of boot_bundle.h, answers; again while only trouble is in the way.
+  template <typename Answer>
+  Task<Result<Answer>> ReadBundle(Task<Result<Answer>> (*read)(Runtime*, PageClient*, Lsn,
+                                                               TimePoint),
+                                  const char* what, Lsn lsn);
   // The next try, or why there is none.
   Task<Status> AfterTrouble(const Status& trouble, const char* what, Lsn lsn);
   // A newer writer began below `lsn`: what page servers say there is not about this one's log.
