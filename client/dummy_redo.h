@@ -14,8 +14,7 @@ namespace redoubt {
 
 // Payload of `gap`, whose ends are data LSNs.
 inline Bytes DummyRedo(LsnRange gap) {
-  const uint64_t bytes = innodb::ToSn(gap.end).value() - innodb::ToSn(gap.start).value();
-  return Bytes(bytes, static_cast<uint8_t>(innodb::RedoType::kDummy));
+  return Bytes(innodb::PayloadBytes(gap), static_cast<uint8_t>(innodb::RedoType::kDummy));
 }
 
 }  // namespace redoubt

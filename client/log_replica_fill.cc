@@ -14,10 +14,6 @@ namespace {
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
-size_t PayloadBytes(LsnRange range) {
-  return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
-}
-
 // By what is joined the LSN at a time becomes less exact, by so much at most.
 constexpr int64_t kJoinedTimeNsMax = 500'000'000;
 
@@ -55,7 +51,9 @@ Task<void> AskInto(LogReplica* member, TimePoint deadline,
 
 }  // namespace
 
-ByteView LogPiece::payload() const { return ByteView(*bytes).subspan(offset, PayloadBytes(range)); }
+ByteView LogPiece::payload() const {
+  return ByteView(*bytes).subspan(offset, innodb::PayloadBytes(range));
+}
 
 // That member serves and has more than `end`.
 bool LogReplica::CanGiveFrom(const LogReplica* member, Lsn end) const {
@@ -260,7 +258,7 @@ Task<Status> LogReplica::AppendPiece(const LogPiece* piece, Lsn* end) {
     *end = piece->range.start;
   }
   const LsnRange range{*end, piece->range.end};
-  const ByteView payload = piece->payload().last(PayloadBytes(range));
+  const ByteView payload = piece->payload().last(innodb::PayloadBytes(range));
   proto::AppendRequest request;
   request.set_volume_id(volume_.value());
   request.set_epoch(plan_->epoch.value());
@@ -309,7 +307,7 @@ Task<Result<std::vector<LogPiece>>> LogReplica::ReadLog(Epoch epoch, Lsn from, s
     LogPiece piece;
     piece.range = {Lsn(chunk.start_lsn()), Lsn(chunk.end_lsn())};
     if (!innodb::IsDataLsn(piece.range.start) || !innodb::IsDataLsn(piece.range.end) ||
-        piece.range.empty() || PayloadBytes(piece.range) > bytes->size() - offset) {
+        piece.range.empty() || innodb::PayloadBytes(piece.range) > bytes->size() - offset) {
       co_return Corruption("log server " + address_ + " answered a chunk that is none");
     }
     piece.first_mtr_lsn = Lsn(chunk.first_mtr_lsn());
@@ -320,7 +318,7 @@ Task<Result<std::vector<LogPiece>>> LogReplica::ReadLog(Epoch epoch, Lsn from, s
       co_return Corruption("log server " + address_ + ": the chunk at LSN " +
                            Text(piece.range.start) + " does not have its checksum");
     }
-    offset += PayloadBytes(piece.range);
+    offset += innodb::PayloadBytes(piece.range);
     pieces.push_back(std::move(piece));
   }
   co_return pieces;

@@ -22,11 +22,6 @@ constexpr Duration kStopProbe = std::chrono::seconds(15);
 
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
-size_t PayloadBytes(Lsn from, Lsn to) {
-  REDOUBT_CHECK(from <= to);
-  return innodb::ToSn(to).value() - innodb::ToSn(from).value();
-}
-
 }  // namespace
 
 void Tailer::Rewind(Lsn end) {
@@ -208,7 +203,8 @@ Task<Status> Tailer::CompareTail(Lsn end) {
     const Status status = co_await BeginImport(std::move(reason));
     co_return status;
   }
-  if (read->payload.size() != PayloadBytes(from, end)) {
+  REDOUBT_CHECK(from <= end);
+  if (read->payload.size() != innodb::PayloadBytes({from, end})) {
     co_return Status::Ok();  // in a file that is gone; whether the rest is there, reading on will
                              // tell
   }
@@ -230,8 +226,7 @@ Task<Status> Tailer::CompareTail(Lsn end) {
 // nothing.
 Task<Status> Tailer::Recreated(Lsn oldest) {
   const Lsn end = sink_->next_lsn();
-  const Lsn next_block(innodb::AlignToBlock(end).value() + innodb::kLogBlockBytes +
-                       innodb::kLogBlockHeaderBytes);
+  const Lsn next_block = innodb::NextBlockData(end);
   if (oldest != next_block) {
     std::string reason = "the redo log was made anew (it begins at LSN " + Text(oldest) +
                          ", we were at " + Text(end) + ")";
@@ -422,7 +417,8 @@ Task<Status> Tailer::Consume(RedoRead read, bool dead) {
 
 Task<Status> Tailer::SendUpTo(Lsn end, bool dead) {
   const Lsn start = sink_->next_lsn();
-  const size_t length = PayloadBytes(start, end);
+  REDOUBT_CHECK(start <= end);
+  const size_t length = innodb::PayloadBytes({start, end});
   if (length == 0) {
     co_return Status::Ok();
   }

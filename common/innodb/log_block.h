@@ -53,6 +53,14 @@ constexpr Lsn ToLsn(Sn sn) {
   return Lsn(sn.value() / kLogBlockPayloadBytes * kLogBlockBytes +
              sn.value() % kLogBlockPayloadBytes + kLogBlockHeaderBytes);
 }
+// Bytes of payload in `range`, whose ends are data LSNs.
+constexpr size_t PayloadBytes(LsnRange range) {
+  return ToSn(range.end).value() - ToSn(range.start).value();
+}
+// The first data LSN of the block behind the one that contains `lsn`.
+constexpr Lsn NextBlockData(Lsn lsn) {
+  return Lsn(AlignToBlock(lsn).value() + kLogBlockBytes + kLogBlockHeaderBytes);
+}
 // The data LSN `payload_bytes` bytes of payload after the data LSN `data_lsn`.
 constexpr Lsn AdvanceLsn(Lsn data_lsn, size_t payload_bytes) {
   return ToLsn(Sn(ToSn(data_lsn).value() + payload_bytes));

@@ -14,10 +14,6 @@
 namespace redoubt {
 namespace {
 
-size_t PayloadBytes(LsnRange range) {
-  return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
-}
-
 // Takes the next chunk, of which `payload` holds the bytes from the front on.
 Result<RedoChunk> TakeChunk(const proto::ChunkHeader& header, ByteView payload) {
   RedoChunk chunk;
@@ -25,7 +21,7 @@ Result<RedoChunk> TakeChunk(const proto::ChunkHeader& header, ByteView payload) 
   chunk.range = {Lsn(header.start_lsn()), Lsn(header.end_lsn())};
   const std::string name = "the chunk at LSN " + std::to_string(header.start_lsn());
   if (!innodb::IsDataLsn(chunk.range.start) || !innodb::IsDataLsn(chunk.range.end) ||
-      chunk.range.empty() || PayloadBytes(chunk.range) > payload.size()) {
+      chunk.range.empty() || innodb::PayloadBytes(chunk.range) > payload.size()) {
     return Corruption(name + " has impossible LSNs or too few bytes");
   }
   chunk.first_mtr_lsn = Lsn(header.first_mtr_lsn());
@@ -35,7 +31,7 @@ Result<RedoChunk> TakeChunk(const proto::ChunkHeader& header, ByteView payload) 
   }
   chunk.source_time_unix_ns = header.source_time_unix_ns();
   chunk.payload_crc32c = header.payload_crc32c();
-  const ByteView bytes = payload.first(PayloadBytes(chunk.range));
+  const ByteView bytes = payload.first(innodb::PayloadBytes(chunk.range));
   if (Crc32c(bytes) != chunk.payload_crc32c) {
     return Corruption(name + " does not have its checksum");
   }

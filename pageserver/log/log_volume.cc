@@ -15,10 +15,6 @@ namespace {
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 std::string Text(Epoch epoch) { return std::to_string(epoch.value()); }
 
-uint64_t PayloadBytes(LsnRange range) {
-  return innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
-}
-
 }  // namespace
 
 struct LogVolume::Ticket {
@@ -332,10 +328,10 @@ Status LogVolume::CheckAppend(const RedoChunk& chunk, const WriterTold& told) co
     return InvalidArgument("[" + Text(range.start) + ", " + Text(range.end) +
                            ") is no range of data LSNs");
   }
-  if (chunk.payload->size() != PayloadBytes(range)) {
+  if (chunk.payload->size() != innodb::PayloadBytes(range)) {
     return InvalidArgument("append at " + Text(range.start) + " carries " +
                            std::to_string(chunk.payload->size()) + " bytes, its LSNs span " +
-                           std::to_string(PayloadBytes(range)));
+                           std::to_string(innodb::PayloadBytes(range)));
   }
   if (chunk.first_mtr_lsn != Lsn{} &&
       (!innodb::IsDataLsn(chunk.first_mtr_lsn) || !range.Contains(chunk.first_mtr_lsn))) {
@@ -415,7 +411,7 @@ Task<Status> LogVolume::CompareWithStored(const RedoChunk* chunk) {
     co_return gap;
   }
   Result<std::vector<RedoChunk>> stored =
-      co_await store_.Read(range.start, PayloadBytes(range), store_.end());
+      co_await store_.Read(range.start, innodb::PayloadBytes(range), store_.end());
   if (!stored.ok()) {
     co_return stored.status();
   }

@@ -23,9 +23,7 @@ bool Plausible(const RecordHeader& header) {
       !innodb::IsDataLsn(header.range.start) || !innodb::IsDataLsn(header.range.end)) {
     return false;
   }
-  const uint64_t payload_bytes =
-      innodb::ToSn(header.range.end).value() - innodb::ToSn(header.range.start).value();
-  return header.payload_bytes == payload_bytes;
+  return header.payload_bytes == innodb::PayloadBytes(header.range);
 }
 
 // `rest`: the header from behind the crc32c on.
@@ -166,7 +164,7 @@ std::string PlaceInSegment(const std::string& path, uint64_t offset) {
 RedoChunk HeadOf(const RedoChunk& chunk, Lsn lsn) {
   REDOUBT_CHECK(chunk.range.start < lsn && lsn < chunk.range.end);
   REDOUBT_CHECK(innodb::IsDataLsn(lsn));
-  const size_t bytes = innodb::ToSn(lsn).value() - innodb::ToSn(chunk.range.start).value();
+  const size_t bytes = innodb::PayloadBytes({chunk.range.start, lsn});
   RedoChunk head;
   head.epoch = chunk.epoch;
   head.range = {chunk.range.start, lsn};

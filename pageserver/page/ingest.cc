@@ -27,8 +27,7 @@ Status CheckChunk(const RedoChunk& chunk) {
   const std::string name = "redo chunk at LSN " + std::to_string(chunk.range.start.value());
   if (chunk.payload == nullptr || !innodb::IsDataLsn(chunk.range.start) ||
       !innodb::IsDataLsn(chunk.range.end) ||
-      chunk.payload->size() !=
-          innodb::ToSn(chunk.range.end).value() - innodb::ToSn(chunk.range.start).value()) {
+      chunk.payload->size() != innodb::PayloadBytes(chunk.range)) {
     return Corruption(name + " has a payload of the wrong length");
   }
   if (chunk.first_mtr_lsn != Lsn{} &&
@@ -160,8 +159,8 @@ Status Ingest::PrepareChunk(const RedoChunk& chunk, size_t* skip_bytes) {
   if (REDOUBT_PLANTED(state_->runtime, retry_applies_twice)) {
     return Status::Ok();
   }
-  *skip_bytes = std::min<size_t>(
-      chunk.payload->size(), innodb::ToSn(fed_).value() - innodb::ToSn(chunk.range.start).value());
+  *skip_bytes =
+      std::min<size_t>(chunk.payload->size(), innodb::PayloadBytes({chunk.range.start, fed_}));
   return Status::Ok();
 }
 

@@ -48,8 +48,7 @@ Status RedoGrouper::Take(std::span<const ByteView> payloads, RedoPiece* piece) {
     }
   }
   piece->range.end = failed_mtr_ != Lsn{} ? failed_mtr_ : assembler_.end_lsn();
-  piece->payload_bytes =
-      innodb::ToSn(piece->range.end).value() - innodb::ToSn(piece->range.start).value();
+  piece->payload_bytes = innodb::PayloadBytes(piece->range);
   LayOut(piece);
   return status;
 }

@@ -115,8 +115,7 @@ Status ComputeStart::CheckNewest(Epoch epoch, Lsn lsn) const {
 }
 
 Task<Status> ComputeStart::FillDirectory(Epoch epoch, Lsn* begin) {
-  const Lsn next_block(innodb::AlignToBlock(*begin).value() + innodb::kLogBlockBytes +
-                       innodb::kLogBlockHeaderBytes);
+  const Lsn next_block = innodb::NextBlockData(*begin);
   LogBuffer gap(*begin);
   for (const uint8_t dummy : DummyRedo({*begin, next_block})) {
     const ByteView mtr(&dummy, 1);

@@ -264,7 +264,7 @@ Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
     ByteView rest = answer->payload;
     for (const proto::ChunkHeader& chunk : answer->message.chunks()) {
       const LsnRange range{Lsn(chunk.start_lsn()), Lsn(chunk.end_lsn())};
-      const uint64_t bytes = innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value();
+      const uint64_t bytes = innodb::PayloadBytes(range);
       if (range.start > at || range.end <= at || range.end > context_->truth->end_lsn() ||
           bytes > rest.size()) {
         context_->findings.Report(

@@ -14,10 +14,6 @@ namespace {
 std::string Text(Epoch epoch) { return "epoch " + std::to_string(epoch.value()); }
 std::string Text(Lsn lsn) { return std::to_string(lsn.value()); }
 
-uint64_t PayloadBytes(Lsn from, Lsn to) {
-  return innodb::ToSn(to).value() - innodb::ToSn(from).value();
-}
-
 }  // namespace
 
 struct Timeline::Branch {
@@ -214,7 +210,7 @@ void Timeline::ReadBack(LsnRange range, ByteView given) {
   if (range.empty()) {
     return;
   }
-  if (range.start < begin_ || given.size() < PayloadBytes(range.start, range.end)) {
+  if (range.start < begin_ || given.size() < innodb::PayloadBytes(range)) {
     Lost("C1", "the log gives " + std::to_string(given.size()) + " bytes at " + Text(range.start) +
                    " up to " + Text(range.end));
     return;
@@ -297,8 +293,9 @@ Bytes Timeline::Redo(Epoch epoch, LsnRange range) const {
     const Lsn to = std::min({range.end, segment.range.end, branch.end()});
     if (from < to) {
       const auto first =
-          branch.redo.begin() + static_cast<ptrdiff_t>(PayloadBytes(branch.start, from));
-      redo.insert(redo.end(), first, first + static_cast<ptrdiff_t>(PayloadBytes(from, to)));
+          branch.redo.begin() + static_cast<ptrdiff_t>(innodb::PayloadBytes({branch.start, from}));
+      redo.insert(redo.end(), first,
+                  first + static_cast<ptrdiff_t>(innodb::PayloadBytes({from, to})));
     }
   }
   return redo;

@@ -40,6 +40,10 @@ TEST(Lsn, CountsFramesAndSnDoesNot) {
   EXPECT_FALSE(IsDataLsn(Lsn(8203)));
   EXPECT_TRUE(IsDataLsn(Lsn(8699)));
   EXPECT_EQ(AlignToBlock(Lsn(8699)).value(), 8192U);
+  EXPECT_EQ(NextBlockData(Lsn(8204)).value(), 8716U);
+  EXPECT_EQ(NextBlockData(Lsn(8699)).value(), 8716U);
+  EXPECT_EQ(PayloadBytes({Lsn(8204), Lsn(8699)}), 495U);
+  EXPECT_EQ(PayloadBytes({Lsn(8204), Lsn(8716)}), 496U);
 }
 
 TEST(Lsn, MapsOneToOneAndAdvancesByTheFormula) {

@@ -34,7 +34,7 @@ class MemoryFeed final : public RedoFeed {
     chunk.payload = std::make_shared<const Bytes>(payload.begin(), payload.end());
     chunk.payload_crc32c = Crc32c(payload);
     chunk.source_time_unix_ns = time_unix_ns;
-    ASSERT_EQ(payload.size(), innodb::ToSn(range.end).value() - innodb::ToSn(range.start).value());
+    ASSERT_EQ(payload.size(), innodb::PayloadBytes(range));
     chunks_.push_back(std::move(chunk));
   }
 
