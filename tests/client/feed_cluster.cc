@@ -5,30 +5,23 @@
 
 #include "client/log_writer.h"
 #include "common/runtime/rpc/reconnecting_channel.h"
-#include "pageserver/storage/memory_kv_store.h"
+#include "tests/support/page_server_program.h"
 
 namespace redoubt {
 
 Task<void> ServeForever(Runtime* runtime, std::string address, ServerRole role,
                         std::vector<std::string> feeders) {
-  PageServerOptions options;
+  PageServerOptions options = InMemoryPageServer(std::move(address));
   options.role = role;
-  options.data_dir = "/data";
-  options.listen = std::move(address);
   options.volumes.log_tail_bytes = 4 << 10;
   options.volumes.log_segment_bytes = 4 << 10;
   options.volumes.page_batch_bytes = 4 << 10;
   if (role == ServerRole::kPage) {
     options.volumes.log_servers = std::move(feeders);
-    options.open_store = [](Runtime* r, std::string path) {
-      return MemoryKvStore::Open(r, std::move(path));
-    };
+  } else {
+    options.open_store = PageServerOptions().open_store;  // which nothing may open
   }
-  PageServer server(runtime, std::move(options));
-  const Status started = co_await server.Start();
-  EXPECT_TRUE(started.ok()) << started.ToString();
-  Event never(runtime->scheduler);
-  co_await never.Wait();
+  return RunPageServer(runtime, std::move(options));
 }
 
 Task<uint32_t> MakeVolume(Runtime* runtime, std::string address, uint64_t uid, uint32_t page_size) {

@@ -18,9 +18,9 @@
 #include "client/volume_creation.h"
 #include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
-#include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"
 #include "tests/sim/sim_test_util.h"
+#include "tests/support/page_server_program.h"
 
 namespace redoubt {
 namespace {
@@ -43,17 +43,7 @@ LogWriterOptions Options() {
 }
 
 Task<void> ServeForever(Runtime* runtime, std::string address) {
-  PageServerOptions options;
-  options.data_dir = "/data";
-  options.listen = std::move(address);
-  options.open_store = [](Runtime* r, std::string path) {
-    return MemoryKvStore::Open(r, std::move(path));
-  };
-  PageServer server(runtime, std::move(options));
-  const Status started = co_await server.Start();
-  EXPECT_TRUE(started.ok()) << started.ToString();
-  Event never(runtime->scheduler);
-  co_await never.Wait();
+  return RunPageServer(runtime, InMemoryPageServer(std::move(address)));
 }
 
 struct Seen {

@@ -21,9 +21,9 @@
 #include "common/innodb/mtr_assembler.h"
 #include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
-#include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"
 #include "tests/sim/sim_test_util.h"
+#include "tests/support/page_server_program.h"
 
 namespace redoubt {
 namespace {
@@ -53,19 +53,10 @@ TimePoint In(Runtime* runtime, int ms) {
 }
 
 Task<void> ServeForever(Runtime* runtime, std::string address) {
-  PageServerOptions options;
-  options.data_dir = "/data";
-  options.listen = std::move(address);
-  options.open_store = [](Runtime* r, std::string path) {
-    return MemoryKvStore::Open(r, std::move(path));
-  };
+  PageServerOptions options = InMemoryPageServer(std::move(address));
   // One segment: nothing is trimmed, whatever the page role has stored.
   options.volumes.log_tail_bytes = 8 << 10;
-  PageServer server(runtime, std::move(options));
-  const Status started = co_await server.Start();
-  EXPECT_TRUE(started.ok()) << started.ToString();
-  Event never(runtime->scheduler);
-  co_await never.Wait();
+  return RunPageServer(runtime, std::move(options));
 }
 
 // At every server, once, before anything goes wrong.

@@ -17,9 +17,9 @@
 #include "common/base/hash.h"
 #include "common/runtime/rpc/reconnecting_channel.h"
 #include "pageserver/server.h"
-#include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"
 #include "tests/sim/sim_test_util.h"
+#include "tests/support/page_server_program.h"
 
 namespace redoubt {
 namespace {
@@ -28,19 +28,10 @@ constexpr char kAddress[] = "server:7000";
 constexpr int kWrites = 1500;
 
 Task<void> ServeForever(Runtime* runtime) {
-  PageServerOptions options;
-  options.data_dir = "/data";
-  options.listen = kAddress;
-  options.open_store = [](Runtime* r, std::string path) {
-    return MemoryKvStore::Open(r, std::move(path));
-  };
+  PageServerOptions options = InMemoryPageServer(kAddress);
   options.volumes.log_segment_bytes = 16 << 10;
   options.volumes.log_tail_bytes = 8 << 10;
-  PageServer server(runtime, std::move(options));
-  const Status started = co_await server.Start();
-  EXPECT_TRUE(started.ok()) << started.ToString();
-  Event never(runtime->scheduler);
-  co_await never.Wait();
+  return RunPageServer(runtime, std::move(options));
 }
 
 struct ClientState {

@@ -15,9 +15,9 @@
 #include "common/runtime/rpc/reconnecting_channel.h"
 #include "common/runtime/sync.h"
 #include "pageserver/server.h"
-#include "pageserver/storage/memory_kv_store.h"
 #include "tests/pageserver/rpc/redo_maker.h"
 #include "tests/sim/sim_test_util.h"
+#include "tests/support/page_server_program.h"
 
 namespace redoubt::sim {
 
@@ -39,18 +39,9 @@ struct Seen {
 
 inline Task<void> Serve(Runtime* runtime,
                         uint64_t log_segment_bytes = VolumeRegistryOptions().log_segment_bytes) {
-  PageServerOptions options;
-  options.data_dir = "/data";
-  options.listen = kAddress;
+  PageServerOptions options = InMemoryPageServer(kAddress);
   options.volumes.log_segment_bytes = log_segment_bytes;
-  options.open_store = [](Runtime* r, std::string path) {
-    return MemoryKvStore::Open(r, std::move(path));
-  };
-  PageServer server(runtime, std::move(options));
-  const Status started = co_await server.Start();
-  EXPECT_TRUE(started.ok()) << started.ToString();
-  Event never(runtime->scheduler);
-  co_await never.Wait();
+  return RunPageServer(runtime, std::move(options));
 }
 
 inline TimePoint In(Runtime* runtime, int seconds) {
