@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pageserver/refused_requests.h"
 
+#include <utility>
+
 namespace redoubt {
 
 Status RefusedRequests::Noted(Status status) {
@@ -19,6 +21,14 @@ Status RefusedRequests::Noted(Status status) {
       break;
   }
   return status;
+}
+
+Status RefusedRequests::NotedUnserved(Status status) {
+  if (status.code() == StatusCode::kIoError) {
+    Note(status.code());
+    return status;
+  }
+  return Noted(std::move(status));
 }
 
 }  // namespace redoubt

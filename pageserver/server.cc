@@ -82,14 +82,43 @@ Task<Status> PageServer::CheckFormat() {
 }
 
 Task<Status> PageServer::OpenStore() {
-  std::string store_path = options_.data_dir + "/pages";
+  std::string store_path = StorePath();
   Result<std::unique_ptr<KvStore>> store =
       co_await options_.open_store(runtime_, std::move(store_path));
-  if (store.ok()) {
-    store_ = std::move(*store);
-    cache_ = std::make_unique<PageCache>(options_.page_cache_bytes);
+  cache_ = std::make_unique<PageCache>(options_.page_cache_bytes);
+  if (!store.ok()) {
+    co_return LeavePagesOut(store.status());
   }
-  co_return store.status();
+  store_ = std::move(*store);
+  co_return Status::Ok();
+}
+
+Task<Status> PageServer::FindReaderName() {
+  Result<std::string> name = co_await ReaderNameOf(runtime_, options_.data_dir);
+  if (!name.ok()) {
+    co_await CloseStore();
+    co_return LeavePagesOut(name.status());
+  }
+  options_.volumes.reader_name = std::move(*name);
+  co_return Status::Ok();
+}
+
+Status PageServer::LeavePagesOut(const Status& status) {
+  // A full disk is no damage: with space the next start finds everything.
+  if (status.code() != StatusCode::kCorruption && status.code() != StatusCode::kIoError) {
+    return status;
+  }
+  const std::string what_to_do =
+      options_.role == ServerRole::kPage
+          ? "mend the disk and start this server again, or give it an empty data directory: it "
+            "builds its pages anew"
+          : "redo is taken and kept meanwhile; mend the disk and start this server again, or "
+            "move " +
+                StorePath() + " away first: pages are then built anew from the redo that is kept";
+  options_.volumes.page_role_failure =
+      Status(status.code(), "no pages are served: " + status.message() + "; " + what_to_do);
+  runtime_->log->Error(options_.volumes.page_role_failure.ToString());
+  return Status::Ok();
 }
 
 Task<Status> PageServer::Start() {
@@ -112,12 +141,11 @@ Task<Status> PageServer::Start() {
 }
 
 Task<Status> PageServer::StartParts() {
-  if (options_.role == ServerRole::kPage) {
-    Result<std::string> name = co_await ReaderNameOf(runtime_, options_.data_dir);
-    if (!name.ok()) {
-      co_return name.status();
+  if (options_.role == ServerRole::kPage && store_ != nullptr) {
+    const Status named = co_await FindReaderName();
+    if (!named.ok()) {
+      co_return named;
     }
-    options_.volumes.reader_name = std::move(*name);
   }
   registry_ =
       std::make_unique<VolumeRegistry>(runtime_, store_.get(), cache_.get(), options_.volumes);
@@ -146,16 +174,21 @@ Task<void> PageServer::Stop() {
   if (rpc_ != nullptr) {
     co_await rpc_->Stop();
   }
-  if (store_ != nullptr) {
-    const Status closed = co_await store_->Close();
-    if (!closed.ok()) {
-      runtime_->log->Error("closing the page store: " + closed.ToString());
-    }
-  }
   // Volumes refer to the store.
   rpc_ = nullptr;
   dispatcher_ = nullptr;
   registry_ = nullptr;
+  co_await CloseStore();
+}
+
+Task<void> PageServer::CloseStore() {
+  if (store_ == nullptr) {
+    co_return;
+  }
+  const Status closed = co_await store_->Close();
+  if (!closed.ok()) {
+    runtime_->log->Error("closing the page store: " + closed.ToString());
+  }
   store_ = nullptr;
 }
 

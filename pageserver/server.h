@@ -55,9 +55,11 @@ class PageServer {
   // Stop must have returned, unless the whole node is being destroyed.
   ~PageServer();
 
-  // Recovers and serves. After an error nothing runs; the object can only be destroyed.
+  // Recovers and serves. What is damaged is named, in the log and to whoever asks for it, and the
+  // rest is served: a volume whose redo cannot be read, the page role when its store cannot be.
+  // After an error nothing runs; the object can only be destroyed.
   // kUnsupported: the directory has a newer format or is not ours. kIoError: it cannot be used, or
-  // the address cannot be bound.
+  // the address cannot be bound. kCorruption: the volume list. kNoSpace: no room to begin with.
   Task<Status> Start();
   // Closes connections, writes what is in memory, closes the store. Idempotent.
   Task<void> Stop();
@@ -65,14 +67,21 @@ class PageServer {
   // Where clients connect to; after Start.
   std::string address() const { return rpc_->address(); }
   VolumeRegistry& volumes() { return *registry_; }
+  // Not OK: the page role serves nothing, since its store cannot be opened.
+  const Status& page_role_failure() const { return options_.volumes.page_role_failure; }
   const RpcServer& rpc() const { return *rpc_; }
   // Requires a page role.
   const PageCache& cache() const { return *cache_; }
 
  private:
+  std::string StorePath() const { return options_.data_dir + "/pages"; }
   Task<Status> CheckFormat();
   Task<Status> OpenStore();
+  Task<Status> FindReaderName();
+  // OK when the page role alone is down for `status`: noted as its failure, with what to do.
+  Status LeavePagesOut(const Status& status);
   Task<Status> StartParts();
+  Task<void> CloseStore();
 
   Runtime* runtime_;
   PageServerOptions options_;

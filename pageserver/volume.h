@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "common/base/status.h"
 #include "common/base/types.h"
 #include "common/runtime/sync.h"
 #include "pageserver/log/log_volume.h"
@@ -36,7 +37,9 @@ struct Volume {
   const VolumeSettings settings;
   std::unique_ptr<LogVolume> log;     // null on a server without a log role
   std::unique_ptr<RemoteFeed> feed;   // instead of it: redo comes from log servers elsewhere
-  std::unique_ptr<PageVolume> pages;  // null on a server without a page role
+  std::unique_ptr<PageVolume> pages;  // null on a server without a page role, and when damaged
+  // Not OK: there is a page role, but the volume's pages cannot be served. Its log is.
+  Status pages_failure;
   RefusedRequests refused;
   size_t use_count = 0;
   Condition unused;  // notified when use_count falls to 0

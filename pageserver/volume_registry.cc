@@ -40,27 +40,15 @@ Task<Status> VolumeRegistry::Start() {
   if (!read.ok()) {
     co_return read;
   }
-  std::vector<VolumeId> deleting;
-  for (auto& [id, slot] : slots_) {
-    if (slot.deleting) {
-      deleting.push_back(id);
-    }
-  }
-  for (const VolumeId id : deleting) {
-    const Status removed = co_await RemoveData(id);
-    if (!removed.ok()) {
-      co_return removed;
-    }
-    slots_.erase(id);
-  }
-  if (!deleting.empty()) {
-    const Status written = co_await WriteCatalog();
-    if (!written.ok()) {
-      co_return written;
-    }
+  const Status finished = co_await FinishDeletions();
+  if (!finished.ok()) {
+    co_return finished;
   }
   // Nothing adds or removes slots before Start has returned.
   for (auto& [id, slot] : slots_) {
+    if (slot.deleting) {
+      continue;
+    }
     slot.failure = co_await StartVolume(&slot);
     if (!slot.failure.ok()) {
       runtime_->log->Error(Label(slot.volume->settings) +
@@ -68,6 +56,34 @@ Task<Status> VolumeRegistry::Start() {
     }
   }
   co_return Status::Ok();
+}
+
+// What was being deleted when the server ended.
+Task<Status> VolumeRegistry::FinishDeletions() {
+  std::vector<VolumeId> deleting;
+  for (const auto& [id, slot] : slots_) {
+    if (slot.deleting) {
+      deleting.push_back(id);
+    }
+  }
+  bool changed = false;
+  for (const VolumeId id : deleting) {
+    const Status removed = co_await RemoveData(id);
+    if (removed.ok()) {
+      slots_.erase(id);
+      changed = true;
+      continue;
+    }
+    Slot& slot = slots_.at(id);
+    slot.failure = removed.WithContext(Label(slot.volume->settings) + " is being deleted");
+    runtime_->log->Error("the deletion cannot be finished, the next start tries again: " +
+                         slot.failure.ToString());
+  }
+  if (!changed) {
+    co_return Status::Ok();
+  }
+  const Status written = co_await WriteCatalog();
+  co_return written;
 }
 
 Task<void> VolumeRegistry::Stop() {
@@ -90,7 +106,10 @@ Task<Status> VolumeRegistry::ReadCatalog() {
   }
   Result<VolumeCatalog> catalog = DecodeCatalog(*bytes);
   if (!catalog.ok()) {
-    co_return catalog.status().WithContext("volume list " + path);
+    co_return Status(catalog.status().code(),
+                     "volume list " + path + ": " + catalog.status().message() +
+                         ": without it no volume is known; put a copy of it in its place, or give "
+                         "this server an empty data directory if others have its redo");
   }
   next_id_ = catalog->next_id;
   for (CatalogEntry& entry : catalog->entries) {
@@ -136,35 +155,51 @@ Task<Status> VolumeRegistry::StartLog(Volume* volume) {
       std::min(log_options.store.space_ahead_bytes, options_.log_segment_bytes / 8);
   log_options.tail_bytes_max = options_.log_tail_bytes;
   log_options.lag_bytes_max = options_.log_lag_bytes_max;
-  log_options.has_page_role = store_ != nullptr;
+  log_options.has_page_role = has_page_role();
   auto log = std::make_unique<LogVolume>(runtime_, std::move(log_options));
   const Status log_started = co_await log->Start();
   if (!log_started.ok()) {
     co_return log_started;
   }
-  if (store_ != nullptr) {
-    Status pages_started = co_await StartPages(volume, log.get());
-    const Lsn persisted = pages_started.ok() ? volume->pages->status().persisted : Lsn{};
-    const Lsn log_end = log->status().end;
-    if (persisted > log_end) {
-      co_await volume->pages->Stop();
-      pages_started =
-          Corruption("the pages hold redo up to LSN " + std::to_string(persisted.value()) +
-                     ", yet the log ends at LSN " + std::to_string(log_end.value()) +
-                     ": acknowledged redo was lost from " + LogDirectory(volume->settings.id));
-    }
-    if (!pages_started.ok()) {
-      volume->pages = nullptr;
-      co_await log->Stop();
-      co_return pages_started;
-    }
-    log->NoteCommitted(persisted);
+  const Status agrees = co_await StartPagesBeside(volume, log.get());
+  if (!agrees.ok()) {
+    co_await log->Stop();
+    co_return agrees;
   }
   volume->log = std::move(log);
   co_return Status::Ok();
 }
 
+// Pages that cannot be served do not keep the log from being served. Until they can, it knows of no
+// redo that they hold, so it trims nothing. An error: what the pages hold shows that the log is
+// damaged.
+Task<Status> VolumeRegistry::StartPagesBeside(Volume* volume, LogVolume* log) {
+  if (!has_page_role()) {
+    co_return Status::Ok();
+  }
+  const Status pages_started = co_await StartPages(volume, log);
+  if (!pages_started.ok()) {
+    volume->pages_failure = pages_started.WithContext(Label(volume->settings));
+    runtime_->log->Error("a log is served without its pages: " + volume->pages_failure.ToString());
+    co_return Status::Ok();
+  }
+  const Lsn persisted = volume->pages->status().persisted;
+  const Lsn log_end = log->status().end;
+  if (persisted > log_end) {
+    co_await volume->pages->Stop();
+    volume->pages = nullptr;
+    co_return Corruption("the pages hold redo up to LSN " + std::to_string(persisted.value()) +
+                         ", yet the log ends at LSN " + std::to_string(log_end.value()) +
+                         ": acknowledged redo was lost from " + LogDirectory(volume->settings.id));
+  }
+  log->NoteCommitted(persisted);
+  co_return Status::Ok();
+}
+
 Task<Status> VolumeRegistry::StartFeed(Volume* volume) {
+  if (store_ == nullptr) {
+    co_return options_.page_role_failure;
+  }
   RemoteFeedOptions feed_options;
   feed_options.log_servers = options_.log_servers;
   feed_options.volume = {volume->settings.name, volume->settings.uid, options_.reader_name};
@@ -179,6 +214,9 @@ Task<Status> VolumeRegistry::StartFeed(Volume* volume) {
 }
 
 Task<Status> VolumeRegistry::StartPages(Volume* volume, RedoFeed* feed) {
+  if (store_ == nullptr) {
+    co_return options_.page_role_failure;
+  }
   PageVolumeOptions page_options;
   page_options.volume = volume->settings.id;
   page_options.page_size = volume->settings.page_size;
@@ -308,6 +346,8 @@ Task<Status> VolumeRegistry::Delete(std::string name) {
     status = Unavailable("the server is stopping");
   } else if (found == slots_.end()) {
     status = NotFound("no volume " + name);
+  } else if (!options_.page_role_failure.ok()) {
+    status = options_.page_role_failure.WithContext("volume " + name + " cannot be deleted");
   } else {
     // std::map: the slot stays where it is, and only Delete erases.
     Slot& slot = found->second;
@@ -339,7 +379,7 @@ Task<Status> VolumeRegistry::Delete(std::string name) {
 }
 
 Task<Status> VolumeRegistry::RemoveData(VolumeId id) {
-  if (store_ != nullptr) {
+  if (has_page_role()) {
     const Status pages_removed = co_await RemovePages(id);
     if (!pages_removed.ok()) {
       co_return pages_removed;
@@ -350,6 +390,9 @@ Task<Status> VolumeRegistry::RemoveData(VolumeId id) {
 }
 
 Task<Status> VolumeRegistry::RemovePages(VolumeId id) {
+  if (store_ == nullptr) {
+    co_return options_.page_role_failure;
+  }
   cache_->RemoveVolume(id);
   const std::string begin = VolumePrefix(id);
   const std::string end = PrefixEnd(begin);
@@ -404,7 +447,7 @@ Result<VolumeRef> VolumeRegistry::Use(Slot* slot) {
 Result<VolumeRef> VolumeRegistry::UseForRequest(Slot* slot) {
   Result<VolumeRef> volume = Use(slot);
   if (!volume.ok()) {
-    return slot->volume->refused.Noted(volume.status());
+    return slot->volume->refused.NotedUnserved(volume.status());
   }
   return volume;
 }

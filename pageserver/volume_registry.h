@@ -40,6 +40,9 @@ struct VolumeRegistryOptions {
   // name under which it reads from them.
   std::vector<std::string> log_servers;
   std::string reader_name;
+  // Not OK: there is a page role, but it cannot serve any volume (damaged page store), and there is
+  // no store. Logs are served; of volumes and requests that need pages this is the answer.
+  Status page_role_failure;
 };
 
 struct NewVolume {
@@ -53,8 +56,9 @@ struct NewVolume {
 
 class VolumeRegistry {
  public:
-  // `store` and `cache` outlive the registry. Both null: this server has no page role, its volumes
-  // have a log and no pages. With log servers in `options` they have pages and no log.
+  // `store` and `cache` outlive the registry. Without a store, and without a page_role_failure,
+  // this server has no page role: its volumes have a log and no pages. With log servers in
+  // `options` they have pages and no log.
   VolumeRegistry(Runtime* runtime, KvStore* store, PageCache* cache, VolumeRegistryOptions options);
   VolumeRegistry(const VolumeRegistry&) = delete;
   VolumeRegistry& operator=(const VolumeRegistry&) = delete;
@@ -62,6 +66,8 @@ class VolumeRegistry {
 
   // Reads the catalog, finishes deletions, starts every volume. A volume that cannot be started
   // (damaged log, say) does not keep the others from starting: it is listed, and answers with why.
+  // Nor do damaged pages keep the volume's log from being served, nor does a deletion that cannot
+  // be finished keep anything: it is tried again at the next start.
   Task<Status> Start();
   // Stops every volume; what pages hold in memory is written.
   Task<void> Stop();
@@ -72,6 +78,7 @@ class VolumeRegistry {
   // size are not what the log servers have.
   Task<Result<VolumeId>> Create(NewVolume wanted);
   // kNotFound; kUnavailable while another change is under way. Returns when everything is removed.
+  // Refused while there is a page_role_failure: the volume's pages would stay.
   Task<Status> Delete(std::string name);
 
   // For a request. kNotFound; or why the volume could not be started, which is counted there.
@@ -95,9 +102,11 @@ class VolumeRegistry {
   };
 
   Task<Status> ReadCatalog();
+  Task<Status> FinishDeletions();
   Task<Status> WriteCatalog();
   Task<Status> StartVolume(Slot* slot);
   Task<Status> StartLog(Volume* volume);
+  Task<Status> StartPagesBeside(Volume* volume, LogVolume* log);
   Task<Status> StartFeed(Volume* volume);
   Task<Status> StartPages(Volume* volume, RedoFeed* feed);
   static Task<void> StopVolume(Volume* volume);
@@ -111,6 +120,7 @@ class VolumeRegistry {
   Result<VolumeRef> UseForRequest(Slot* slot);
   std::string LogDirectory(VolumeId id) const;
   bool has_log_role() const { return options_.log_servers.empty(); }
+  bool has_page_role() const { return store_ != nullptr || !options_.page_role_failure.ok(); }
 
   Runtime* runtime_;
   KvStore* store_;

@@ -91,6 +91,9 @@ Task<Status> ServerReader::Open() {
 Task<Status> ServerReader::ReadAt(std::optional<Lsn> lsn) {
   const Lsn horizon(state_.horizon_lsn());
   const std::string volume = "volume " + options_.volume;
+  if (horizon.value() == 0 && !state_.ingest_error().empty()) {
+    co_return Unavailable(volume + " cannot be read: " + state_.ingest_error());
+  }
   if (horizon.value() == 0) {
     co_return Unavailable(volume +
                           " holds no complete copy yet: its first import has not finished; see "

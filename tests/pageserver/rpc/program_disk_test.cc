@@ -14,7 +14,7 @@
 
 #include "common/base/hash.h"
 #include "tests/pageserver/rpc/program.h"
-#include "tests/pageserver/rpc/server_fixture.h"
+#include "tests/pageserver/rpc/program_client.h"
 
 namespace redoubt {
 namespace {
@@ -171,29 +171,6 @@ Task<void> AwaitPersisted(ServerWorld* world, Lsn lsn) {
   }
   EXPECT_GE(state.persisted_lsn(), lsn.value());
   EXPECT_EQ(state.ingest_error(), "");
-}
-
-// Connects to a program and runs `body(&world, sent)`.
-template <typename Body>
-void Talk(const std::string& address, Sent* sent, Body body) {
-  SilentLog log;
-  AsioWorldOptions options;
-  options.log = &log;
-  options.handle_signals = false;
-  AsioWorld world(options);
-  ServerWorld parts;
-  parts.runtime = &world.runtime();
-  struct Runner {
-    static Task<int> Run(ServerWorld* parts, std::string address, Sent* sent, Body body) {
-      parts->channel = std::make_unique<ReconnectingChannel>(parts->runtime, std::move(address),
-                                                             ReconnectingChannelOptions());
-      parts->client = std::make_unique<VolumeClient>(parts->channel.get());
-      co_await body(parts, sent);
-      co_await parts->channel->Close();
-      co_return 0;
-    }
-  };
-  EXPECT_EQ(world.Run(Runner::Run(&parts, address, sent, body)), 0);
 }
 
 TEST_F(PageserverDisk, AFullDiskIsWaitedForAndNothingAcknowledgedIsLost) {
