@@ -167,6 +167,22 @@ def check_bans(path: str, text: str, bans: Iterable[Ban] = BANS) -> Iterator[Fin
                 yield Finding(path, number, ban.name, f"`{match[0].strip()}`; use {ban.instead}")
 
 
+_AWAITING = re.compile(r"[^;{}]*\bco_await\b[^;{}]*[;{]")
+_CONDITIONAL = re.compile(r"\?|(?:&&|\|\|)(?!\s*!?\s*co_await\b)")
+
+
+def check_awaiting(path: str, text: str) -> Iterator[Finding]:
+    """Operands that may not be evaluated, in an expression with co_await: GCC 12 evaluates them all the same."""
+    code = strip(text)
+    allowed = waivers(text)
+    for statement in _AWAITING.finditer(code):
+        conditional = _CONDITIONAL.search(statement[0])
+        if conditional:
+            number = code.count("\n", 0, statement.start() + conditional.start()) + 1
+            if "await" not in allowed.get(number, set()):
+                yield Finding(path, number, "await", f"`{conditional[0]}` beside co_await; name the value before the co_await")
+
+
 _UNORDERED = re.compile(r"\bunordered_(?:multi)?(?:map|set)\s*<[^;{}()]*>\s*&?\s*(\w+)\s*(?:[;={]|$)", re.MULTILINE)
 _SORT_LINES = 10  # a loop that collects, with std::sort this close behind it, is fine
 _RANGE_FOR = re.compile(r"\bfor\s*\([^;()]*?:\s*\*?(?:this->)?((?:\w+(?:\.|->))*\w+)\s*\)")
@@ -304,6 +320,7 @@ def repository_files() -> list[str]:
 def check_code(path: str, text: str, companion: str, layers: Layers) -> Iterator[Finding]:
     """All rules for one C++ file."""
     yield from check_bans(path, text)
+    yield from check_awaiting(path, text)
     yield from check_unordered(path, text, companion)
     yield from check_includes(path, text, layers)
     yield from check_text(path, text)

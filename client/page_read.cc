@@ -204,7 +204,8 @@ Task<bool> PageClient::Read::RunRound(std::shared_ptr<Read> read) {
       }
       continue;
     }
-    co_await read->changed_.Wait(hedge ? std::min(hedge_at, read->deadline_) : read->deadline_);
+    const TimePoint until = hedge ? std::min(hedge_at, read->deadline_) : read->deadline_;
+    co_await read->changed_.Wait(until);
   }
   co_return false;
 }

@@ -367,7 +367,8 @@ Task<int> VerifyVolume(Runtime* runtime, Console* console, ServerAddress server,
   }
   PrintVerified(verifier, unsupported_count, console);
   const bool good = verifier.problems().empty() && verifier.pages_checked() > 0;
-  co_return co_await session.End(good ? kExitOk : kExitProblem);
+  const int exit_code = good ? kExitOk : kExitProblem;
+  co_return co_await session.End(exit_code);
 }
 
 }  // namespace redoubt::ctl

@@ -145,9 +145,10 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   const Status done = co_await restore.Run();
   console->EndProgress();
   if (!done.ok()) {
-    co_return co_await session.End(restore.exit_code() == kExitServer
-                                       ? session.Refuse(console, done)
-                                       : console->Fail(restore.exit_code(), done));
+    const int refused = restore.exit_code() == kExitServer
+                            ? session.Refuse(console, done)
+                            : console->Fail(restore.exit_code(), done);
+    co_return co_await session.End(refused);
   }
   const double seconds =
       std::chrono::duration_cast<std::chrono::duration<double>>(runtime->scheduler->Now() - began)
@@ -155,7 +156,8 @@ Task<int> RestoreVolume(Runtime* runtime, Console* console, ServerAddress server
   PrintRestored(restore.summary(), options.directory, reader.sample_time_unix_ns(), seconds,
                 console);
   const bool good = restore.summary().complete() || options.allow_partial;
-  co_return co_await session.End(good ? kExitOk : kExitProblem);
+  const int exit_code = good ? kExitOk : kExitProblem;
+  co_return co_await session.End(exit_code);
 }
 
 Task<int> CompareVolume(Runtime* runtime, Console* console, ServerAddress server,
@@ -173,12 +175,14 @@ Task<int> CompareVolume(Runtime* runtime, Console* console, ServerAddress server
   const Status done = co_await compare.Run();
   console->EndProgress();
   if (!done.ok()) {
-    co_return co_await session.End(compare.exit_code() == kExitServer
-                                       ? session.Refuse(console, done)
-                                       : console->Fail(compare.exit_code(), done));
+    const int refused = compare.exit_code() == kExitServer
+                            ? session.Refuse(console, done)
+                            : console->Fail(compare.exit_code(), done);
+    co_return co_await session.End(refused);
   }
   PrintCompared(compare.summary(), console);
-  co_return co_await session.End(compare.summary().equal() ? kExitOk : kExitProblem);
+  const int exit_code = compare.summary().equal() ? kExitOk : kExitProblem;
+  co_return co_await session.End(exit_code);
 }
 
 }  // namespace redoubt::ctl

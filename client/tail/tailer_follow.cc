@@ -79,7 +79,8 @@ Task<Status> Tailer::Follow() {
       co_return Status::Ok();
     }
     if (!progress) {
-      co_await WaitForNews(stopping() ? std::chrono::milliseconds(20) : kIdleWait);
+      const Duration pause = stopping() ? Duration(std::chrono::milliseconds(20)) : kIdleWait;
+      co_await WaitForNews(pause);
     }
   }
 }

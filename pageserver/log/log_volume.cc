@@ -459,7 +459,8 @@ Task<void> LogVolume::FlushLoop() {
     }
     flushing_ = true;
     const bool too_far = REDOUBT_PLANTED(runtime_, seal_commits_end);
-    const Status sealed = co_await store_.Seal(too_far ? store_.end() : commit_.value());
+    const Lsn seal_commit = too_far ? store_.end() : commit_.value();
+    const Status sealed = co_await store_.Seal(seal_commit);
     flushing_ = false;
     idle_since = runtime_->scheduler->Now();
     if (!sealed.ok()) {

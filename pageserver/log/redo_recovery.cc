@@ -143,8 +143,8 @@ Task<Status> RedoStore::RecoverSegments(std::vector<SegmentName> names) {
     segments_.push_back(NewSegment(headers[i]));
     tail.proven_mtr = segments_.back().last_mtr;
     const bool last = i + 1 == headers.size();
-    const Status status =
-        co_await RecoverSegment(names[i], last ? nullptr : &headers[i + 1], last, &tail);
+    const SegmentHeader* next = last ? nullptr : &headers[i + 1];
+    const Status status = co_await RecoverSegment(names[i], next, last, &tail);
     if (!status.ok()) {
       co_return status;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pageserver/storage/memory_kv_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/crc32c.h"
@@ -172,9 +173,9 @@ Task<Status> MemoryKvStore::Journal::Open() {
 Task<Status> MemoryKvStore::Journal::Replay(uint64_t size, uint64_t* valid_bytes) {
   Bytes bytes(size);
   for (uint64_t at = 0; at < size;) {
-    const MutableByteView into = MutableByteView(bytes).subspan(at);
-    const Result<size_t> got =
-        co_await file_->ReadAt(at, into.first(into.size() < kReadBytes ? into.size() : kReadBytes));
+    const MutableByteView left = MutableByteView(bytes).subspan(at);
+    const MutableByteView into = left.first(std::min<size_t>(left.size(), kReadBytes));
+    const Result<size_t> got = co_await file_->ReadAt(at, into);
     if (!got.ok()) {
       co_return got.status();
     }

@@ -348,11 +348,11 @@ Task<void> ReaderProgram::Run() {
 Task<void> VerifierProgram::ReadCatalogue(ReadingClient* client) {
   const Lsn end = context_->truth->end_lsn();
   for (int i = 0; i < kCatalogueReadsOfVerifier;) {
-    Status status =
-        co_await client->CheckCounters(i == 0 ? end : client->RandomLsn(), kCalmDeadlineNs);
+    const Lsn counters_lsn = i == 0 ? end : client->RandomLsn();
+    Status status = co_await client->CheckCounters(counters_lsn, kCalmDeadlineNs);
     if (status.ok()) {
-      status =
-          co_await client->CheckTablespaces(i == 0 ? end : client->RandomLsn(), kCalmDeadlineNs);
+      const Lsn tablespaces_lsn = i == 0 ? end : client->RandomLsn();
+      status = co_await client->CheckTablespaces(tablespaces_lsn, kCalmDeadlineNs);
     }
     if (status.ok()) {
       status = co_await client->CheckTime(kCalmDeadlineNs);

@@ -37,6 +37,31 @@ def ban_names(code: str, path: str = "pageserver/page/x.cc") -> list[str]:
     return [finding.rule for finding in tidy.check_bans(path, code)]
 
 
+class Awaiting(unittest.TestCase):
+    def found(self, code: str) -> list[str]:
+        return [finding.rule for finding in tidy.check_awaiting("a.cc", code)]
+
+    def test_fires_on_operands_that_may_not_be_evaluated(self) -> None:
+        for code in (
+            "co_await f(first ? end : Draw());",
+            "x = co_await f(a,\n  first ? end : Draw());",
+            "co_return co_await f(a && g(Draw()));",
+            "if (co_await f(a || g(Draw()))) {",
+        ):
+            with self.subTest(code):
+                self.assertEqual(self.found(code), ["await"])
+
+    def test_silent_where_the_wait_itself_is_the_operand(self) -> None:
+        for code in (
+            "const bool again = !status.ok() && co_await MayTryAgain(status);",
+            "const Lsn lsn = first ? end : Draw();\nco_await f(lsn);",
+            "while (a && b) { co_await f(); }",
+            'co_await f("what?");  // or || that?',
+        ):
+            with self.subTest(code):
+                self.assertEqual(self.found(code), [])
+
+
 class Bans(unittest.TestCase):
     def test_fire_on_what_breaks_determinism(self) -> None:
         cases = {
