@@ -81,6 +81,7 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
     jobs = options.jobs
     if wanted("sanitize"):
         checks.stage("build unit tests with ASan and UBSan", lambda: build_tests("asan", jobs))
+        checks.stage("build the simulator with clang, ASan and UBSan", lambda: ninja(configure("clang"), ["simulate"], jobs))
         checks.stage("build asio tests with TSan", lambda: build_tests("tsan", jobs, lambda name: "asio" in name))
     if wanted("fuzz"):
         checks.stage("build fuzz targets", lambda: ninja(configure("fuzz"), [], jobs))

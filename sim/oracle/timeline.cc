@@ -118,8 +118,8 @@ void Timeline::CheckHistory(const std::vector<EpochMark>& history) {
     if (epoch >= own.epoch) {
       continue;
     }
-    const auto same = [&branch = branch, this](const EpochMark& mark) {
-      return mark.epoch == branch->epoch && std::max(mark.start, begin_) == branch->start;
+    const auto same = [other = branch.get(), this](const EpochMark& mark) {
+      return mark.epoch == other->epoch && std::max(mark.start, begin_) == other->start;
     };
     if (std::none_of(history.begin(), history.end(), same)) {
       Lost("C5", Text(own.epoch) + " does not know that " + Text(epoch) + " began at " +

@@ -32,7 +32,8 @@ constexpr int kFramesMax = 24;
 bool IsLanguageRuntime(std::string_view object) {
   return object.find("libstdc++") != object.npos || object.find("libc.so") != object.npos ||
          object.find("libgcc") != object.npos || object.find("libasan") != object.npos ||
-         object.find("libubsan") != object.npos || object.find("libtsan") != object.npos;
+         object.find("libubsan") != object.npos || object.find("libtsan") != object.npos ||
+         object.find("libclang_rt") != object.npos;
 }
 
 // Stops the process unless the call may pass. `caller` is where the replaced function returns to:
