@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "sim/cluster/explicit_scenario.h"
 
 namespace redoubt::sim {
 namespace {

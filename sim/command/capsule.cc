@@ -8,8 +8,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/cluster/explicit_scenario.h"
 #include "sim/cluster/plants.h"
-#include "sim/cluster/settings.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/command/build_info.h"
 #include "sim/command/commands.h"
 

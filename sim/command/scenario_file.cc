@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "sim/cluster/plants.h"
-#include "sim/cluster/settings.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/command/capsule.h"
 #include "sim/trace/probes.h"
 

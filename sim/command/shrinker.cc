@@ -6,7 +6,8 @@
 #include <set>
 #include <utility>
 
-#include "sim/cluster/settings.h"
+#include "sim/cluster/explicit_scenario.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/command/capsule.h"
 
 namespace redoubt::sim {

@@ -101,4 +101,10 @@ Result<std::unique_ptr<const LoadedRecording>> LoadRecording(const std::string& 
   return std::unique_ptr<const LoadedRecording>(std::move(loaded));
 }
 
+std::unique_ptr<const LoadedRecording> LoadKnownRecording(const std::string& name) {
+  Result<std::unique_ptr<const LoadedRecording>> recording = LoadRecording(name);
+  REDOUBT_CHECK(recording.ok());
+  return *std::move(recording);
+}
+
 }  // namespace redoubt::sim

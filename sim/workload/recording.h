@@ -23,4 +23,7 @@ struct LoadedRecording {
 // was built there. kNotFound naming the file; kCorruption when it is no sound recording.
 Result<std::unique_ptr<const LoadedRecording>> LoadRecording(const std::string& name);
 
+// The same of one that was loaded before, when the scenario that names it was checked.
+std::unique_ptr<const LoadedRecording> LoadKnownRecording(const std::string& name);
+
 }  // namespace redoubt::sim

@@ -6,8 +6,8 @@
 #include <set>
 #include <string>
 
+#include "sim/cluster/scenario_check.h"
 #include "sim/cluster/scenario_run.h"
-#include "sim/cluster/settings.h"
 
 namespace redoubt::sim {
 namespace {

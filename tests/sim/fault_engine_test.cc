@@ -10,9 +10,10 @@
 #include <string>
 #include <utility>
 
+#include "common/base/types.h"
 #include "sim/cluster/damage_budget.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/cluster/scenario_run.h"
-#include "sim/cluster/settings.h"
 
 namespace redoubt::sim {
 namespace {

@@ -11,8 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "sim/cluster/explicit_scenario.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/cluster/scenario_run.h"
-#include "sim/cluster/settings.h"
 
 namespace redoubt::sim {
 namespace {

@@ -11,8 +11,9 @@
 #include <string>
 
 #include "common/innodb/page_format.h"
+#include "sim/cluster/explicit_scenario.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/cluster/scenario_run.h"
-#include "sim/cluster/settings.h"
 #include "tests/support/temporary_directory.h"
 
 namespace redoubt::sim {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/cluster/explicit_scenario.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/cluster/settings.h"
 
 namespace redoubt::sim {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/base/check.h"
-#include "sim/cluster/settings.h"
+#include "sim/cluster/scenario_check.h"
 
 namespace redoubt::sim {
 
