@@ -7,22 +7,18 @@
 #include <utility>
 #include <vector>
 
+#include "sim/cluster/knobs.h"
+#include "sim/cluster/scenario_check.h"
 #include "sim/workload/recording.h"
 
 namespace redoubt::sim {
 namespace {
 
 constexpr uint64_t kMs = 1'000'000;
-// Of the swarm's faults in one run: keeps a stored schedule readable. The earliest stay.
-constexpr size_t kSwarmFaultsMax = 800;
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
-
-uint64_t DrawRange(const proto::Range& range, SeededStream* stream) {
-  return range.max() <= range.min() ? range.min() : stream->Between(range.min(), range.max());
-}
 
 // Gives every range in `message` one value, each drawn from the stream of its own name.
 void DrawRanges(RandomRoot* root, Message* message) {
@@ -153,11 +149,30 @@ std::vector<proto::ScheduledFault> DrawSequence(const proto::FaultSequence& sequ
   return faults;
 }
 
+// A scheduled fault with every_ms, as often as it happens. The first one draws what it would alone.
+std::vector<proto::ScheduledFault> Repeat(const proto::ScheduledFault& fault, size_t place,
+                                          uint64_t chaos_ms) {
+  std::vector<proto::ScheduledFault> faults(1, fault);
+  faults.front().clear_every_ms();
+  for (uint64_t at_ms = fault.at_ms() + fault.every_ms(); fault.every_ms() != 0 && at_ms < chaos_ms;
+       at_ms += fault.every_ms()) {
+    proto::ScheduledFault again = faults.front();
+    again.set_at_ms(at_ms);
+    again.set_draw((uint64_t{1} << 59) | (place << 20) | faults.size());
+    faults.push_back(std::move(again));
+  }
+  return faults;
+}
+
 bool FiresEarlier(const proto::ScheduledFault& a, const proto::ScheduledFault& b) {
   return FireTimeNs(a) < FireTimeNs(b);
 }
 
 }  // namespace
+
+uint64_t DrawRange(const proto::Range& range, SeededStream* stream) {
+  return range.max() <= range.min() ? range.min() : stream->Between(range.min(), range.max());
+}
 
 uint64_t FireTimeNs(const proto::ScheduledFault& fault) {
   return fault.at_ms() * kMs + fault.at_ns();
@@ -165,12 +180,12 @@ uint64_t FireTimeNs(const proto::ScheduledFault& fault) {
 
 proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   RandomRoot root(seed);
-  proto::Scenario one = scenario;
+  proto::Scenario one = WithKnobs(scenario, seed);
   one.clear_swarm();
   one.clear_sequences();
   DrawRanges(&root, &one);
   SeededStream store(&root, "store", 0);
-  const bool rocksdb = store.Chance(scenario.topology().rocksdb_percent() * 10'000);
+  const bool rocksdb = store.Chance(one.topology().rocksdb_percent() * 10'000);
   one.mutable_topology()->set_rocksdb_percent(rocksdb ? 100 : 0);
   if (!one.workload().recorded_redo().empty()) {
     one.mutable_workload()->set_recorded_redo_crc32c(
@@ -178,22 +193,27 @@ proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed) {
   }
   std::vector<proto::ScheduledFault> drawn;
   for (const proto::SwarmFault& swarm : scenario.swarm()) {
-    const uint64_t end_ns = scenario.phases().chaos_ms() * kMs;
+    const uint64_t end_ns = one.phases().chaos_ms() * kMs;
     std::vector<proto::ScheduledFault> faults = DrawFaults(swarm, end_ns, &root);
     std::move(faults.begin(), faults.end(), std::back_inserter(drawn));
   }
   for (int i = 0; i < scenario.sequences_size(); ++i) {
     const uint64_t draw_base = static_cast<uint64_t>(i + 1) << 60;
     std::vector<proto::ScheduledFault> faults =
-        DrawSequence(scenario.sequences(i), scenario, draw_base, &root);
+        DrawSequence(scenario.sequences(i), one, draw_base, &root);
     std::move(faults.begin(), faults.end(), std::back_inserter(drawn));
   }
   std::stable_sort(drawn.begin(), drawn.end(), FiresEarlier);
   drawn.resize(std::min(drawn.size(), kSwarmFaultsMax));
-  for (int i = 0; i < one.schedule_size(); ++i) {
-    proto::ScheduledFault* fault = one.mutable_schedule(i);
-    if (fault->draw() == 0) {
-      fault->set_draw(static_cast<uint64_t>(i) + 1);
+  std::vector<proto::ScheduledFault> scheduled(one.schedule().begin(), one.schedule().end());
+  one.clear_schedule();
+  for (size_t i = 0; i < scheduled.size(); ++i) {
+    if (scheduled[i].draw() == 0) {
+      scheduled[i].set_draw(i + 1);
+    }
+    for (const proto::ScheduledFault& fault :
+         Repeat(scheduled[i], i + 1, one.phases().chaos_ms())) {
+      *one.add_schedule() = fault;
     }
   }
   for (const proto::ScheduledFault& fault : drawn) {

@@ -14,6 +14,9 @@ namespace redoubt::sim {
 // again changes nothing, so a stored one replays the run that it came from.
 proto::Scenario Explicit(const proto::Scenario& scenario, uint64_t seed);
 
+// A value of the range, from `stream`; draws nothing when it has only one.
+uint64_t DrawRange(const proto::Range& range, SeededStream* stream);
+
 // When a scheduled fault fires, in nanoseconds from the run's beginning.
 uint64_t FireTimeNs(const proto::ScheduledFault& fault);
 

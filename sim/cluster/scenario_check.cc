@@ -9,7 +9,9 @@
 #include <string_view>
 
 #include "pageserver/log/redo_segment.h"
+#include "sim/cluster/knobs.h"
 #include "sim/cluster/trigger_list.h"
+#include "sim/oracle/findings.h"
 #include "sim/runtime/sim_clock.h"
 #include "sim/workload/recording.h"
 
@@ -173,6 +175,10 @@ Status CheckScheduled(const proto::Scenario& scenario, const proto::ScheduledFau
   if (fault.peer() != proto::TARGET_ANY && fault.kind() != proto::PARTITION) {
     return InvalidArgument(proto::FaultKind_Name(fault.kind()) + " has no peer");
   }
+  if (fault.every_ms() != 0 && scenario.phases().chaos_ms() / fault.every_ms() >= kSwarmFaultsMax) {
+    return InvalidArgument(proto::FaultKind_Name(fault.kind()) + ": every_ms gives more than " +
+                           std::to_string(kSwarmFaultsMax) + " faults");
+  }
   return CheckTarget(scenario.topology(), "a peer", fault.peer());
 }
 
@@ -183,9 +189,19 @@ Status CheckSequence(const proto::Scenario& scenario, const proto::FaultSequence
   for (const proto::FaultStep& step : sequence.steps()) {
     const proto::ScheduledFault& fault = step.fault();
     REDOUBT_RETURN_IF_ERROR(CheckScheduled(scenario, fault));
-    if (fault.at_ms() != 0 || fault.duration_ms() != 0 || fault.draw() != 0) {
+    if (fault.at_ms() != 0 || fault.duration_ms() != 0 || fault.draw() != 0 ||
+        fault.every_ms() != 0) {
       return InvalidArgument("sequence " + sequence.name() +
                              ": times of a fault are its step's, after_ms and duration_ms");
+    }
+  }
+  return Status::Ok();
+}
+
+Status CheckCheckers(const proto::Scenario& scenario) {
+  for (const std::string& name : scenario.checkers()) {
+    if (std::find(kCheckerNames.begin(), kCheckerNames.end(), name) == kCheckerNames.end()) {
+      return InvalidArgument("checkers: none is called " + name + "; there are C1 to C10");
     }
   }
   return Status::Ok();
@@ -248,7 +264,15 @@ Status CheckSource(const proto::Scenario& scenario) {
 }  // namespace
 
 Status CheckScenario(const proto::Scenario& scenario) {
+  if (scenario.knobs_size() > 0) {
+    for (const bool high : {false, true}) {
+      Result<proto::Scenario> one = WithKnobsAt(scenario, high);
+      REDOUBT_RETURN_IF_ERROR(one.ok() ? CheckScenario(*one) : one.status());
+    }
+    return Status::Ok();
+  }
   const proto::Workload& load = scenario.workload();
+  REDOUBT_RETURN_IF_ERROR(CheckCheckers(scenario));
   REDOUBT_RETURN_IF_ERROR(CheckSource(scenario));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));

@@ -9,6 +9,7 @@
 #include "sim/cluster/cast.h"
 #include "sim/cluster/compute_program.h"
 #include "sim/cluster/fault_engine.h"
+#include "sim/cluster/knobs.h"
 #include "sim/cluster/local_twins.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/reader_program.h"
@@ -34,7 +35,9 @@ class ScenarioRun {
       : scenario_(scenario),
         resolved_(Resolve(scenario, options.seed)),
         plants_(options.plant),
-        trace_(options.keep),
+        trace_(options.keep, scenario.limits().trace_events() == 0
+                                 ? Trace::kRecentCount
+                                 : scenario.limits().trace_events()),
         world_(resolved_.sim, &trace_),
         context_(resolved_.run, &world_.random()),
         twins_(&world_, &context_),
@@ -52,6 +55,7 @@ class ScenarioRun {
     context_.findings.SetObserver([this](const Finding& finding) {
       world_.Record(kWorldNode, TraceKind::kViolation, 0, 0, finding.checker + ": " + finding.what);
     });
+    context_.findings.CountOnly({scenario.checkers().begin(), scenario.checkers().end()});
     BuildCast();
     if (options.begun) {
       options.begun(NodeNames());
@@ -99,6 +103,8 @@ class ScenarioRun {
   void LookAtServers();
   // What a server's machine has when it is new.
   void Install(NodeId server);
+  // So long from now, or the limit of the run's time.
+  int64_t DeadlineNs(int64_t budget_ns) const;
   void Produce();
   void Chaos();
   void Calm();
@@ -343,6 +349,12 @@ void ScenarioRun::Produce() {
   world_.At(world_.now_ns() + burst_ns, [this] { Produce(); });
 }
 
+int64_t ScenarioRun::DeadlineNs(int64_t budget_ns) const {
+  const int64_t end_ns = world_.now_ns() + budget_ns;
+  const auto limit_ns = static_cast<int64_t>(scenario_.limits().virtual_ms()) * kMs;
+  return limit_ns == 0 ? end_ns : std::min(end_ns, std::max(limit_ns, world_.now_ns()));
+}
+
 void ScenarioRun::Chaos() {
   Phase("chaos");
   for (const NodeId node : cast_.Standing(/*readers_last=*/true)) {
@@ -350,7 +362,7 @@ void ScenarioRun::Chaos() {
   }
   Produce();
   faults_.Begin();
-  const auto until = static_cast<int64_t>(scenario_.phases().chaos_ms()) * kMs;
+  const int64_t until = DeadlineNs(static_cast<int64_t>(scenario_.phases().chaos_ms()) * kMs);
   const auto done = [this] { return !context_.findings.empty(); };
   event_limit_hit_ = world_.RunUntil(until, done, scenario_.limits().events()) ==
                      SimWorld::StopReason::kEventLimit;
@@ -412,7 +424,7 @@ void ScenarioRun::Calm() {
   context_.model.Finish();
   faults_.CalmDown();
   const auto budget = static_cast<int64_t>(scenario_.phases().calm_ms_max()) * kMs;
-  if (!VerifyUntil(1, world_.now_ns() + budget)) {
+  if (!VerifyUntil(1, DeadlineNs(budget))) {
     return;
   }
   Phase("last power cut");
@@ -423,7 +435,7 @@ void ScenarioRun::Calm() {
   for (const NodeId server : cast_.Servers()) {
     cast_.Start(server);
   }
-  if (VerifyUntil(2, world_.now_ns() + budget)) {
+  if (VerifyUntil(2, DeadlineNs(budget))) {
     StopEverything();
   }
 }
@@ -556,11 +568,12 @@ std::string_view OutcomeName(Outcome outcome) {
 
 RunReport RunScenario(const proto::Scenario& scenario, const RunOptions& options) {
   RunOptions chosen = options;
+  const proto::Scenario one = WithKnobs(scenario, options.seed);
   if (chosen.plant.empty()) {
     chosen.plant = scenario.plant();
   }
   REDOUBT_CHECK(IsKnownPlant(chosen.plant));
-  ScenarioRun run(scenario, chosen);
+  ScenarioRun run(one, chosen);
   return run.Run();
 }
 

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -93,6 +94,11 @@ ChildEnd RunChild(const std::function<int(std::string* answer)>& work, uint32_t 
   return end;
 }
 
+uint32_t SecondsMax(const proto::Scenario& scenario, uint32_t command_seconds_max) {
+  const uint32_t own = scenario.limits().wall_s();
+  return own == 0 ? command_seconds_max : std::min(own, command_seconds_max);
+}
+
 proto::RunVerdict VerdictOfDeath(const ChildEnd& end, uint32_t seconds_max) {
   proto::RunVerdict verdict;
   const bool late = end.signal == SIGALRM;
@@ -105,7 +111,8 @@ proto::RunVerdict VerdictOfDeath(const ChildEnd& end, uint32_t seconds_max) {
   return verdict;
 }
 
-proto::RunVerdict RunCapsuleInChild(const proto::Capsule& capsule, uint32_t seconds_max) {
+proto::RunVerdict RunCapsuleInChild(const proto::Capsule& capsule, uint32_t command_seconds_max) {
+  const uint32_t seconds_max = SecondsMax(capsule.scenario(), command_seconds_max);
   const auto work = [&](std::string* answer) {
     const RunReport report = RunScenario(ScenarioOf(capsule), OptionsOf(capsule));
     *answer = VerdictOf(report).SerializeAsString();

@@ -22,6 +22,9 @@ struct ChildEnd {
 // Standard output is shared; standard error is shown here once the child is gone.
 ChildEnd RunChild(const std::function<int(std::string* answer)>& work, uint32_t seconds_max);
 
+// The smaller one of the scenario's own limit of wall time, if it has one, and the command's.
+uint32_t SecondsMax(const proto::Scenario& scenario, uint32_t command_seconds_max);
+
 // The verdict on a child that was killed: CRASH with the failed check, or TIMELIMIT.
 proto::RunVerdict VerdictOfDeath(const ChildEnd& end, uint32_t seconds_max);
 

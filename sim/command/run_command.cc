@@ -146,12 +146,13 @@ int RunSomewhere(const RunCommand& command, const proto::Capsule& capsule) {
     return RunHere(command, capsule);
   }
   const auto work = [&](std::string*) { return RunHere(command, capsule); };
-  const ChildEnd end = RunChild(work, command.seconds_max);
+  const uint32_t seconds_max = SecondsMax(capsule.scenario(), command.seconds_max);
+  const ChildEnd end = RunChild(work, seconds_max);
   if (end.signal == 0) {
     return end.exit_code;
   }
   proto::Capsule failed = capsule;
-  *failed.mutable_verdict() = VerdictOfDeath(end, command.seconds_max);
+  *failed.mutable_verdict() = VerdictOfDeath(end, seconds_max);
   std::cout << FailureText(failed, SaveFailure(command, failed));
   return CodeOf(OutcomeNamed(failed.verdict().outcome()));
 }

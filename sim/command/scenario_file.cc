@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "sim/command/scenario_file.h"
 
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "sim/cluster/knobs.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/scenario_check.h"
 #include "sim/command/capsule.h"
@@ -45,40 +44,10 @@ Result<proto::Scenario> LoadScenario(const std::string& path) {
 }
 
 Status SetKnob(const std::string& knob, proto::Scenario* scenario) {
-  const size_t equals = knob.find('=');
-  if (equals == knob.npos) {
-    return InvalidArgument(knob + ": say field.field=value");
-  }
-  google::protobuf::Message* message = scenario;
-  size_t begin = 0;
-  while (true) {
-    const size_t end = std::min(knob.find('.', begin), equals);
-    const std::string name = knob.substr(begin, end - begin);
-    const auto* field = message->GetDescriptor()->FindFieldByName(name);
-    if (field == nullptr || field->is_repeated()) {
-      return InvalidArgument(knob + ": " + message->GetDescriptor()->name() + " has no single " +
-                             name);
-    }
-    if (field->cpp_type() == field->CPPTYPE_MESSAGE) {
-      message = message->GetReflection()->MutableMessage(message, field);
-    }
-    begin = end + 1;
-    const bool is_range = message->GetDescriptor() == proto::Range::descriptor();
-    if (end < equals && !is_range && field->cpp_type() == field->CPPTYPE_MESSAGE) {
-      continue;
-    }
-    const std::string value = knob.substr(equals + 1);
-    const std::string text = (is_range ? "min" : name) + (": " + value);
-    if (is_range) {
-      message->Clear();
-    }
-    if (end != equals || !google::protobuf::TextFormat::MergeFromString(text, message)) {
-      return InvalidArgument(knob + ": no such field, or not its kind of value");
-    }
-    // The whole must still be a sound scenario.
-    const Result<proto::Scenario> sound = ParseScenario(scenario->DebugString());
-    return sound.ok() ? Status::Ok() : sound.status().WithContext(knob);
-  }
+  REDOUBT_RETURN_IF_ERROR(SetField(knob, scenario));
+  // The whole must still be a sound scenario.
+  const Result<proto::Scenario> sound = ParseScenario(scenario->DebugString());
+  return sound.ok() ? Status::Ok() : sound.status().WithContext(knob);
 }
 
 std::vector<std::string> FindScenarios(const std::string& directory) {

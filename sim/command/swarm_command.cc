@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "sim/command/capsule.h"
+#include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 #include "sim/command/seed_run.h"
@@ -86,7 +87,7 @@ SeedTask Swarm::TaskOf(uint64_t seed) const {
 void Swarm::WorkerMain(int fd, uint64_t first) {
   for (uint64_t seed = first; seed < end_; seed += command_.jobs) {
     WriteAll(fd, "start " + std::to_string(seed) + "\n");
-    alarm(command_.seed_seconds_max);
+    alarm(SecondsMax(scenario_, command_.seed_seconds_max));
     const SeedResult result = RunSeed(TaskOf(seed));
     alarm(0);
     WriteAll(fd, SeedLine(seed, result));
@@ -162,7 +163,7 @@ void Swarm::Finish(Worker* worker) {
   if (worker->running_seed && !stop_) {
     const SeedResult result =
         DeadSeed(TaskOf(worker->current_seed), WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-                 command_.seed_seconds_max);
+                 SecondsMax(scenario_, command_.seed_seconds_max));
     Note(worker->current_seed, result);
     worker->running_seed = false;
     worker->next_seed = worker->current_seed + command_.jobs;

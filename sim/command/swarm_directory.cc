@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sim/command/capsule.h"
+#include "sim/command/child_run.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 #include "sim/command/seed_run.h"
@@ -101,7 +102,7 @@ bool DirectorySwarm::Begin() {
   if (job.pid == 0) {
     close(ends[0]);
     SwarmStop::Ignore();
-    alarm(command_.seed_seconds_max);
+    alarm(SecondsMax(entry->scenario, command_.seed_seconds_max));
     const std::string line =
         SeedLine(job.seed, RunSeed(SeedTask{entry->path, &entry->scenario, job.seed, command_.plant,
                                             command_.capsule_directory, twice}));
@@ -150,7 +151,8 @@ void DirectorySwarm::End(const Job& job) {
   if (!ParseSeedLine(line, &seed, &result)) {
     result = DeadSeed(SeedTask{job.entry->path, &job.entry->scenario, job.seed, command_.plant,
                                command_.capsule_directory, false},
-                      WIFSIGNALED(status) ? WTERMSIG(status) : 0, command_.seed_seconds_max);
+                      WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                      SecondsMax(job.entry->scenario, command_.seed_seconds_max));
     // What it used is not known; without a charge it would be picked again and again.
     result.cpu_ms = 1000;
     result.wall_ms = HostMs() - job.began_ms;

@@ -82,7 +82,8 @@ class Trace {
  public:
   enum class Keep { kNothing, kRecent, kEverything };
   // `recent_count`: how many events kRecent keeps; it leaves out resumes, world events and draws.
-  explicit Trace(Keep keep, size_t recent_count = 2000);
+  static constexpr size_t kRecentCount = 2000;
+  explicit Trace(Keep keep, size_t recent_count = kRecentCount);
 
   // `node_draws`: draw count of the run so far.
   void Record(TraceEvent event, uint64_t draw_count);

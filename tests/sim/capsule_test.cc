@@ -125,6 +125,11 @@ TEST(ChildRun, TellsHowTheChildDied) {
       },
       1);
   EXPECT_EQ(OutcomeNamed(VerdictOfDeath(late, 1).outcome()), Outcome::kTimeLimit);
+  proto::Scenario scenario = ShortScenario();
+  EXPECT_EQ(SecondsMax(scenario, 60), 60U);
+  scenario.mutable_limits()->set_wall_s(5);
+  EXPECT_EQ(SecondsMax(scenario, 60), 5U);
+  EXPECT_EQ(SecondsMax(scenario, 1), 1U);
   const ChildEnd fine = RunChild(
       [](std::string* answer) {
         *answer = "hello";
@@ -143,8 +148,12 @@ TEST(SetKnob, SetsFieldsAndRanges) {
   EXPECT_EQ(scenario.workload().spaces().max(), 0U);
   EXPECT_TRUE(SetKnob("topology.readers=5", &scenario).ok());
   EXPECT_EQ(scenario.topology().readers(), 5U);
-  for (const char* wrong : {"workload.spaces", "workload.nothing=1", "swarm=1", "workload=1",
-                            "topology.readers=x", "workload.spaces=2000", "topology.readers.x=1"}) {
+  EXPECT_TRUE(SetKnob("checkers=C2", &scenario).ok());
+  EXPECT_TRUE(SetKnob("checkers=\"C9\"", &scenario).ok());
+  EXPECT_EQ(scenario.checkers_size(), 2);
+  for (const char* wrong :
+       {"workload.spaces", "workload.nothing=1", "swarm=1", "workload=1", "topology.readers=x",
+        "checkers=C99", "workload.spaces=2000", "topology.readers.x=1"}) {
     EXPECT_EQ(SetKnob(wrong, &scenario).code(), StatusCode::kInvalidArgument) << wrong;
   }
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,35 @@ TEST(ParseScenario, NamesThePlaceOfAnError) {
   EXPECT_NE(ParseScenario(text).status().message().find("page_size_log2"), std::string::npos);
 }
 
+// A scenario's own limit of virtual time ends the calm phase, too.
+TEST(ScenarioRun, EndsAtItsLimitOfVirtualTime) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_limits()->set_virtual_ms(4'050);
+  const RunReport report = RunScenario(scenario, RunOptions());
+  EXPECT_EQ(report.outcome, Outcome::kLiveness);
+  EXPECT_EQ(report.virtual_ns, 4'050'000'000);
+}
+
+TEST(ScenarioRun, KeepsAsManyEventsAsTheScenarioSays) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_limits()->set_trace_events(300);
+  RunOptions options;
+  options.keep = Trace::Keep::kRecent;
+  EXPECT_EQ(RunScenario(scenario, options).events.size(), 300U);
+}
+
+// What other checkers find is forgotten, and the run goes on.
+TEST(ScenarioRun, CountsOnlyTheCheckersThatTheScenarioNames) {
+  proto::Scenario scenario = Small();
+  scenario.mutable_limits()->set_virtual_ms(4'050);
+  scenario.add_checkers("C2");
+  EXPECT_EQ(RunScenario(scenario, RunOptions()).outcome, Outcome::kPass);
+  scenario.add_checkers("C8");
+  EXPECT_EQ(RunScenario(scenario, RunOptions()).outcome, Outcome::kLiveness);
+  scenario.add_checkers("C12");
+  EXPECT_EQ(CheckScenario(scenario).code(), StatusCode::kInvalidArgument);
+}
+
 // Small with two fault classes that are on in every seed.
 proto::Scenario SmallWithSwarm() {
   proto::Scenario scenario = Small();
@@ -193,6 +223,71 @@ TEST(Resolve, RangesDrawFromTheirOwnStreams) {
   const ResolvedScenario fixed = Resolve(scenario, 5);
   EXPECT_NE(drawn.run.spaces, fixed.run.spaces);
   EXPECT_EQ(drawn.run.pages_per_space, fixed.run.pages_per_space);
+}
+
+// `every_ms` gives faults of their own, each with its own draw, until the chaos phase ends.
+TEST(Explicit, RepeatsAFaultUntilAllIsCalm) {
+  proto::Scenario scenario = Small();
+  const proto::Scenario before = Explicit(scenario, 3);
+  scenario.mutable_schedule(0)->set_every_ms(700);  // at 1000, 1700 ... 3800
+  const proto::Scenario one = Explicit(scenario, 3);
+  ASSERT_EQ(one.schedule_size(), before.schedule_size() + 4);
+  std::set<uint64_t> draws;
+  for (const proto::ScheduledFault& fault : one.schedule()) {
+    draws.insert(fault.draw());
+    EXPECT_EQ(fault.every_ms(), 0U);
+    EXPECT_LT(fault.at_ms(), 4'000U);
+  }
+  EXPECT_EQ(draws.size(), static_cast<size_t>(one.schedule_size()));
+  EXPECT_EQ(one.schedule(0).DebugString(), before.schedule(0).DebugString());
+  EXPECT_EQ(one.DebugString(), Explicit(one, 3).DebugString());
+  scenario.mutable_schedule(0)->set_every_ms(4);
+  EXPECT_EQ(CheckScenario(scenario).code(), StatusCode::kInvalidArgument);
+}
+
+// A knob is one value a seed, every value of its range for some seed, and changes nothing else.
+TEST(Explicit, DrawsKnobsOncePerSeed) {
+  const proto::Scenario plain = SmallWithSwarm();
+  proto::Scenario scenario = plain;
+  proto::Knob* knob = scenario.add_knobs();
+  knob->set_name("topology.readers");
+  knob->mutable_range()->set_min(1);
+  knob->mutable_range()->set_max(3);
+  ASSERT_TRUE(CheckScenario(scenario).ok());
+  std::set<uint32_t> readers;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    proto::Scenario one = Explicit(scenario, seed);
+    EXPECT_EQ(one.knobs_size(), 0);
+    readers.insert(one.topology().readers());
+    one.mutable_topology()->set_readers(plain.topology().readers());
+    EXPECT_EQ(one.DebugString(), Explicit(plain, seed).DebugString());
+  }
+  EXPECT_EQ(readers, (std::set<uint32_t>{1, 2, 3}));
+  RunOptions options;
+  options.seed = 4;
+  EXPECT_EQ(RunScenario(scenario, options).trace_hash,
+            RunScenario(Explicit(scenario, 4), options).trace_hash);
+}
+
+TEST(CheckScenario, LooksAtKnobsAtBothEnds) {
+  const auto refuses = [](const char* name, uint64_t min, uint64_t max, const char* value) {
+    proto::Scenario scenario = Small();
+    proto::Knob* knob = scenario.add_knobs();
+    knob->set_name(name);
+    knob->set_value(value);
+    if (min != 0) {
+      knob->mutable_range()->set_min(min);
+      knob->mutable_range()->set_max(max);
+    }
+    return CheckScenario(scenario).code() == StatusCode::kInvalidArgument;
+  };
+  EXPECT_FALSE(refuses("topology.readers", 1, 64, ""));
+  EXPECT_TRUE(refuses("topology.readers", 1, 65, ""));
+  EXPECT_TRUE(refuses("topology.nobody", 1, 2, ""));
+  EXPECT_FALSE(refuses("disk.torn_crashes_only", 0, 0, "true"));
+  EXPECT_TRUE(refuses("disk.torn_crashes_only", 0, 0, "perhaps"));
+  EXPECT_TRUE(refuses("topology.readers", 1, 2, "1"));
+  EXPECT_TRUE(refuses("topology.readers", 0, 0, ""));
 }
 
 // What was drawn, written down, is the same run: nothing is drawn a second time.
