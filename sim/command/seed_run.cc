@@ -170,8 +170,7 @@ void SwarmStop::Ignore() {
 }
 
 std::string MissedShare(const proto::Scenario& scenario,
-                        const std::map<uint64_t, SeedResult>& results) {
-  constexpr size_t kSeedsMin = 20;
+                        const std::map<uint64_t, SeedResult>& results, size_t seeds_min) {
   const std::span<const Probe> catalogue = ProbeCatalogue();
   for (const proto::ProbeShare& share : scenario.expect().shares()) {
     size_t index = 0;
@@ -182,7 +181,7 @@ std::string MissedShare(const proto::Scenario& scenario,
     for (const auto& [seed, result] : results) {
       hit_count += index < result.probes.size() && result.probes[index] == '1' ? 1 : 0;
     }
-    if (results.size() >= kSeedsMin && hit_count * 100 < results.size() * share.percent_min()) {
+    if (results.size() >= seeds_min && hit_count * 100 < results.size() * share.percent_min()) {
       return "HARNESS " + scenario.name() + ": " + share.probe() + " in " +
              std::to_string(hit_count) + " of " + std::to_string(results.size()) +
              " seeds, expected in " + std::to_string(share.percent_min()) + " % at least\n";

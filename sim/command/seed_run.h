@@ -72,9 +72,9 @@ class SwarmStop {
   static void Ignore();
 };
 // The first of the scenario's expected shares that these seeds do not reach, as a line for people;
-// empty when they do, or are too few.
+// empty when they do, or are fewer than `seeds_min`.
 std::string MissedShare(const proto::Scenario& scenario,
-                        const std::map<uint64_t, SeedResult>& results);
+                        const std::map<uint64_t, SeedResult>& results, size_t seeds_min);
 // The worst has the highest; a pass and an idle seed have 0.
 size_t Severity(Outcome outcome);
 // A number as it is, anything else (a commit) by its hash.

@@ -25,6 +25,8 @@
 namespace redoubt::sim {
 namespace {
 
+constexpr size_t kShareSeedsMin = 20;
+
 void WriteAll(int fd, const std::string& text) {
   size_t done = 0;
   while (done < text.size()) {
@@ -243,7 +245,7 @@ int Swarm::Report() {
     return ReportCanary(counts[OutcomeNamed(scenario_.expect().outcome())]);
   }
   const bool mostly_idle = counts[Outcome::kIdle] * 2 > results_.size();
-  const std::string missed = MissedShare(scenario_, results_);
+  const std::string missed = MissedShare(scenario_, results_, kShareSeedsMin);
   if (worst_seed == nullptr && !missed.empty()) {
     std::cout << missed;
     return CodeOf(Outcome::kHarnessError);

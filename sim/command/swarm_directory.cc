@@ -25,6 +25,10 @@
 namespace redoubt::sim {
 namespace {
 
+// How many seeds a scenario gets depends on the machine, and which ones on the caller: of few a
+// share says little.
+constexpr size_t kShareSeedsMin = 200;
+
 struct Entry {
   std::string path;
   proto::Scenario scenario;
@@ -215,7 +219,7 @@ int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
               << ", so the harness is blind\n";
     return CodeOf(Outcome::kHarnessError);
   }
-  const std::string missed = MissedShare(entry->scenario, entry->results);
+  const std::string missed = MissedShare(entry->scenario, entry->results, kShareSeedsMin);
   if (!missed.empty()) {
     std::cout << missed;
     return CodeOf(Outcome::kHarnessError);
