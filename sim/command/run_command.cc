@@ -271,7 +271,12 @@ int RunOnce(const RunCommand& asked) {
 
 int ListScenarios(const std::string& directory) {
   int code = 0;
-  for (const std::string& path : FindScenarios(directory)) {
+  const std::vector<std::string> paths = FindScenarios(directory);
+  if (paths.empty()) {
+    std::cerr << "no scenarios below " << directory << '\n';
+    code = CodeOf(Outcome::kHarnessError);
+  }
+  for (const std::string& path : paths) {
     const Result<proto::Scenario> scenario = LoadScenario(path);
     if (scenario.ok()) {
       std::cout << path << "  " << scenario->description() << '\n';

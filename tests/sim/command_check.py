@@ -77,8 +77,9 @@ def check_exit_codes(command: Command, failing: str) -> None:
     for code, arguments in cases:
         have, output = command.scenario(*arguments)
         expect(f"run {' '.join(arguments)} ended with {have} instead of {code}", have == code, output)
-    have, output = command.run("run", "no/such.textproto")
-    expect("a scenario that is not there", have == 20, output)
+    for arguments in (["run", "no/such.textproto"], ["list", "no/such/directory"], ["replay", "no/such.capsule"]):
+        have, output = command.run(*arguments)
+        expect(f"{' '.join(arguments)} ended with {have} instead of 20", have == 20 and "no/such" in output, output)
 
 
 def check_failure(command: Command, failing: str) -> Path:
