@@ -45,6 +45,7 @@ def seeds_of_each(simulate: Path, base: str, count: int, jobs: int) -> int:
     scenarios = sorted((ROOT / "scenarios" / "smoke").glob("*.textproto"))
     began = time.monotonic()
     codes = []
+    shown = ""
 
     def one(scenario: Path) -> tuple[int, str]:
         where = str(scenario.relative_to(ROOT))
@@ -55,10 +56,11 @@ def seeds_of_each(simulate: Path, base: str, count: int, jobs: int) -> int:
     with ThreadPoolExecutor(jobs) as pool:
         for code, output in pool.map(one, scenarios):
             if code not in (0, 14):
-                print(output, end="", flush=True)
+                shown += output
                 codes.append(code)
     print(f"{count * len(scenarios)} seeds of {len(scenarios)} scenarios from {base} in {time.monotonic() - began:.0f} s: "
           + ("PASS" if not codes else f"{len(codes)} scenarios FAILED"))  # fmt: skip
+    print(shown, end="")
     return codes[0] if codes else 0 if scenarios else 20
 
 
@@ -78,8 +80,7 @@ def main() -> int:
     if options.seeds_each is not None:
         return seeds_of_each(simulate, base, options.seeds_each, options.jobs)
     code, output = swarm(simulate, base, "--scenarios", "scenarios", "--budget", options.budget, "--jobs", str(options.jobs))
-    print(output, end="")
-    print(f"seeds from commit {base}")
+    print(f"seeds from commit {base}\n{output}", end="")
     return code
 
 

@@ -209,9 +209,13 @@ int main(int argc, char** argv) {
   corpus_app->require_subcommand(1);
   corpus_app->add_option("--directory", corpus.directory, "where they are")->capture_default_str();
   CLI::App* corpus_run_app = corpus_app->add_subcommand("run", "all of them; they must pass now");
+  corpus_run_app
+      ->add_option("--capsule-dir", corpus.capsule_directory, "where a failure is written down")
+      ->capture_default_str();
   CLI::App* corpus_add_app = corpus_app->add_subcommand("add", "a capsule, or a scenario's seed");
   corpus_add_app->add_option("file", corpus.file, "capsule or scenario")->required();
   corpus_add_app->add_option("--seed", corpus.seed, "of the scenario")->capture_default_str();
+  corpus_add_app->add_option("--set", corpus.set, "FIELD.FIELD=VALUE of the scenario");
   CLI::App* list_app = app.add_subcommand("list", "scenarios and planted bugs");
   list_app->add_option("directory", directory, "where to look")->capture_default_str();
 

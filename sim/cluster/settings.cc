@@ -93,6 +93,18 @@ void ResolveLinks(const proto::Network& network, NetOptions* net, Description* d
   }
 }
 
+// Who takes part: knobs may have drawn it.
+void DescribeShape(const proto::Topology& topology, Description* description) {
+  if (topology.log_servers() == 0) {
+    description->Add("servers", 1);
+  } else {
+    description->Add("log_servers", topology.log_servers());
+    description->Add("page_servers", topology.page_servers());
+  }
+  description->Add("writers", uint64_t{topology.tailers()} + topology.computes());
+  description->Add("readers", topology.readers());
+}
+
 // Who writes the redo, and what it is.
 void ResolveSource(const proto::Scenario& one, RandomRoot* root, RunSettings* run,
                    Description* description) {
@@ -209,6 +221,7 @@ ResolvedScenario Resolve(const proto::Scenario& scenario, uint64_t seed) {
   RandomRoot root(seed);
   Description description;
   ResolvedScenario resolved;
+  DescribeShape(one.topology(), &description);
   ResolveSource(one, &root, &resolved.run, &description);
   ResolveServers(one, &root, &resolved.run, &description);
   resolved.sim = ResolveWorld(one, seed, &root, &description);

@@ -75,9 +75,11 @@ int RunSwarmOfDirectory(const SwarmCommand& command);
 
 struct CorpusCommand {
   std::string directory = "scenarios/corpus";
-  std::string file;   // to add: a capsule or a scenario
-  uint64_t seed = 1;  // of a scenario
+  std::string file;              // to add: a capsule or a scenario
+  uint64_t seed = 1;             // of a scenario
+  std::vector<std::string> set;  // its knobs
   uint32_t run_seconds_max = 120;
+  std::string capsule_directory = kDefaultCapsuleDirectory;
 };
 // Everything stored must pass now, without the planted bug that it was found with.
 int RunCorpus(const CorpusCommand& command);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/command/build_info.h"
 #include "sim/command/capsule.h"
 #include "sim/command/child_run.h"
 #include "sim/command/commands.h"
@@ -90,6 +91,7 @@ int RunCorpus(const CorpusCommand& command) {
     return Fail(all.status());
   }
   Outcome worst = Outcome::kPass;
+  proto::Capsule worst_capsule;
   for (const Stored& stored : *all) {
     const proto::RunVerdict verdict = RunCapsuleInChild(stored.capsule, command.run_seconds_max);
     const Outcome outcome = OutcomeNamed(verdict.outcome());
@@ -98,9 +100,20 @@ int RunCorpus(const CorpusCommand& command) {
     // A stored run that does too little says nothing about the bug that it was stored for.
     const bool worse = Severity(outcome) > Severity(worst) ||
                        (outcome == Outcome::kIdle && worst == Outcome::kPass);
-    worst = worse ? outcome : worst;
+    if (worse) {
+      worst = outcome;
+      worst_capsule = stored.capsule;
+      *worst_capsule.mutable_verdict() = verdict;
+    }
   }
   std::cout << all->size() << " stored runs: " << OutcomeName(worst) << '\n';
+  if (worst != Outcome::kPass) {
+    // As it failed now: without the planted bug, by this build.
+    worst_capsule.set_commit(BuildCommit());
+    worst_capsule.set_build(BuildId());
+    const Result<std::string> path = SaveCapsule(command.capsule_directory, worst_capsule);
+    std::cout << FailureText(worst_capsule, path.ok() ? *path : "");
+  }
   return CodeOf(worst);
 }
 
@@ -135,12 +148,20 @@ int AddToCorpus(const CorpusCommand& command) {
     std::cout << (written.ok() ? "stored as " + path + '\n' : "");
     return written.ok() ? 0 : Fail(written);
   }
-  const Result<proto::Scenario> scenario = LoadScenario(command.file);
+  Result<proto::Scenario> scenario = LoadScenario(command.file);
   if (!scenario.ok()) {
     return Fail(scenario.status());
   }
+  std::string line = command.file + ' ' + std::to_string(command.seed);
+  for (const std::string& knob : command.set) {
+    const Status set = SetKnob(knob, &*scenario);
+    if (!set.ok()) {
+      return Fail(set);
+    }
+    line += ' ' + knob;
+  }
   std::ofstream file(SeedsFile(command.directory), std::ios::app);
-  file << command.file << ' ' << command.seed << '\n';
+  file << line << '\n';
   file.close();
   return file ? 0 : Fail(IoError("cannot write " + SeedsFile(command.directory)));
 }

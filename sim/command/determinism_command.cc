@@ -14,6 +14,7 @@
 #include <iostream>
 #include <vector>
 
+#include "sim/command/build_info.h"
 #include "sim/command/commands.h"
 #include "sim/command/scenario_file.h"
 
@@ -108,8 +109,8 @@ int CheckDeterminism(const DeterminismCommand& command) {
                 << "\nother process, fixed addresses: " << hashes[2]
                 << "\nother process, random addresses, poisoned heap: " << hashes[3] << '\n'
                 << "NONDETERMINISM " << scenario->name() << " seed " << seed << '\n'
-                << "replay: simulate check-determinism " << command.scenario << " --seed " << seed
-                << '\n';
+                << "replay: " << ProgramPath() << " check-determinism " << command.scenario
+                << " --seed " << seed << '\n';
       return CodeOf(Outcome::kNondeterminism);
     }
     std::cout << "seed " << seed << ": " << hashes[0] << " four times" << std::endl;

@@ -76,7 +76,7 @@ class DirectorySwarm {
   // A seed that was not through is no result.
   void EndAll();
   int Report();
-  int ReportEntry(Entry* entry, ProbeTable* probes);
+  int ReportEntry(Entry* entry, ProbeTable* probes, std::string* failure);
 
   const SwarmCommand& command_;
   std::vector<Entry> entries_;
@@ -182,8 +182,8 @@ void DirectorySwarm::EndAll() {
   jobs_.clear();
 }
 
-// The scenario's exit code.
-int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
+// The scenario's exit code. `failure`: what to say last, if anything.
+int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes, std::string* failure) {
   std::map<Outcome, uint64_t> counts;
   Outcome worst = Outcome::kPass;
   uint64_t worst_seed = 0;
@@ -211,17 +211,17 @@ int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
     capsule.mutable_verdict()->set_outcome(std::string(OutcomeName(worst)));
     capsule.mutable_verdict()->set_reason(result.reason);
     capsule.mutable_verdict()->set_trace_hash(result.hash == 0 ? "" : HashText(result.hash));
-    std::cout << FailureText(capsule, CapsulePath(command_.capsule_directory, capsule));
+    *failure = FailureText(capsule, CapsulePath(command_.capsule_directory, capsule));
     return CodeOf(worst);
   }
   if (!wanted.empty() && !entry->results.empty() && counts[OutcomeNamed(wanted)] == 0) {
-    std::cout << "HARNESS " << entry->path << ": no seed ended with " << wanted
-              << ", so the harness is blind\n";
+    *failure =
+        "HARNESS " + entry->path + ": no seed ended with " + wanted + ", so the harness is blind\n";
     return CodeOf(Outcome::kHarnessError);
   }
   const std::string missed = MissedShare(entry->scenario, entry->results, kShareSeedsMin);
   if (!missed.empty()) {
-    std::cout << missed;
+    *failure = missed;
     return CodeOf(Outcome::kHarnessError);
   }
   const bool mostly_idle = counts[Outcome::kIdle] * 2 > entry->results.size();
@@ -231,10 +231,14 @@ int DirectorySwarm::ReportEntry(Entry* entry, ProbeTable* probes) {
 int DirectorySwarm::Report() {
   ProbeTable probes;
   int code = 0;
+  // In order of severity: what stands last is what people see first.
+  std::multimap<size_t, std::string> failures;
   for (Entry& entry : entries_) {
-    const int one = ReportEntry(&entry, &probes);
+    std::string failure;
+    const int one = ReportEntry(&entry, &probes, &failure);
     const auto severity = [](int exit_code) { return Severity(static_cast<Outcome>(exit_code)); };
     code = code == 0 || severity(one) > severity(code) ? one : code;
+    failures.emplace(severity(one), std::move(failure));
   }
   size_t broken = 0;
   for (size_t i = 0; i < ProbeCatalogue().size(); ++i) {
@@ -243,6 +247,9 @@ int DirectorySwarm::Report() {
   std::cout << probes.run_count() << " runs, " << broken << " of " << ProbeCatalogue().size()
             << " probes not as they should be (simulate probes --history)\n"
             << (code == 0 ? "PASS\n" : "FAIL\n");
+  for (const auto& [severity, failure] : failures) {
+    std::cout << failure;
+  }
   return code;
 }
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,26 @@ def check_exit_codes(command: Command, failing: str) -> None:
         expect(f"{' '.join(arguments)} ended with {have} instead of 20", have == 20 and "no/such" in output, output)
 
 
+def check_crash(command: Command) -> None:
+    """A run that dies is 12, and is written down like any other failure."""
+    arguments = ["run", _SCENARIO, "--seed", "1", "--quiet", "--capsule-dir", str(command.directory)]
+    process = subprocess.Popen(
+        [str(command.program), *arguments, "--set", "phases.chaos_ms=90000000"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 30
+    while process.poll() is None and not (pids := children.read_text().split()):
+        expect("no child", time.monotonic() < deadline, "")
+        time.sleep(0.05)
+    os.kill(int(pids[0]), signal.SIGSEGV)
+    output, _ = process.communicate(timeout=60)
+    expect(f"a run that died ended with {process.returncode}", process.returncode == 12, output)
+    lines = output.splitlines()
+    expect("no reason", lines[-4].startswith("CRASH protect_smoke: crash: Segmentation fault"), output)
+    expect("no command", lines[-1].startswith("replay: "), output)
+
+
 def check_failure(command: Command, failing: str) -> Path:
     """The last lines: reason, seed, and a command that can be pasted. Returns the capsule."""
     code, output = command.scenario("--seed", failing, *_PLANT)
@@ -96,6 +117,33 @@ def check_failure(command: Command, failing: str) -> Path:
     expect("the printed command does not fail in the same way", again.returncode == code == 10, again.stdout)
     expect("another hash", "the same hash as in the capsule" in again.stdout, again.stdout)
     return Path(shlex.split(lines[-1])[3])
+
+
+def check_last_lines(command: Command) -> None:
+    """Every command that finds a failure ends with reason, seed and a command that shows it again."""
+    scenarios = command.directory / "scenarios"
+    scenarios.mkdir()
+    for name in ("protect_smoke", "slow_fsync"):
+        text = (ROOT / "scenarios" / "smoke" / f"{name}.textproto").read_text()
+        events = 2000 if name == "protect_smoke" else 20000000
+        (scenarios / f"{name}.textproto").write_text(re.sub(r"limits \{ events: \d+ \}", f"limits {{ events: {events} }}", text))
+    corpus = command.directory / "corpus"
+    added = command.run("corpus", "--directory", str(corpus), "add", _SCENARIO, "--seed", "3", "--set", "limits.events=2000")
+    expect("corpus add", added[0] == 0, added[1])
+    capsules = ["--capsule-dir", str(command.directory)]
+    for arguments in (
+        ["swarm", "--scenario", str(scenarios / "protect_smoke.textproto"), "--seeds", "2", *capsules],
+        ["swarm", "--scenarios", str(scenarios), "--budget", "3s", *capsules],
+        ["corpus", "--directory", str(corpus), "run", *capsules],
+    ):
+        code, output = command.run(*arguments)
+        lines = output.splitlines()
+        expect(f"{arguments[0]} ended with {code}", code == 11, output)
+        expect("no reason", lines[-4].startswith("LIVENESS protect_smoke: C8: the event limit"), output)
+        expect("no seed", re.match(r"seed \d+, commit ", lines[-3]) is not None, output)
+        again = command.run(*shlex.split(lines[-1].removeprefix("replay: "))[1:])
+        expect("the printed command does not fail in the same way", again[0] == 11, again[1])
+        expect("another hash", "the same hash as in the capsule" in again[1], again[1])
 
 
 def check_capsule_elsewhere(command: Command, capsule: Path) -> None:
@@ -172,9 +220,11 @@ def main() -> int:
         command = Command(options.simulate.resolve(), Path(directory))
         failing = find_failing_seed(command)
         check_exit_codes(command, failing)
+        check_crash(command)
         capsule = check_failure(command, failing)
         check_capsule_elsewhere(command, capsule)
         check_shrink(command, capsule)
+        check_last_lines(command)
         check_trace_and_help(command)
         check_lines(command)
     print("the command does what it says")

@@ -259,6 +259,8 @@ TEST(Explicit, DrawsKnobsOncePerSeed) {
     proto::Scenario one = Explicit(scenario, seed);
     EXPECT_EQ(one.knobs_size(), 0);
     readers.insert(one.topology().readers());
+    const std::string shown = "readers=" + std::to_string(one.topology().readers()) + ' ';
+    EXPECT_NE(Resolve(scenario, seed).description.find(shown), std::string::npos);
     one.mutable_topology()->set_readers(plain.topology().readers());
     EXPECT_EQ(one.DebugString(), Explicit(plain, seed).DebugString());
   }
