@@ -5,6 +5,7 @@ refusals    DATA DIRECTORY, CLONE in both directions, LOAD DATA ... ALGORITHM=BU
 shutdown    a majority of the log servers is lost before SHUTDOWN, which waits for it, or ends the server after
             innodb_pageserver_wal_timeout_ms; in modes STREAM and STATELESS
 reads       pages are waited for longer than InnoDB lets anybody wait for a latch
+idle        another server takes the volume while nothing is written: the first one ends all the same; STREAM, NOWRITE, STATELESS
 builds      kill -9 in the middle of index builds and rebuilds in place; modes NOWRITE and STATELESS
 imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
 """
@@ -32,10 +33,13 @@ from compute_servers import PatchedServer  # noqa: E402
 from compute_stack import SMALL_POOL  # noqa: E402
 from compute_stateless import KeptPagesCheck  # noqa: E402
 
-CASES = ("refusals", "shutdown", "reads", "builds", "imports")
+CASES = ("refusals", "shutdown", "reads", "idle", "builds", "imports")
 _CLONE_PLUGIN = "mysql_clone.so"
 # InnoDB's own is 600 s, and no variable of a release build changes it.
 _LATCH_SECONDS = 3
+# The client library asks log servers once a second whether they have heard of another; then clients are told for two seconds.
+_HEARS_IN_SECONDS = 8
+_IDLE_SECONDS = 4
 # It is passed when so many looks in a row, one a second, find the same thread waiting; and some more.
 _LOOKS = 11
 _BIG_ROWS = 40000
@@ -111,12 +115,15 @@ class TrapsCheck(KeptPagesCheck):
             self.shutdown("STREAM")
         if "refusals" in self.cases:
             self.refusals("STREAM", self.server)
+        if "idle" in self.cases:
+            self.idle("STREAM")
         shutil.rmtree(self.server.datadir)
         self.go_on("STATELESS")
         alone: dict[str, Callable[[], None]] = {
             "refusals": lambda: self.refusals("STATELESS", self.server),
             "shutdown": lambda: self.shutdown("STATELESS"),
             "reads": self.reads,
+            "idle": lambda: [self.idle(mode) for mode in ("NOWRITE", "STATELESS")],
         }
         for case, work in alone.items():
             if case in self.cases:
@@ -339,6 +346,54 @@ class TrapsCheck(KeptPagesCheck):
         pid = self.servers.page_server.pid
         assert pid is not None
         return pid
+
+    # ---- a takeover that the first server does not meet
+
+    def idle(self, mode: str) -> None:
+        """The first server only reads: it must not go on answering what the second one changes."""
+        self.server.stop()
+        if mode == "STREAM":
+            self.mode = mode
+            self.start(SMALL_POOL)
+        else:
+            self.go_on(mode)
+        query = "SELECT COUNT(*) FROM ledger.t"
+        count = int(self.server.scalar(query))
+        first = self.server
+        self.wait_until_idle(first)
+        second = PatchedServer(self.work_dir / f"after-idle-{mode}", self.programs)
+        second.datadir.mkdir()
+        self.running.enter_context(second)
+        second.start(*self.servers.arguments("STATELESS"), SMALL_POOL)
+        second.run_sql("INSERT INTO ledger.t (note) VALUES ('by the second server')")
+        code = first.exit_code(_HEARS_IN_SECONDS)
+        if code is None:
+            self.expect(False, f"{mode}: after {_HEARS_IN_SECONDS} s the idle first server still answers {first.scalar(query)}")
+            first.kill9()
+        else:
+            told = first.error_log_tail(200)
+            self.expect("taken the volume over" in told and "looking after" in told, f"{mode}: {told[-600:]}")
+        found = int(second.scalar(query))
+        self.expect(found == count + 1, f"{mode}: {count} rows before the takeover, one more then, {found} found")
+        stack.progress(f"  mode {mode}: an idle server that was replaced ended with {code}")
+        if mode == "STREAM":
+            second.stop()
+        else:
+            self.server = second
+            self.mode = "STATELESS"
+
+    def wait_until_idle(self, server: PatchedServer) -> None:
+        """Purge and the like have written all they wanted: a write would tell the server, too."""
+        quiet_since, before = time.monotonic(), ""
+        deadline = time.monotonic() + 60
+        while time.monotonic() - quiet_since < _IDLE_SECONDS:
+            appended = server.pageserver_status()["wal_appended_lsn"]
+            if appended != before:
+                quiet_since, before = time.monotonic(), appended
+            if time.monotonic() > deadline:
+                self.expect(False, f"{server.datadir.name} goes on writing redo, so this check is blind")
+                return
+            time.sleep(0.2)
 
     # ---- kills in the middle
 

@@ -16,6 +16,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "univ.i"
 
 #include "log0types.h"
+#include "mtr0types.h"
 
 namespace rdb {
 
@@ -115,6 +116,11 @@ void lose_volume(const char *doing, const redoubt_error &error);
 
 /** lose_volume() was called. */
 bool is_fenced();
+
+/** From start to stop a thread calls lose_volume() soon after the writer has failed
+for good, also while nothing is written. */
+void start_watch();
+void stop_watch();
 
 /** Something cannot be done for good: a newer writer has the volume, or the log
 servers refuse. Nothing that this server still does may be acknowledged, so it

@@ -178,12 +178,14 @@ void wal_start(log_t &log) {
   log_consumer_register(log, &stream_consumer);
   /* What recovery changed is in the log up to here. */
   begin_reads(keeps_pages() ? boot_lsn() : end);
+  start_watch();
 }
 
 void wal_stop(log_t &log) {
   if (!streams_redo()) {
     return;
   }
+  stop_watch();
   end_reads();
   log_consumer_unregister(log, &stream_consumer);
   redoubt_error error{};
