@@ -109,9 +109,11 @@ int redoubt_client_close(redoubt_client* client, redoubt_error* error);
  * `name`: [A-Za-z0-9_.-]{1,64}. `page_size`: 4096 ... 65536, a power of two. `source_id`: of whose
  * pages these are, the server's UUID; may be NULL. Servers that have it already keep theirs, so a
  * creation that was interrupted can be repeated.
- * On REDOUBT_OK it is durable on all. REDOUBT_ALREADY_EXISTS: all of them had it.
- * REDOUBT_INVALID_ARGUMENT: name or size, or a server has a volume of that name with another
- * identity or page size. Otherwise some may have it and others not. */
+ * On REDOUBT_OK it is durable on all. REDOUBT_ALREADY_EXISTS: all of them had it; or it is in use,
+ * and log servers that have none got none, since they may have lost it with their disk: a writer
+ * gives it back when that loses nothing. REDOUBT_INVALID_ARGUMENT: name or size, or a server has a
+ * volume of that name with another identity or page size. Otherwise some may have it and others
+ * not. */
 int redoubt_volume_create(redoubt_client* client, const char* const* addresses,
                           size_t address_count, const char* name, uint32_t page_size,
                           const char* source_id, uint32_t timeout_ms, redoubt_error* error);
