@@ -39,13 +39,23 @@ _QUORUMS = ("quorum*", "*writer*", "failover*", "*compute*", "five*", "replica*"
 _COMPUTES_ON_A_QUORUM = ("compute_quorum*",)
 # Logs of several epochs with tails that nobody acknowledged; disks that are lost while an epoch is agreed upon.
 _PARTED_LOGS = ("alternating*", "wipe_between*", "compute_quorum*")
+# Page stores that several volumes write to and flush.
+_SHARED_STORES = ("rocksdb_native", "fsync_fails", "torn_log_tail", "crash_recovery", "crash_in_recovery", "page_server_wiped")
+# Log servers that lose their disks.
+_WIPED_LOGS = ("wipe_between*", "replica_wiped", "five*", "compute_quorum*")
+# Readers that give the server less time than they take.
+_IMPATIENT = ("crash_recovery", "slow_fsync", "page_server_wiped", "quorum_swizzle", "rocksdb_native")
 SUITABLE: dict[str, tuple[str, ...]] = {
     "apply_above_commit": _QUORUMS,
     "commit_counts_old_epoch": _TAKEOVERS,
     "confirmed_by_one_less": _PARTED_LOGS,
     "cut_ignores_history": _PARTED_LOGS,
     "donor_by_length": _PARTED_LOGS,
+    "feed_beyond_commit": _COMPUTES_ON_A_QUORUM,
+    "first_claim_believed": ("page_server_damaged",),
+    "flush_covers_later_asks": _SHARED_STORES,
     "history_lacks_empty_epoch": _PARTED_LOGS,
+    "journal_checksum_ignored": _SHARED_STORES,
     "mtr_split_visible": _COMPUTES_ON_A_QUORUM,
     "no_tail_truncation": _QUORUMS,
     # Writers that are replaced while the only server that has their promise loses power.
@@ -53,6 +63,7 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "promise_not_confirmed": _PARTED_LOGS,
     # Disks of which something cannot be read.
     "read_error_swallowed": ("page_server_damaged",),
+    "refill_before_others_have_all": _WIPED_LOGS,
     "refill_without_majority": _PARTED_LOGS,
     "refused_append_counts": ("compute_quorum_zombie",),
     "restart_commits_all": _PARTED_LOGS,
@@ -62,9 +73,11 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "same_epoch_twice": ("twin_takeovers", "failover*", "crash_in_takeover"),
     "skip_epoch_check": _TAKEOVERS,
     "stale_read_after_failover": _COMPUTES_ON_A_QUORUM,
+    "store_goes_on_after_error": _SHARED_STORES,
     "takeover_picks_short_donor": _QUORUMS,
     "trim_ignores_members": ("long_partition*", "five*", "replica_wiped", "quorum*"),
     "trim_ignores_readers": _QUORUMS,
+    "wait_timeout_swallowed": _IMPATIENT,
 }
 
 

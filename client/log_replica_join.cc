@@ -56,8 +56,10 @@ Task<Status> LogReplica::CreateVolume(TimePoint deadline) {
   window_->Forget(member_);
   const bool confirmed = co_await OthersConfirm(deadline);
   const LogReplica* other = SourceFor(Lsn{});
-  const bool stands = (confirmed && window_->StandsWithout(member_)) ||
-                      REDOUBT_PLANTED(runtime_, refill_without_majority);
+  const bool all_there =
+      window_->StandsWithout(member_) || REDOUBT_PLANTED(runtime_, refill_before_others_have_all);
+  const bool stands =
+      (confirmed && all_there) || REDOUBT_PLANTED(runtime_, refill_without_majority);
   if (!stands || other == nullptr) {
     co_return Unavailable("it has no volume " + options_->volume +
                           " and cannot be given one before a majority of the others has all redo");

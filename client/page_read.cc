@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/runtime/fault_point.h"
 
 namespace redoubt {
 
@@ -160,7 +161,8 @@ void PageClient::Read::TakeVerdict(size_t place, size_t replica, const Status& s
   }
   slot.verdict_count += slot.verdicts[replica].ok() ? 1 : 0;
   slot.verdicts[replica] = told;
-  slot.closed = slot.verdict_count == slot.verdicts.size();
+  slot.closed =
+      slot.verdict_count == slot.verdicts.size() || REDOUBT_PLANTED(runtime_, first_claim_believed);
 }
 
 // After a round, in which each replica was asked that had given no verdict yet.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/check.h"
 #include "common/runtime/fault_point.h"
 #include "pageserver/log/log_volume.h"
 
@@ -35,7 +36,9 @@ Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint de
       co_return Trimmed(from, store_.readable_from());
     }
     const uint64_t cut_count = cut_count_;
-    Result<std::vector<RedoChunk>> chunks = co_await ReadUpTo(from, bytes_max, batch.commit_lsn);
+    const Lsn up_to =
+        REDOUBT_PLANTED(runtime_, feed_beyond_commit) ? store_.end() : batch.commit_lsn;
+    Result<std::vector<RedoChunk>> chunks = co_await ReadUpTo(from, bytes_max, up_to);
     if (cut_count != cut_count_) {
       continue;  // a file may have changed under the read
     }
@@ -43,6 +46,7 @@ Task<Result<FeedBatch>> LogVolume::Read(Lsn from, size_t bytes_max, TimePoint de
       co_return chunks.status();
     }
     if (!chunks->empty()) {
+      REDOUBT_CHECK(chunks->back().range.end <= batch.commit_lsn);  // the next writer may cut it
       batch.chunks = std::move(*chunks);
       co_return batch;
     }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/runtime/fault_point.h"
 #include "pageserver/log/durable_files.h"
 #include "pageserver/storage/rocksdb_file_system.h"
 #include "pageserver/storage/rocksdb_table_list.h"
@@ -258,7 +259,8 @@ class RocksdbKvStore::Iterator final : public KvIterator {
 class RocksdbKvStore::Queue {
  public:
   explicit Queue(Runtime* runtime)
-      : blocking_(runtime->blocking),
+      : runtime_(runtime),
+        blocking_(runtime->blocking),
         turnstile_(runtime->scheduler),
         flushed_(runtime->scheduler) {}
 
@@ -289,8 +291,11 @@ class RocksdbKvStore::Queue {
       const uint64_t covers = flushes_asked_;
       auto work = [flush, was_full = full_]() { return flush(was_full); };
       const Status status = co_await RunBlocking(blocking_, work);
+      const bool later = REDOUBT_PLANTED(runtime_, flush_covers_later_asks);
       flushing_ = false;
-      flushes_covered_ = Remember(status).ok() ? covers : flushes_covered_;
+      if (Remember(status).ok()) {
+        flushes_covered_ = later ? flushes_asked_ : covers;
+      }
       full_ = status.ok() ? false : full_;
       flushed_.NotifyAll();
       if (status.code() == StatusCode::kNoSpace) {
@@ -304,12 +309,13 @@ class RocksdbKvStore::Queue {
   Status Remember(const Status& status) {
     if (status.code() == StatusCode::kNoSpace) {
       full_ = true;
-    } else if (!status.ok()) {
+    } else if (!status.ok() && !REDOUBT_PLANTED(runtime_, store_goes_on_after_error)) {
       failed_ = status.WithContext("the store is closed for writing");
     }
     return status;
   }
 
+  Runtime* runtime_;
   BlockingExecutor* blocking_;
   Turnstile turnstile_;
   Condition flushed_;

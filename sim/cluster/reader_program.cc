@@ -229,6 +229,42 @@ Task<Status> ReadingClient::WaitApplied(Lsn lsn, int64_t deadline_ns) {
   co_return answer.status();
 }
 
+Task<Status> ReadingClient::CheckImpatiently(PageId page, uint32_t patience_ms,
+                                             int64_t deadline_ns) {
+  const Lsn newest = context_->truth->LastEndAtOrBelow(context_->truth->acknowledged());
+  proto::WaitLsnRequest wait;
+  wait.set_volume_id(volume_.value());
+  wait.set_lsn(newest.value());
+  wait.set_deadline_ms(patience_ms);
+  const Result<proto::WaitLsnResponse> waited =
+      co_await client_.WaitLsn(std::move(wait), In(deadline_ns));
+  if (waited.ok() && Lsn(waited->applied_lsn()) < newest) {
+    context_->findings.Report("C2", "was told that LSN " + std::to_string(newest.value()) +
+                                        " is applied, which LSN " +
+                                        std::to_string(waited->applied_lsn()) + " is");
+  }
+  const Lsn read_lsn = context_->truth->LastEndAtOrBelow(context_->truth->acknowledged());
+  proto::GetPagesRequest request;
+  request.set_volume_id(volume_.value());
+  request.set_read_lsn(read_lsn.value());
+  request.set_deadline_ms(patience_ms);
+  proto::PageRef* const wanted = request.add_pages();
+  wanted->set_space(page.space.value());
+  wanted->set_page_no(page.page_no.value());
+  const Result<WithPayload<proto::GetPagesResponse>> answer =
+      co_await client_.GetPages(std::move(request), In(deadline_ns));
+  const bool given = answer.ok() && answer->message.pages_size() == 1 &&
+                     FromProto(answer->message.pages(0).status()).ok();
+  if (given) {
+    FetchedPage fetched;
+    fetched.page_lsn = Lsn(answer->message.pages(0).page_lsn());
+    fetched.read_lsn = Lsn(answer->message.read_lsn());
+    fetched.image = answer->payload;
+    CheckPage(page, {{page}, read_lsn, Lsn()}, Result<FetchedPage>(std::move(fetched)));
+  }
+  co_return answer.status();
+}
+
 Task<Status> ReadingClient::CheckLog(int64_t deadline_ns) {
   const TimePoint deadline = In(deadline_ns);
   proto::LogStatusRequest status_request;
@@ -335,6 +371,15 @@ Task<void> ReaderProgram::Run() {
         ReadingClient::PageRequest request{std::move(pages), lsn, not_modified_since,
                                            route_.Below(2) == 0};
         status = co_await client_.CheckPages(std::move(request), kChaosDeadlineNs);
+      }
+    }
+    if (route_.Chance(context_->settings.impatient_percent * 10'000)) {
+      const std::vector<PageId> wanted = client_.RandomPages(1);
+      const auto patience_ms = static_cast<uint32_t>(route_.Between(1, 40));
+      if (!wanted.empty()) {
+        const Status impatient =
+            co_await client_.CheckImpatiently(wanted.front(), patience_ms, kChaosDeadlineNs);
+        context_->reads_failed += impatient.ok() ? 0 : 1;
       }
     }
     if (context_->settings.catalogue_every > 0 && route_.Below(4) == 0) {

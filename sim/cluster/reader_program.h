@@ -43,6 +43,9 @@ class ReadingClient {
   // not have all of that yet.
   Task<Status> CheckLog(int64_t deadline_ns);
   Task<Status> WaitApplied(Lsn lsn, int64_t deadline_ns);
+  // Asks for the newest redo there is, applied or not, and gives the server only `patience_ms` to
+  // have it: the answer comes long before this client gives up, and must be right or no answer.
+  Task<Status> CheckImpatiently(PageId page, uint32_t patience_ms, int64_t deadline_ns);
 
   // catalogue_reader.cc: what the server says besides pages, each checked.
   // Counters and corrupted indexes at the LSN.

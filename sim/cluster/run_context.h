@@ -60,6 +60,8 @@ struct RunSettings {
   uint32_t catalogue_every = 0;  // 0: tables are no part of the run
   uint64_t chunk_bytes_max = 8192;
   int64_t read_interval_ns = 20'000'000;
+  uint32_t impatient_percent = 0;  // of the reads, which give the server less time than they take
+  int64_t neighbour_interval_ns = 0;  // of other volumes in the same page store; 0: there are none
   uint64_t page_batch_bytes = 64 << 10;
   int64_t page_flush_ns = 10'000'000'000;  // from one flush of a page store to the next
   uint64_t log_segment_bytes = 256 << 10;

@@ -276,6 +276,9 @@ Status CheckScenario(const proto::Scenario& scenario) {
   REDOUBT_RETURN_IF_ERROR(CheckSource(scenario));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.chunk_bytes_max(), 1, 8 << 20, "chunk_bytes_max"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.read_interval_ms(), 1, 3'600'000, "read_interval_ms"));
+  REDOUBT_RETURN_IF_ERROR(CheckRange(load.impatient_percent(), 0, 100, "impatient_percent"));
+  REDOUBT_RETURN_IF_ERROR(
+      CheckRange(load.neighbour_interval_ms(), 0, 3'600'000, "neighbour_interval_ms"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.page_batch_bytes(), 1, 1 << 30, "page_batch_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_segment_bytes(), 4096, 1 << 30, "log_segment_bytes"));
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.log_tail_bytes(), 1, 1 << 30, "log_tail_bytes"));

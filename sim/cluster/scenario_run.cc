@@ -26,6 +26,7 @@ constexpr int64_t kDownNs = 200 * kMs;
 constexpr int64_t kSettleNs = 50 * kMs;
 constexpr int64_t kQuietNs = 2'000 * kMs;
 constexpr int64_t kLookNs = 5 * kMs;
+constexpr std::string_view kFilledUpAgain = "; it is filled up again";
 constexpr int64_t kStopNsMax = 60'000 * kMs;
 
 // Owns everything of one run, in the order in which it has to go.
@@ -47,6 +48,9 @@ class ScenarioRun {
     context_.world = &world_;
     trace_.SetObserver([this, observe = options.observe](const TraceEvent& event) {
       twins_.Observe(event);
+      if (event.kind == TraceKind::kLog) {
+        SawLine(event.text);
+      }
       faults_.Observe(event);
       if (observe) {
         observe(event);
@@ -111,7 +115,10 @@ class ScenarioRun {
   bool VerifyUntil(uint64_t rounds, int64_t deadline_ns);
   Holdings HoldingsOf(NodeId node);
   void StopEverything();
-  MajorityCopy::Replicas LogReplicas();
+  // `without`: this one is left out.
+  MajorityCopy::Replicas LogReplicas(NodeId without = kWorldNode);
+  // A writer says which log server it has given its volume back.
+  void SawLine(std::string_view line);
   // Computes: their transactions end; then one that is started last shows the database to the
   // checkers.
   bool AuditUntil(uint64_t rounds, int64_t deadline_ns);
@@ -267,10 +274,13 @@ bool ScenarioRun::IsWhole(NodeId server) {
          log->end >= context_.truth->acknowledged();
 }
 
-MajorityCopy::Replicas ScenarioRun::LogReplicas() {
+MajorityCopy::Replicas ScenarioRun::LogReplicas(NodeId without) {
   MajorityCopy::Replicas replicas;
   replicas.server_count = context_.log_servers.size();
   for (const ServerPlace& place : context_.log_servers) {
+    if (place.node == without) {
+      continue;
+    }
     const auto* program = dynamic_cast<ServerProgram*>(world_.ProgramOf(place.node));
     const std::optional<LogVolumeStatus> log =
         program == nullptr ? std::nullopt : program->LogOf(context_.settings.volume);
@@ -284,6 +294,17 @@ MajorityCopy::Replicas ScenarioRun::LogReplicas() {
     }
   }
   return replicas;
+}
+
+void ScenarioRun::SawLine(std::string_view line) {
+  if (line.find(kFilledUpAgain) == line.npos) {
+    return;
+  }
+  for (const ServerPlace& place : context_.log_servers) {
+    if (line.find("log server " + place.address + " had lost") != line.npos) {
+      context_.majority.MadeAnew(context_.truth->acknowledged(), LogReplicas(place.node));
+    }
+  }
 }
 
 void ScenarioRun::LookAtServers() {

@@ -119,7 +119,8 @@ Task<Status> ServerProgram::Start() {
   for (const ServerPlace& place : context_->log_servers) {
     log_servers.push_back(place.address);
   }
-  StoreWatchers watchers{&context_->StoreOf(node_), &context_->PositionOf(node_), [this] {
+  StoreWatchers watchers{&context_->StoreOf(node_), &context_->PositionOf(node_),
+                         context_->settings.neighbour_interval_ns, [this] {
                            context_->world->Record(node_, TraceKind::kOperation, 0, 0,
                                                    "the page store is flushed");
                          }};

@@ -150,6 +150,14 @@ void ResolveServers(const proto::Scenario& one, RandomRoot* root, RunSettings* r
   run->chunk_bytes_max = description->ValueOf("chunk_bytes_max", load.chunk_bytes_max());
   run->read_interval_ns =
       static_cast<int64_t>(description->ValueOf("read_interval_ms", load.read_interval_ms()) * kMs);
+  if (load.has_impatient_percent()) {
+    run->impatient_percent =
+        static_cast<uint32_t>(description->ValueOf("impatient_percent", load.impatient_percent()));
+  }
+  if (load.has_neighbour_interval_ms()) {
+    run->neighbour_interval_ns = static_cast<int64_t>(
+        description->ValueOf("neighbour_interval_ms", load.neighbour_interval_ms()) * kMs);
+  }
   run->page_batch_bytes = description->ValueOf("page_batch_bytes", load.page_batch_bytes());
   run->log_segment_bytes = description->ValueOf("log_segment_bytes", load.log_segment_bytes());
   run->log_tail_bytes = description->ValueOf("log_tail_bytes", load.log_tail_bytes());

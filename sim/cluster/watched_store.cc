@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/watched_store.h"
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "common/base/check.h"
 #include "pageserver/page/batch_writer.h"
 #include "pageserver/storage/keys.h"
+#include "sim/cluster/store_neighbour.h"
 
 namespace redoubt::sim {
 namespace {
@@ -67,8 +69,13 @@ void TellPosition(const std::string& key, const std::string& value, PersistedPos
 
 class WatchedStore final : public KvStore {
  public:
-  WatchedStore(std::unique_ptr<KvStore> store, StoreWatchers watchers)
-      : store_(std::move(store)), watchers_(std::move(watchers)), content_(watchers_.content) {}
+  WatchedStore(Runtime* runtime, std::unique_ptr<KvStore> store, StoreWatchers watchers)
+      : store_(std::move(store)), watchers_(std::move(watchers)), content_(watchers_.content) {
+    if (watchers_.neighbour_interval_ns > 0) {
+      neighbour_.emplace(runtime, this, watchers_.neighbour_interval_ns);
+      neighbour_->Start();
+    }
+  }
 
   Result<std::optional<std::string>> Get(KvFamily family, std::string_view key) const override {
     return store_->Get(family, key);
@@ -83,7 +90,9 @@ class WatchedStore final : public KvStore {
       }
     }
     const uint64_t number = content_->WriteBegins(ChangesOf(batch));
+    const bool closed = closed_;
     const Status status = co_await store_->Write(std::move(batch));
+    NoteOutcome(status, closed);
     if (status.ok()) {
       content_->Written(number);
     } else if (status.code() == StatusCode::kNoSpace) {
@@ -93,7 +102,9 @@ class WatchedStore final : public KvStore {
   }
   Task<Status> Flush() override {
     const uint64_t mark = content_->FlushBegins();
+    const bool closed = closed_;
     const Status status = co_await store_->Flush();
+    NoteOutcome(status, closed);
     if (status.ok()) {
       content_->Flushed(mark);
       TellPositions();
@@ -103,9 +114,21 @@ class WatchedStore final : public KvStore {
     }
     co_return status;
   }
-  Task<Status> Close() override { return store_->Close(); }
+  Task<Status> Close() override {
+    if (neighbour_.has_value()) {
+      co_await neighbour_->Stop();
+    }
+    co_return co_await store_->Close();
+  }
 
  private:
+  // `closed`: it was when the call began.
+  void NoteOutcome(const Status& status, bool closed) {
+    if (closed && status.ok()) {
+      content_->WentOnAfterError();
+    }
+    closed_ = closed_ || (!status.ok() && status.code() != StatusCode::kNoSpace);
+  }
   void TellPositions() {
     for (const std::string& key : position_keys_) {
       const std::string* value = content_->Durable(static_cast<uint8_t>(KvFamily::kMeta), key);
@@ -119,6 +142,8 @@ class WatchedStore final : public KvStore {
   StoreWatchers watchers_;
   StoredContent* content_;
   std::set<std::string> position_keys_;  // that were written
+  bool closed_ = false;                  // an error closed it for writing
+  std::optional<StoreNeighbour> neighbour_;
 };
 
 }  // namespace
@@ -139,7 +164,7 @@ Task<Result<std::unique_ptr<KvStore>>> WatchStore(Runtime* runtime, std::unique_
     watchers.content->Forget();  // what reads it next will say so
   }
   std::unique_ptr<KvStore> watched =
-      std::make_unique<WatchedStore>(std::move(store), std::move(watchers));
+      std::make_unique<WatchedStore>(runtime, std::move(store), std::move(watchers));
   co_return watched;
 }
 

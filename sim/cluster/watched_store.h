@@ -2,7 +2,7 @@
 //
 // A KvStore that tells a StoredContent (C6) of every write and flush, and of all that the store
 // under it holds when it is opened, and a PersistedPosition (C4) up to where each volume is
-// flushed. Changes nothing.
+// flushed. Changes nothing, but may have other volumes beside the server's own.
 #pragma once
 
 #include <functional>
@@ -20,6 +20,8 @@ namespace redoubt::sim {
 struct StoreWatchers {
   StoredContent* content = nullptr;
   PersistedPosition* position = nullptr;
+  // Mean time between two writes of other volumes (store_neighbour.h); 0: there are none.
+  int64_t neighbour_interval_ns = 0;
   std::function<void()> flushed;
 };
 

@@ -3,6 +3,8 @@
 // C1, at the moment of the promise: what a writer is told is acknowledged lies on a majority of the
 // volume's log servers; and so does what a log server holds for committed, which ends a whole mtr.
 // Losing it would take a rare crash; that it was promised too early can be seen at once.
+// And a log server that lost its disk takes part again, with an empty log, only when a majority of
+// the others has all that: else a majority with it in it might know nothing of it.
 #pragma once
 
 #include <algorithm>
@@ -58,11 +60,25 @@ class MajorityCopy {
     }
   }
 
+  // A writer has given a log server its volume back that had lost its disk. `others`: as in
+  // Replicas, without that one.
+  void MadeAnew(Lsn acknowledged, const Replicas& others) {
+    const size_t lacking = CountLacking(acknowledged, others.copies);
+    if (others.server_count - 1 - lacking < others.server_count / 2 + 1) {
+      findings_->ReportLoss("C1", "a log server that lost its disk is filled up again, yet " +
+                                      std::to_string(lacking) + " of the others lack what was " +
+                                      "acknowledged up to LSN " +
+                                      std::to_string(acknowledged.value()));
+    }
+  }
+
  private:
+  static size_t CountLacking(Lsn lsn, const std::vector<Copy>& copies) {
+    return static_cast<size_t>(std::count_if(copies.begin(), copies.end(),
+                                             [lsn](const Copy& copy) { return copy.end < lsn; }));
+  }
   void Expect(Lsn lsn, const std::string& promise, const Replicas& replicas) {
-    const auto lacking =
-        static_cast<size_t>(std::count_if(replicas.copies.begin(), replicas.copies.end(),
-                                          [lsn](const Copy& copy) { return copy.end < lsn; }));
+    const size_t lacking = CountLacking(lsn, replicas.copies);
     if (replicas.server_count - lacking < replicas.server_count / 2 + 1) {
       findings_->ReportLoss("C1", "LSN " + std::to_string(lsn.value()) + " " + promise + ", yet " +
                                       std::to_string(lacking) + " of " +

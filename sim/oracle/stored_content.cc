@@ -112,6 +112,10 @@ void StoredContent::Flushed(uint64_t mark) {
   }
 }
 
+void StoredContent::WentOnAfterError() {
+  findings_->Report("C6", name_ + " takes writes again after an error that closed it");
+}
+
 std::string StoredContent::Difference(const Content& wanted, const Content& found) const {
   auto a = wanted.begin();
   auto b = found.begin();

@@ -45,6 +45,9 @@ class StoredContent {
   // A flush is asked for; the mark is for its OK.
   uint64_t FlushBegins() const;
   void Flushed(uint64_t mark);
+  // A write or flush that was asked for after an error had closed the store was answered OK: what
+  // followed a lost write would survive it.
+  void WentOnAfterError();
   // The store was opened and holds `content`.
   void Opened(Content content);
   // The disk was emptied or exchanged, or damaged: nothing is known until it is opened again.

@@ -67,6 +67,20 @@ TEST(MajorityCopy, SeesWhatWasAcknowledgedTooEarly) {
   EXPECT_EQ(First(findings), "C1");
 }
 
+// Of three, the third one lost its disk; of the others one lacks something, or cannot be looked at.
+TEST(MajorityCopy, SeesADiskFilledUpThatTheOthersCannotDoWithout) {
+  Findings findings;
+  MajorityCopy majority(&findings);
+  const MajorityCopy::Copy has{Lsn(100), Lsn(100), Epoch(3)};
+  const MajorityCopy::Copy lacks{Lsn(99), Lsn(80), Epoch(3)};
+  majority.MadeAnew(Lsn(100), {3, {has, has}});
+  majority.MadeAnew(Lsn(100), {3, {has}});
+  majority.MadeAnew(Lsn(100), {5, {has, has, has, lacks}});
+  EXPECT_TRUE(findings.empty());
+  majority.MadeAnew(Lsn(100), {3, {has, lacks}});
+  EXPECT_EQ(First(findings), "C1");
+}
+
 KeptRedo::Log Seen(const char* server, uint64_t readable_from, uint64_t end, bool whole = true) {
   return {server, Lsn(readable_from), Lsn(end), whole};
 }

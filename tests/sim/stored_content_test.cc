@@ -52,6 +52,12 @@ TEST(StoredContent, SeesWhatIsNoPrefix) {
   EXPECT_FALSE(Store().Accepts({{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", ""}}));  // too much
 }
 
+TEST(StoredContent, SeesAStoreThatGoesOnAfterAnError) {
+  Store store;
+  store.content.WentOnAfterError();
+  EXPECT_FALSE(store.findings.empty());
+}
+
 // What survived one crash without a flush may be gone after the next; what was dropped stays so.
 TEST(StoredContent, GoesOnFromWhatSurvived) {
   Store kept;
