@@ -81,6 +81,7 @@ Task<Status> PageVolume::Impl::Load() {
         state.store->Get(KvFamily::kMeta, MetaKey(volume, MetaKind::kHistory)));
     if (ranges.has_value()) {
       REDOUBT_RETURN_IF_ERROR(state.ranges.Decode(AsBytes(*ranges)));
+      state.durable_horizon = state.ranges.horizon();
     }
     REDOUBT_RETURN_IF_ERROR(state.spaces.Load(*state.store));
     REDOUBT_RETURN_IF_ERROR(import.Load());
@@ -261,7 +262,7 @@ PageVolumeStatus PageVolume::status() const {
   PageVolumeStatus status;
   status.applied = state.applied.value();
   status.persisted = state.persisted;
-  status.horizon = state.ranges.horizon();
+  status.horizon = state.durable_horizon;
   status.ingest_error = state.ingest_error.ok() ? "" : state.ingest_error.ToString();
   status.ingested_bytes = state.ingested_bytes;
   status.newest_time_unix_ns = state.newest_time_unix_ns;

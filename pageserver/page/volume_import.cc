@@ -283,7 +283,11 @@ Task<Status> VolumeImport::SetHorizon(Lsn horizon) {
   KvBatch batch;
   batch.Put(KvFamily::kMeta, MetaKey(state_->options.volume, MetaKind::kHistory),
             std::string(AsText(state_->ranges.Encode())));
-  co_return co_await WriteDurably(std::move(batch));
+  const Status status = co_await WriteDurably(std::move(batch));
+  if (status.ok()) {
+    state_->durable_horizon = std::max(state_->durable_horizon, horizon);
+  }
+  co_return status;
 }
 
 Task<Result<std::vector<SideFile>>> VolumeImport::ListSideFiles(Lsn read_lsn) {

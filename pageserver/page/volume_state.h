@@ -83,7 +83,8 @@ class VolumeState {
   Lsn written;  // in the store, not yet flushed
   SpaceMap spaces;
   ReadableRanges ranges;
-  std::shared_ptr<BatchSlot> open;                // shared with reads on the blocking executor
+  Lsn durable_horizon;              // of ranges, what no restart takes back: so much may be said
+  std::shared_ptr<BatchSlot> open;  // shared with reads on the blocking executor
   std::deque<std::shared_ptr<BatchSlot>> frozen;  // oldest first
   Status ingest_error;
   uint64_t ingested_bytes = 0;

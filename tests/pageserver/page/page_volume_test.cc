@@ -417,6 +417,18 @@ TEST_F(PageVolumeTest, TheHorizonBoundsReadsBelow) {
   EXPECT_EQ(world.volume->status().horizon, second.start);
 }
 
+TEST_F(PageVolumeTest, AHorizonIsSaidOnlyWhenItIsDurable) {
+  Create(kSpace, "./db/t.ibd");
+  SendAndApply();
+  world.node.disk().FailNext(sim::FileOp::kSync, "journal", StatusCode::kIoError, 1);
+  EXPECT_FALSE(world.node.Await(world.volume->SetHorizon(kStart)).ok());
+  EXPECT_EQ(world.volume->status().horizon, Lsn{});
+  world.CrashAndOpen(sim::CrashPolicy::kClean);
+  EXPECT_EQ(world.volume->status().horizon, Lsn{});
+  ASSERT_TRUE(world.node.Await(world.volume->SetHorizon(kStart)).ok());
+  EXPECT_EQ(world.volume->status().horizon, kStart);
+}
+
 TEST_F(PageVolumeTest, LostRedoIsAHoleUntilTheNextImport) {
   ASSERT_TRUE(world.node.Await(world.volume->SetHorizon(kStart)).ok());
   Create(kSpace, "./db/t.ibd");
