@@ -320,6 +320,7 @@ typedef struct redoubt_reader_status {
   uint64_t hedges_refused; /* because of hedge_percent */
   uint64_t reads_waiting;  /* submitted and not completed */
 } redoubt_reader_status;
+/* As of one moment: a read that no longer waits is counted. */
 void redoubt_reader_get_status(redoubt_reader* reader, redoubt_reader_status* status);
 
 /* ---- boot bundle: what a server without local files starts from

@@ -139,8 +139,19 @@ Opening MakeOpening(const redoubt_reader_options& options) {
   return opening;
 }
 
-Task<void> ReadCounters(redoubt_reader* reader, PageClientCounters* out) {
-  *out = reader->pages->counters();
+// Both on the loop, where reads end: what no longer waits is counted.
+Task<void> FillStatus(redoubt_reader* reader, redoubt_reader_status* status) {
+  const PageClientCounters counters = reader->pages->counters();
+  status->pages_read = counters.pages_read;
+  status->pages_failed = counters.pages_failed;
+  status->requests = counters.requests;
+  status->failovers = counters.failovers;
+  status->retry_rounds = counters.retry_rounds;
+  status->hedges_sent = counters.hedges_sent;
+  status->hedges_won = counters.hedges_won;
+  status->hedges_refused = counters.hedges_refused;
+  const Monitor::Lock lock(&reader->monitor);
+  status->reads_waiting = reader->waiting;
   co_return;
 }
 
@@ -284,19 +295,8 @@ void redoubt_reader_close(redoubt_reader* reader) {
 }
 
 void redoubt_reader_get_status(redoubt_reader* reader, redoubt_reader_status* status) {
-  redoubt::PageClientCounters counters;
   reader->client->loop.Call(
-      [reader, &counters](Runtime*) { return redoubt::abi::ReadCounters(reader, &counters); });
-  status->pages_read = counters.pages_read;
-  status->pages_failed = counters.pages_failed;
-  status->requests = counters.requests;
-  status->failovers = counters.failovers;
-  status->retry_rounds = counters.retry_rounds;
-  status->hedges_sent = counters.hedges_sent;
-  status->hedges_won = counters.hedges_won;
-  status->hedges_refused = counters.hedges_refused;
-  const Monitor::Lock lock(&reader->monitor);
-  status->reads_waiting = reader->waiting;
+      [reader, status](Runtime*) { return redoubt::abi::FillStatus(reader, status); });
 }
 
 }  // extern "C"
