@@ -33,7 +33,7 @@ FOUND = ("SAFETY", "LIVENESS", "CRASH")
 NOT_FOR_PLANTS = ("canary", "beyond_budget")
 
 # Where a plant can be met at all; without an entry: everywhere.
-_TAKEOVERS = ("protect_smoke", "crash_in_takeover", "swizzle_clog", "quorum*", "*writer*", "failover*", "*compute*")
+_TAKEOVERS = ("smoke", "crash_in_takeover", "swizzle_clog", "quorum*", "*writer*", "failover*", "*compute*")
 _QUORUMS = ("quorum*", "*writer*", "failover*", "*compute*", "five*", "replica*", "long_partition*")
 # A compute in front of a quorum: what its clients are told, and the pages that it reads.
 _COMPUTES_ON_A_QUORUM = ("compute_quorum*",)
@@ -59,7 +59,7 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "mtr_split_visible": _COMPUTES_ON_A_QUORUM,
     "no_tail_truncation": _QUORUMS,
     # Writers that are replaced while the only server that has their promise loses power.
-    "promise_not_synced": ("protect_smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
+    "promise_not_synced": ("smoke", "crash_in_takeover", "crash_in_recovery", "swizzle_clog"),
     "promise_not_confirmed": _PARTED_LOGS,
     # Disks of which something cannot be read.
     "read_error_swallowed": ("page_server_damaged",),
@@ -68,7 +68,7 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "refused_append_counts": ("compute_quorum_zombie",),
     "restart_commits_all": _PARTED_LOGS,
     # Connections that break while what was sent on them still waits for its sync.
-    "retry_answered_early": ("protect_smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
+    "retry_answered_early": ("smoke", "slow_fsync", "half_open", "swizzle_clog", "quorum*"),
     # Writers that begin at the same moment.
     "same_epoch_twice": ("twin_takeovers", "failover*", "crash_in_takeover"),
     "skip_epoch_check": _TAKEOVERS,

@@ -83,7 +83,7 @@ def main() -> int:
             one = figures(own)
             print(f"{scenario.stem:28} {one['virtual_per_real']:6.0f}x  {one['median_seconds']:.2f} s median  "
                   f"{one['failed']:.0f} failed", flush=True)  # fmt: skip
-    smoke = figures([run for run in runs if "protect_smoke" in run.scenario] or runs)
+    smoke = figures([run for run in runs if Path(run.scenario).stem == "smoke"] or runs)
     everything = figures(runs)
     print("\n| what | seen | |\n|---|---|---|")
     print("\n".join(rows("smoke", smoke) + rows(f"{len(scenarios)} scenarios", everything)))

@@ -20,19 +20,19 @@ using redoubt::sim::TraceCommand;
 
 constexpr char kFooter[] =
     "Examples:\n"
-    "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace -\n"
-    "  simulate swarm --scenario scenarios/smoke/protect_smoke.textproto --seeds 200 --jobs 2\n"
-    "  simulate replay build/capsules/protect_smoke-7.capsule --trace -\n"
-    "  simulate replay scenarios/smoke/protect_smoke.textproto --seed 7\n"
-    "  simulate shrink build/capsules/protect_smoke-7.capsule --budget 2m\n"
-    "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7\n"
-    "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace 7.trace\n"
+    "  simulate run scenarios/smoke/smoke.textproto --seed 7 --trace -\n"
+    "  simulate swarm --scenario scenarios/smoke/smoke.textproto --seeds 200 --jobs 2\n"
+    "  simulate replay build/capsules/smoke-7.capsule --trace -\n"
+    "  simulate replay scenarios/smoke/smoke.textproto --seed 7\n"
+    "  simulate shrink build/capsules/smoke-7.capsule --budget 2m\n"
+    "  simulate check-determinism scenarios/smoke/smoke.textproto --seed 7\n"
+    "  simulate run scenarios/smoke/smoke.textproto --seed 7 --trace 7.trace\n"
     "  simulate trace 7.trace --format html -o 7.html\n"
     "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
     "  simulate diff 7.trace other.trace\n"
     "  simulate swarm --scenarios scenarios --budget 5m -j 2 --seed-base COMMIT --json out.jsonl\n"
     "  simulate probes --history out.jsonl\n"
-    "  simulate corpus add build/capsules/protect_smoke-7-small.capsule\n"
+    "  simulate corpus add build/capsules/smoke-7-small.capsule\n"
     "  simulate corpus run\n"
     "  simulate list\n"
     "Exit codes: 0 pass, 10 safety, 11 liveness, 12 crash, 13 nondeterminism, 14 idle, 20 the "
@@ -45,22 +45,22 @@ struct Examples {
 };
 constexpr Examples kExamples[] = {
     {"run",
-     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7\n"
-     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --set workload.spaces=1\n"
-     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace full\n"
-     "  simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --trace 7.trace\n"
-     "  git bisect run simulate run scenarios/smoke/protect_smoke.textproto --seed 7 --bisect"},
+     "  simulate run scenarios/smoke/smoke.textproto --seed 7\n"
+     "  simulate run scenarios/smoke/smoke.textproto --seed 7 --set workload.spaces=1\n"
+     "  simulate run scenarios/smoke/smoke.textproto --seed 7 --trace full\n"
+     "  simulate run scenarios/smoke/smoke.textproto --seed 7 --trace 7.trace\n"
+     "  git bisect run simulate run scenarios/smoke/smoke.textproto --seed 7 --bisect"},
     {"replay",
-     "  simulate replay build/capsules/protect_smoke-7.capsule\n"
-     "  simulate replay build/capsules/protect_smoke-7.capsule --trace 7.trace --trace-full"},
+     "  simulate replay build/capsules/smoke-7.capsule\n"
+     "  simulate replay build/capsules/smoke-7.capsule --trace 7.trace --trace-full"},
     {"shrink",
-     "  simulate shrink build/capsules/protect_smoke-7.capsule --budget 2m\n"
-     "  simulate shrink build/capsules/protect_smoke-7.capsule --output small.capsule"},
+     "  simulate shrink build/capsules/smoke-7.capsule --budget 2m\n"
+     "  simulate shrink build/capsules/smoke-7.capsule --output small.capsule"},
     {"swarm",
-     "  simulate swarm --scenario scenarios/smoke/protect_smoke.textproto --seeds 200 -j 2\n"
+     "  simulate swarm --scenario scenarios/smoke/smoke.textproto --seeds 200 -j 2\n"
      "  simulate swarm --scenarios scenarios --budget 5m -j 2 --seed-base COMMIT --json out.jsonl"},
     {"check-determinism",
-     "  simulate check-determinism scenarios/smoke/protect_smoke.textproto --seed 7 --seeds 3"},
+     "  simulate check-determinism scenarios/smoke/smoke.textproto --seed 7 --seeds 3"},
     {"trace",
      "  simulate trace 7.trace --node server --since 12s --grep epoch\n"
      "  simulate trace 7.trace --format lines\n"
@@ -69,8 +69,8 @@ constexpr Examples kExamples[] = {
     {"probes", "  simulate probes\n  simulate probes --history out.jsonl"},
     {"corpus",
      "  simulate corpus run\n"
-     "  simulate corpus add build/capsules/protect_smoke-7-small.capsule\n"
-     "  simulate corpus add scenarios/smoke/protect_smoke.textproto --seed 7"},
+     "  simulate corpus add build/capsules/smoke-7-small.capsule\n"
+     "  simulate corpus add scenarios/smoke/smoke.textproto --seed 7"},
     {"list", "  simulate list\n  simulate list scenarios/smoke"},
 };
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_SCENARIO = "scenarios/smoke/protect_smoke.textproto"
+_SCENARIO = "scenarios/smoke/smoke.textproto"
 _PLANT = ["--plant", "missing_dirsync"]
 _PLANT_SEEDS_MAX = 60
 _CAPSULE_BYTES_MAX = 100_000
@@ -99,7 +99,7 @@ def check_crash(command: Command) -> None:
     output, _ = process.communicate(timeout=60)
     expect(f"a run that died ended with {process.returncode}", process.returncode == 12, output)
     lines = output.splitlines()
-    expect("no reason", lines[-4].startswith("CRASH protect_smoke: crash: Segmentation fault"), output)
+    expect("no reason", lines[-4].startswith("CRASH smoke: crash: Segmentation fault"), output)
     expect("no command", lines[-1].startswith("replay: "), output)
 
 
@@ -107,7 +107,7 @@ def check_failure(command: Command, failing: str) -> Path:
     """The last lines: reason, seed, and a command that can be pasted. Returns the capsule."""
     code, output = command.scenario("--seed", failing, *_PLANT)
     lines = output.splitlines()
-    reason = next((i for i, line in enumerate(lines) if line.startswith("SAFETY protect_smoke: C")), -1)
+    reason = next((i for i, line in enumerate(lines) if line.startswith("SAFETY smoke: C")), -1)
     expect("no reason among the last lines", len(lines) - 4 <= reason, output)
     expect("no seed behind the reason", lines[reason + 1].startswith(f"seed {failing}, planted bug missing_dirsync"), output)
     expect("the last line is no command", lines[-1].startswith("replay: "), output)
@@ -123,23 +123,23 @@ def check_last_lines(command: Command) -> None:
     """Every command that finds a failure ends with reason, seed and a command that shows it again."""
     scenarios = command.directory / "scenarios"
     scenarios.mkdir()
-    for name in ("protect_smoke", "slow_fsync"):
+    for name in ("smoke", "slow_fsync"):
         text = (ROOT / "scenarios" / "smoke" / f"{name}.textproto").read_text()
-        events = 2000 if name == "protect_smoke" else 20000000
+        events = 2000 if name == "smoke" else 20000000
         (scenarios / f"{name}.textproto").write_text(re.sub(r"limits \{ events: \d+ \}", f"limits {{ events: {events} }}", text))
     corpus = command.directory / "corpus"
     added = command.run("corpus", "--directory", str(corpus), "add", _SCENARIO, "--seed", "3", "--set", "limits.events=2000")
     expect("corpus add", added[0] == 0, added[1])
     capsules = ["--capsule-dir", str(command.directory)]
     for arguments in (
-        ["swarm", "--scenario", str(scenarios / "protect_smoke.textproto"), "--seeds", "2", *capsules],
+        ["swarm", "--scenario", str(scenarios / "smoke.textproto"), "--seeds", "2", *capsules],
         ["swarm", "--scenarios", str(scenarios), "--budget", "3s", *capsules],
         ["corpus", "--directory", str(corpus), "run", *capsules],
     ):
         code, output = command.run(*arguments)
         lines = output.splitlines()
         expect(f"{arguments[0]} ended with {code}", code == 11, output)
-        expect("no reason", lines[-4].startswith("LIVENESS protect_smoke: C8: the event limit"), output)
+        expect("no reason", lines[-4].startswith("LIVENESS smoke: C8: the event limit"), output)
         expect("no seed", re.match(r"seed \d+, commit ", lines[-3]) is not None, output)
         again = command.run(*shlex.split(lines[-1].removeprefix("replay: "))[1:])
         expect("the printed command does not fail in the same way", again[0] == 11, again[1])

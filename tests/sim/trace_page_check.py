@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_SCENARIO = "scenarios/smoke/protect_smoke.textproto"
+_SCENARIO = "scenarios/smoke/smoke.textproto"
 _QUORUM = "scenarios/smoke/quorum_smoke.textproto"
 # Not shown to people: the page leaves them out.
 _UNREADABLE = ("resume", "world", "draw", "work")
@@ -162,7 +162,7 @@ def check(simulate: Path, directory: Path) -> None:
     expect("lanes", set(whole.lanes), nodes)
     expect("marks", len(whole.marks), len(events))
     expect("faults", whole.faults, len(faults))
-    reason = said.split("SAFETY protect_smoke: ")[1].splitlines()[0]
+    reason = said.split("SAFETY smoke: ")[1].splitlines()[0]
     expect("reason", whole.text_of.get("reason"), reason)
     sends = sum(event["kind"] in ("send", "close") for event in events)
     if not 0 < whole.messages <= sends:
