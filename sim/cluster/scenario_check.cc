@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "sim/cluster/scenario_check.h"
 
-#include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/text_format.h>
-
 #include <algorithm>
 #include <memory>
 #include <string_view>
 
 #include "pageserver/log/redo_segment.h"
 #include "sim/cluster/knobs.h"
+#include "sim/cluster/text_message.h"
 #include "sim/cluster/trigger_list.h"
 #include "sim/oracle/findings.h"
 #include "sim/runtime/sim_clock.h"
@@ -17,18 +15,6 @@
 
 namespace redoubt::sim {
 namespace {
-
-// Keeps the first message of the text parser.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {
-    if (text.empty()) {
-      text = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " +
-             message;
-    }
-  }
-  std::string text;
-};
 
 Status CheckRange(const proto::Range& range, uint64_t low, uint64_t high, std::string_view name) {
   const uint64_t max = range.max() == 0 ? range.min() : range.max();
@@ -318,12 +304,7 @@ Status CheckScenario(const proto::Scenario& scenario) {
 
 Result<proto::Scenario> ParseScenario(const std::string& text) {
   proto::Scenario scenario;
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(text, &scenario)) {
-    return InvalidArgument(error.text);
-  }
+  REDOUBT_RETURN_IF_ERROR(ParseText(text, &scenario));
   REDOUBT_RETURN_IF_ERROR(CheckScenario(scenario));
   return scenario;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "sim/command/capsule.h"
 
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
 #include <filesystem>
@@ -11,23 +10,12 @@
 #include "sim/cluster/explicit_scenario.h"
 #include "sim/cluster/plants.h"
 #include "sim/cluster/scenario_check.h"
+#include "sim/cluster/text_message.h"
 #include "sim/command/build_info.h"
 #include "sim/command/commands.h"
 
 namespace redoubt::sim {
 namespace {
-
-// Keeps the first message of the text parser.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {
-    if (text.empty()) {
-      text = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " +
-             message;
-    }
-  }
-  std::string text;
-};
 
 std::string OneLine(const google::protobuf::Message& message) {
   google::protobuf::TextFormat::Printer printer;
@@ -140,12 +128,7 @@ std::string CapsuleText(proto::Capsule capsule) {
 
 Result<proto::Capsule> ParseCapsule(const std::string& text) {
   proto::Capsule capsule;
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(text, &capsule)) {
-    return InvalidArgument(error.text);
-  }
+  REDOUBT_RETURN_IF_ERROR(ParseText(text, &capsule));
   const proto::Scenario scenario = ScenarioOf(capsule);
   const Result<proto::Scenario> checked = ParseScenario(scenario.DebugString());
   if (!checked.ok()) {
