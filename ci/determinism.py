@@ -17,6 +17,7 @@ Exit code: 0; 12 when a run of the twin ends badly, by a sanitizer perhaps; 13 w
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _SEEDS_PER_CALL = 10
+_HASH = re.compile(r"0x[0-9a-f]{16} \d+")  # and the exit code, as --hash-only prints them
 
 
 def ask(command: list[str]) -> tuple[int, str]:
@@ -48,7 +50,7 @@ def check_twin(simulate: Path, twin: Path, scenario: Path, first: int, count: in
         how = ["run", str(scenario), "--seed", str(seed), "--hash-only"]
         _, own = ask([str(simulate), *how])
         code, other = ask([str(twin), *how])
-        if own != other:
+        if own != other or not _HASH.fullmatch(own.strip()):
             worst = max(worst, 12 if code not in (0, 10, 11, 13, 14) else 13)
             said += f"seed {seed}: {own.strip()} of {simulate}, {other.strip()} of {twin}\n"
             said += f"again: {twin} run {scenario} --seed {seed} --in-process\n"
