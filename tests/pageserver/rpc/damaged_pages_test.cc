@@ -98,14 +98,6 @@ Task<Status> ReadPage(ServerWorld* world, uint32_t id) {
   co_return answer.status();
 }
 
-Task<proto::VolumeState> StateOf(ServerWorld* world, std::string name) {
-  proto::VolumeStatusRequest request;
-  request.set_name(name);
-  const auto answer = co_await world->client->VolumeStatus(std::move(request), world->In(10));
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-  co_return answer.ok() ? answer->volume() : proto::VolumeState();
-}
-
 Task<Status> DeleteVolume(ServerWorld* world, std::string name) {
   proto::VolumeDeleteRequest request;
   request.set_name(name);

@@ -57,14 +57,6 @@ Task<void> ExpectPages(ServerWorld* world, Volumes* volumes) {
   }
 }
 
-Task<proto::VolumeState> StateOf(ServerWorld* world, std::string name) {
-  proto::VolumeStatusRequest request;
-  request.set_name(name);
-  const auto answer = co_await world->client->VolumeStatus(std::move(request), world->In(10));
-  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
-  co_return answer.ok() ? answer->volume() : proto::VolumeState();
-}
-
 uint64_t RefusedFor(const proto::VolumeState& state, std::string_view reason) {
   for (const proto::RefusedCount& refused : state.refused()) {
     if (refused.reason() == reason) {

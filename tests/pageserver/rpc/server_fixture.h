@@ -158,6 +158,15 @@ inline Task<uint64_t> ReadValue(ServerWorld* world, uint32_t volume_id, uint32_t
   co_return LoadBe64(answer->payload.data() + 100);
 }
 
+// What the server says of a volume; a test failure and nothing when it does not.
+inline Task<proto::VolumeState> StateOf(ServerWorld* world, std::string name) {
+  proto::VolumeStatusRequest request;
+  request.set_name(name);
+  const auto answer = co_await world->client->VolumeStatus(std::move(request), world->In(10));
+  EXPECT_TRUE(answer.ok()) << answer.status().ToString();
+  co_return answer.ok() ? answer->volume() : proto::VolumeState();
+}
+
 // Runs `body(&world)`, a coroutine, in a server world of its own.
 class ServerTest : public testing::Test {
  protected:
