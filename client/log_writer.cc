@@ -128,7 +128,7 @@ Task<Status> LogWriter::StartAt(Lsn start, std::string reason, TimePoint deadlin
                               ", it ends at " + std::to_string(window_->next_lsn().value()));
   }
   const Status drained = co_await WaitAcknowledged(window_->next_lsn(), deadline);
-  if (!drained.ok()) {
+  if (!drained.ok() || start == window_->next_lsn()) {
     co_return drained;
   }
   window_->set_starting_at(start);

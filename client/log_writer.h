@@ -94,9 +94,9 @@ class LogWriter {
   // writer can only be stopped.
   Task<Result<LogPosition>> Start(Epoch epoch, TimePoint deadline);
 
-  // Begins the log at `start`, or declares the hole [next_lsn, start). Waits until everything
-  // appended before is acknowledged. Durable on a majority on OK; the next Append starts at
-  // `start`.
+  // Begins the log at `start`, or declares the hole [next_lsn, start); there is none, and nothing
+  // is declared, when `start` is next_lsn. Waits until everything appended before is acknowledged.
+  // Durable on a majority on OK; the next Append starts at `start`.
   Task<Status> StartAt(Lsn start, std::string reason, TimePoint deadline);
 
   // Takes the chunk into the window, waiting for room. OK does not mean durable: see

@@ -184,6 +184,10 @@ Task<void> BeginAndAppend(Runtime* runtime, Restarts* seen, const bool* go_on) {
   std::string reason = "test";
   Status status = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), In(runtime, 60));
   EXPECT_TRUE(status.ok()) << status.ToString();
+  // Where the log ends already there is no hole to declare.
+  reason = "again";
+  status = co_await writer.StartAt(RedoMaker::kStart, std::move(reason), In(runtime, 60));
+  EXPECT_TRUE(status.ok()) << status.ToString();
   while (!*go_on) {
     co_await runtime->scheduler->Sleep(std::chrono::milliseconds(1));
   }
