@@ -100,14 +100,16 @@ Task<void> RedoRegistration::Register() {
   retry_at_ = runtime_->scheduler->Now() + options_.retry_interval;
   Result<std::unique_ptr<SqlSession>> session = co_await connector_->Connect();
   Status status = session.status();
+  std::shared_ptr<SourceServer> server;
   if (session.ok()) {
-    server_ = std::make_unique<SourceServer>(runtime_, std::move(*session));
-    status = co_await server_->EndWhenIdle(options_.seconds_max);
+    server = std::make_shared<SourceServer>(runtime_, std::move(*session));
+    status = co_await server->EndWhenIdle(options_.seconds_max);
   }
   if (status.ok()) {
-    status = co_await server_->RegisterConsumer();
+    status = co_await server->RegisterConsumer();
   }
   if (status.ok()) {
+    server_ = std::move(server);
     registered_ = true;
     refusal_reported_ = false;
     advanced_ = Lsn{};
@@ -117,7 +119,6 @@ Task<void> RedoRegistration::Register() {
                         std::to_string(options_.seconds_max) + " s)");
     co_return;
   }
-  server_ = nullptr;
   if (status.code() == StatusCode::kUnauthenticated) {
     failure_ = status.WithContext("redo consumer registration needs the privilege BACKUP_ADMIN");
   } else if (!refusal_reported_ && status.code() != StatusCode::kUnavailable) {
@@ -129,8 +130,13 @@ Task<void> RedoRegistration::Register() {
 
 Task<void> RedoRegistration::Advance() {
   const Lsn to = released_;
+  // Restart may let go of the session while it is being asked.
+  const std::shared_ptr<SourceServer> server = server_;
   // Also a sign of life: without one the server ends the session.
-  const Status status = co_await server_->AdvanceConsumer(to);
+  const Status status = co_await server->AdvanceConsumer(to);
+  if (server_ != server) {
+    co_return;
+  }
   if (status.ok()) {
     advanced_ = to;
     co_return;

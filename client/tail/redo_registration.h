@@ -73,7 +73,7 @@ class RedoRegistration {
   SqlConnector* connector_;
   ServerWatch* watch_;
   RedoRegistrationOptions options_;
-  std::unique_ptr<SourceServer> server_;
+  std::shared_ptr<SourceServer> server_;  // while registered
   bool registered_ = false;
   bool refusal_reported_ = false;
   bool stuck_ = false;  // let go, and nothing was released since

@@ -49,6 +49,9 @@ class FakeSession final : public SqlSession {
   FakeSession(FakeSource* source, uint64_t id) : source_(source), id_(id) {}
   ~FakeSession() override { source_->SessionEnds(id_); }
   Task<Result<SqlRows>> Query(std::string statement) override {
+    if (source_->answer_after != Duration(0)) {
+      co_await source_->Sleep(source_->answer_after);
+    }
     co_return source_->Answer(statement, id_);
   }
 
@@ -360,6 +363,10 @@ Task<Result<std::unique_ptr<SqlSession>>> FakeSource::Connect() {
 
 Task<Result<bool>> FakeSource::ServerHasFilesOpen() { co_return up; }
 
+Task<void> FakeSource::Sleep(Duration duration) {
+  co_await node_->runtime()->scheduler->Sleep(duration);
+}
+
 void FakeSource::SessionEnds(uint64_t session) {
   if (consumer_session == session) {
     consumer_session = 0;
@@ -473,6 +480,7 @@ Task<Status> FakeSink::StartAt(Lsn start, std::string reason) {
   if (start < end) {
     co_return InvalidArgument("below the end");
   }
+  EXPECT_NE(start, end) << "no hole tells that something was lost";
   order.push_back("start " + std::to_string(start.value()));
   start_reasons.push_back(std::move(reason));
   begin = start;

@@ -82,6 +82,7 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   Task<Result<bool>> ServerHasFilesOpen() override;
   Result<SqlRows> Answer(const std::string& statement, uint64_t session);
   void SessionEnds(uint64_t session);
+  Task<void> Sleep(Duration duration);
 
   bool up = true;
   Lsn flushed;
@@ -92,8 +93,9 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   int64_t redo_enabled_again_s = 0;  // 0: never switched
   uint64_t redo_capacity = 1 << 20;
   std::string server_uuid = kUuid;
-  Status refuse;           // what Connect says
-  Status refuse_register;  // what the registration says
+  Duration answer_after{};  // how long a statement takes
+  Status refuse;            // what Connect says
+  Status refuse_register;   // what the registration says
   uint64_t consumer_session = 0;
   Lsn consumer_lsn;
   std::vector<uint64_t> committed_indexes;

@@ -106,6 +106,19 @@ TEST_F(RegistrationTest, SaysWhichPrivilegeIsMissing) {
   EXPECT_THAT(registration_->failure().message(), testing::HasSubstr("BACKUP_ADMIN"));
 }
 
+TEST_F(RegistrationTest, IsTakenAnewWhileTheServerIsAsked) {
+  Begin({});
+  source_.Log(LongMtr(5, 5000));
+  registration_->Release(Lsn(9000));
+  source_.answer_after = seconds(1);
+  node_.RunFor(seconds(1) / 2);
+  registration_->Restart();
+  EXPECT_FALSE(registration_->registered());
+  node_.RunFor(seconds(10));
+  EXPECT_TRUE(registration_->registered());
+  EXPECT_NE(source_.consumer_session, 0U);
+}
+
 TEST_F(RegistrationTest, ComesBackAfterTheServerDoes) {
   Begin({});
   source_.StopCleanly();
