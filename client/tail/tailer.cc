@@ -14,6 +14,7 @@ namespace {
 constexpr Duration kRetryInterval = std::chrono::milliseconds(500);
 constexpr Duration kRegistrationPatience = std::chrono::seconds(5);
 constexpr Duration kGroupStartPatience = std::chrono::seconds(5);
+constexpr Duration kCheckpointPoll = std::chrono::milliseconds(100);
 constexpr uint64_t kLookBackBytes = 64 << 20;
 constexpr Duration kImportRetryInterval = std::chrono::seconds(5);
 constexpr Duration kHoldInterval = std::chrono::seconds(1);
@@ -351,11 +352,17 @@ Task<Status> Tailer::BeginImport(std::string reason) {
   co_return status;
 }
 
-// The first mtr at or after the checkpoint: what earlier mtrs changed is in the data files.
+// Where an mtr begins at or before the first one behind the checkpoint: what earlier ones changed
+// is in the data files. A volume that has redo is never gone on with at its very end: what was lost
+// there must be a hole, also where the server's LSN has not moved meanwhile.
 Task<Result<Lsn>> Tailer::ImportStart() {
-  const TimePoint deadline = runtime_->scheduler->Now() + kGroupStartPatience;
+  const TimePoint late_at = runtime_->scheduler->Now() + kGroupStartPatience;
   const Lsn volume_end = sink_->next_lsn();
+  bool reported = false;
   while (!stopping()) {
+    if (!watch_.failure().ok()) {
+      co_return watch_.failure();
+    }
     const SourceSample sample = watch_.sample();
     if (sample.current < volume_end) {
       co_return InvalidArgument(
@@ -363,22 +370,59 @@ Task<Result<Lsn>> Tailer::ImportStart() {
           Text(volume_end) +
           ": the data directory was replaced by an older state; choose another --volume");
     }
-    const Result<Lsn> found = co_await reader_->FindGroupStart(sample.checkpoint);
-    const bool late = runtime_->scheduler->Now() >= deadline;
-    if (found.ok() && (*found >= volume_end || late)) {
-      co_return std::max(*found, volume_end);
+    const bool late = runtime_->scheduler->Now() >= late_at;
+    if (sample.checkpoint > volume_end) {
+      const Result<Lsn> start = co_await FindStart(sample, volume_end);
+      if (start.ok() || start.status().code() != StatusCode::kNotFound) {
+        co_return start;
+      }
+      // An idle server: its log ends at the checkpoint, where the next mtr will begin.
+      if (late && sample.checkpoint == sample.current && innodb::IsDataLsn(sample.checkpoint)) {
+        co_return sample.checkpoint;
+      }
     }
-    if (!found.ok() && found.status().code() != StatusCode::kNotFound) {
-      co_return found.status();
-    }
-    // An idle server: its log ends at the checkpoint, where the next mtr will begin.
-    if (late && sample.checkpoint == sample.current && innodb::IsDataLsn(sample.checkpoint)) {
-      co_return std::max(sample.checkpoint, volume_end);
+    if (late && !reported && sample.checkpoint <= volume_end) {
+      reported = true;
+      runtime_->log->Warning("the import waits: the server's checkpoint, LSN " +
+                             Text(sample.checkpoint) + ", must come behind LSN " +
+                             Text(volume_end) + ", where the volume ends");
     }
     watch_.PollNow();
-    co_await WaitForNews(std::chrono::milliseconds(100));
+    const TimePoint next = runtime_->scheduler->Now() + kCheckpointPoll;
+    co_await stop_->Wait(next);
   }
   co_return Cancelled("stopped before the import could begin");
+}
+
+// The lowest mtr boundary behind `volume_end` that a walk from the checkpoint's block on comes to.
+// kNotFound: no such mtr is flushed yet.
+Task<Result<Lsn>> Tailer::FindStart(SourceSample sample, Lsn volume_end) {
+  const Result<Lsn> group = co_await reader_->FindGroupStart(sample.checkpoint);
+  if (!group.ok() || *group > volume_end) {
+    co_return group;
+  }
+  innodb::MtrAssembler assembler(*group);
+  Lsn start;
+  while (start == Lsn{} && assembler.fed_lsn() < sample.flushed) {
+    const Result<RedoRead> read = co_await reader_->Read(assembler.fed_lsn(), sample.flushed);
+    if (!read.ok()) {
+      co_return read.status();
+    }
+    if (read->payload.empty()) {
+      break;
+    }
+    const Status walked =
+        assembler.Feed(read->payload, [&start, volume_end](const innodb::MtrView& mtr) {
+          start = start == Lsn{} && mtr.end_lsn > volume_end ? mtr.end_lsn : start;
+          return Status::Ok();
+        });
+    if (!walked.ok()) {
+      co_return walked;
+    }
+  }
+  co_return start != Lsn{}
+      ? Result<Lsn>(start)
+      : NotFound("no mtr ends between LSN " + Text(volume_end) + " and " + Text(sample.flushed));
 }
 
 Task<Status> Tailer::LookBack(Lsn end) {

@@ -91,6 +91,7 @@ class Tailer {
   Task<Result<proto::VolumeState>> LookWhenApplied(Lsn end, bool* stands_still);
   Task<Status> BeginImport(std::string reason);
   Task<Result<Lsn>> ImportStart();
+  Task<Result<Lsn>> FindStart(SourceSample sample, Lsn volume_end);
   // Lets the scan see the redo before `end` that is still there: index builds that are under way.
   Task<Status> LookBack(Lsn end);
   Task<Status> StartImportTask(Lsn lsn);

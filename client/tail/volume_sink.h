@@ -55,7 +55,8 @@ class VolumeSink {
   // What the volume knows of tablespaces, also behind lost redo that no import has repaired yet.
   virtual Task<Result<std::vector<proto::SpaceInfo>>> Spaces() = 0;
 
-  // Begins the log, or declares the hole [end, start).
+  // Begins the log, or declares the hole [end, start), which must not be empty to tell that
+  // anything was lost.
   virtual Task<Status> StartAt(Lsn start, std::string reason) = 0;
   // Takes a chunk; waits while too much is under way. Durable once acknowledged() covers it.
   virtual Task<Status> Append(RedoAppend chunk) = 0;

@@ -307,6 +307,30 @@ TEST_F(TailerTest, SwitchedOffRedoIsANewImport) {
   EXPECT_EQ(sink_.end, source_.current());
 }
 
+// What was lost at one LSN shows as a hole only once the server has a later one; until then the
+// volume ends with the last state that is known.
+TEST_F(TailerTest, SwitchedOffRedoWithoutAChangeSinceIsImportedWithTheNextOne) {
+  source_.checkpoint = source_.current();
+  Begin();
+  const Lsn end = source_.current();
+  source_.redo_enabled = false;
+  source_.alter_instance_count = 1;
+  node_.RunFor(seconds(2));
+  source_.redo_enabled = true;
+  source_.alter_instance_count = 2;
+  node_.RunFor(seconds(20));
+  EXPECT_EQ(sink_.start_reasons.size(), 1U);
+  source_.Log(WriteMtr(kSpace, 1, 1));
+  node_.RunFor(seconds(2));
+  EXPECT_EQ(sink_.start_reasons.size(), 1U);  // the change may be in no data file yet
+  source_.checkpoint = source_.current();
+  node_.RunFor(seconds(10));
+  ASSERT_EQ(sink_.start_reasons.size(), 2U);
+  EXPECT_GT(sink_.begin, end);
+  EXPECT_EQ(sink_.end, source_.current());
+  EXPECT_GE(sink_.horizon, sink_.begin);
+}
+
 TEST_F(TailerTest, SwitchedOffBetweenTwoLooksIsNoticed) {
   Begin();
   source_.alter_instance_count = 2;
