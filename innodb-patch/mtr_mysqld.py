@@ -75,7 +75,7 @@ def mode_options(datadir: Path) -> list[str]:
         f"--innodb-pageserver-volume={volume_of(datadir)}",
     ]
     if mode == "NOWRITE":
-        options += ["--innodb-doublewrite=OFF", "--innodb-change-buffering=none", "--innodb-undo-log-truncate=OFF",
+        options += ["--innodb-doublewrite=OFF", "--innodb-undo-log-truncate=OFF",
                     "--innodb-extend-and-initialize=OFF"]  # fmt: skip
     return options
 

@@ -122,10 +122,11 @@ class Check:
         )
         self.expect(same == "20000", f"{same} rows of an exported and imported table are as they were")
 
-    def check_tables(self) -> None:
-        """CHECK TABLE of all."""
-        for database, table in self.server.query(_ALL_TABLES):
-            answer = self.server.query(f"CHECK TABLE `{database}`.`{table}`")[-1][-1]
+    def check_tables(self, server: mysql.Server | None = None) -> None:
+        """CHECK TABLE of all, indexes included; on another server than the one of the mode."""
+        server = server or self.server
+        for database, table in server.query(_ALL_TABLES):
+            answer = server.query(f"CHECK TABLE `{database}`.`{table}`")[-1][-1]
             self.expect(answer == "OK", f"CHECK TABLE {database}.{table}: {answer}")
 
     def flush_lsn(self) -> int:

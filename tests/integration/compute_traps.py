@@ -8,6 +8,7 @@ reads       pages are waited for longer than InnoDB lets anybody wait for a latc
 idle        another server takes the volume while nothing is written: the first one ends all the same; STREAM, NOWRITE, STATELESS
 builds      kill -9 in the middle of index builds and rebuilds in place; modes NOWRITE and STATELESS
 imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
+buffered    kill -9 while changes of secondary indexes wait in the change buffer, for the next server to merge; both modes
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from compute_servers import PatchedServer  # noqa: E402
 from compute_stack import SMALL_POOL  # noqa: E402
 from compute_stateless import KeptPagesCheck  # noqa: E402
 
-CASES = ("refusals", "shutdown", "reads", "idle", "builds", "imports")
+CASES = ("refusals", "shutdown", "reads", "idle", "builds", "imports", "buffered")
 _CLONE_PLUGIN = "mysql_clone.so"
 # InnoDB's own is 600 s, and no variable of a release build changes it.
 _LATCH_SECONDS = 3
@@ -51,6 +52,24 @@ INSERT INTO ledger.big WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1
 """
 _BIG_SUM = "SELECT COUNT(*), SUM(k), BIT_XOR(CRC32(c)) FROM ledger.{}"
 _INDEXES = "SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics WHERE table_schema = 'ledger' AND table_name = 'big'"
+_SCATTERED_ROWS = 60000
+# Two secondary indexes in no order at all that do not fit into the pool beside the table.
+_SCATTERED = f"""
+SET SESSION cte_max_recursion_depth = {_SCATTERED_ROWS};
+CREATE TABLE ledger.scattered (id INT PRIMARY KEY, k INT UNSIGNED NOT NULL, c CHAR(64) NOT NULL, KEY (k), KEY (c));
+INSERT INTO ledger.scattered WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < {_SCATTERED_ROWS})
+    SELECT n, CRC32(n), SHA2(n, 256) FROM seq;
+"""
+_SCATTER = "UPDATE ledger.scattered SET k = CRC32(k), c = SHA2(c, 256) WHERE id % 40 = {}"
+_SCATTERED_SUM = "SELECT COUNT(*), SUM(k), BIT_XOR(CRC32(c)) FROM ledger.scattered FORCE INDEX (PRIMARY)"
+# Each index has all rows, as the table has them.
+_SCATTERED_BY_INDEX = (
+    "SELECT n, k, c FROM (SELECT COUNT(*) AS n, SUM(k) AS k FROM ledger.scattered FORCE INDEX (k) WHERE k >= 0) by_k "
+    "JOIN (SELECT COUNT(*) AS n, BIT_XOR(CRC32(c)) AS c FROM ledger.scattered FORCE INDEX (c) WHERE c >= '') by_c USING (n)"
+)
+_CHANGE_PAGES = 6
+# The less a server may read and write, the longer changes wait.
+_SLOW_MERGES = "--innodb-io-capacity=100"
 _HALF_MADE = (
     "SELECT COALESCE(GROUP_CONCAT(name), '') FROM information_schema.innodb_tablespaces WHERE name LIKE '%#sql%'"
 )
@@ -128,9 +147,9 @@ class TrapsCheck(KeptPagesCheck):
         for case, work in alone.items():
             if case in self.cases:
                 work()
-        if not {"builds", "imports"} & set(self.cases):
+        if not {"builds", "imports", "buffered"} & set(self.cases):
             return
-        self.server.run_sql(_BIG)
+        self.server.run_sql(_BIG + _SCATTERED)
         for mode in ("STATELESS", "NOWRITE"):
             self.mode = mode
             self.go_on(mode)
@@ -138,6 +157,8 @@ class TrapsCheck(KeptPagesCheck):
                 self.builds()
             if "imports" in self.cases:
                 self.imports()
+            if "buffered" in self.cases:
+                self.buffered()
         self.agrees_with_stock("traps")
 
     def go_on(self, mode: str, *more: str) -> None:
@@ -495,3 +516,42 @@ class TrapsCheck(KeptPagesCheck):
         found = self.server.query(_BIG_SUM.format("came"))
         self.expect(found == expected, f"{self.mode}: after another kill {found} instead of {expected}")
         self.server.run_sql("DROP TABLE ledger.came")
+
+    # ---- changes that wait
+
+    def metric(self, name: str) -> int:
+        """Of information_schema.innodb_metrics, since the start."""
+        return int(self.server.scalar(f"SELECT count FROM information_schema.innodb_metrics WHERE name = '{name}'"))
+
+    def buffered(self) -> None:
+        """Changes of secondary indexes whose pages are not read for it: the next server has them, and merges them."""
+        setting = self.server.scalar("SELECT @@innodb_change_buffering")
+        self.expect(setting == "all", f"{self.mode}: innodb_change_buffering is {setting}, not MySQL's default")
+        for number in (1, 2, 3):
+            self.go_on(self.mode, _SLOW_MERGES)
+            expected, pages = self.killed_while_buffering()
+            self.go_on(self.mode, _SLOW_MERGES)
+            found = self.server.query(_SCATTERED_SUM), self.server.query(_SCATTERED_BY_INDEX)
+            self.expect(found == (expected, expected), f"{self.mode}, kill {number}: {expected} committed, {found} found")
+            merges = self.metric("ibuf_merges")
+            self.expect(merges > 0, f"{self.mode}, kill {number}: no change came over in the change buffer")
+            answer = self.server.query("CHECK TABLE ledger.scattered")[-1][-1]
+            self.expect(answer == "OK", f"CHECK TABLE ledger.scattered: {answer}")
+            stack.progress(f"  {self.mode}: killed with {pages} pages of buffered changes, then {merges} pages merged")
+
+    def killed_while_buffering(self) -> tuple[list[list[str]], int]:
+        """When committed changes wait and those of an open transaction come: what is committed, and the buffer's pages."""
+        expected: list[list[str]] = []
+        pages, part = 0, 0
+        while pages < _CHANGE_PAGES and part < 12:
+            self.server.run_sql(_SCATTER.format(part))
+            expected, pages = self.server.query(_SCATTERED_SUM), self.metric("ibuf_size")
+            part += 1
+        changing = Statement(self.server, f"BEGIN; {_SCATTER.format(part)}; SELECT SLEEP(600)").begin()
+        before, deadline = self.metric("ibuf_merges"), time.monotonic() + 10
+        while self.metric("ibuf_merges") == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.server.kill9()
+        changing.thread.join(30)
+        self.expect(pages >= _CHANGE_PAGES, f"{self.mode}: hardly a change waits: {pages} pages, so this check is blind")
+        return expected, pages

@@ -19,7 +19,6 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "buf0dblwr.h"
 #include "fil0fil.h"
 #include "fsp0fsp.h"
-#include "ibuf0ibuf.h"
 #include "log0log.h"
 #include "my_sys.h"
 #include "mysql/plugin.h"
@@ -87,8 +86,6 @@ static bool check_settings_without_pages() {
   }
   force(settings.wal_sync, true, "innodb_pageserver_wal_sync=ON");
   force(dblwr::g_mode, ulong{dblwr::Mode::OFF}, "innodb_doublewrite=OFF");
-  force(innodb_change_buffering, ulong{IBUF_USE_NONE},
-        "innodb_change_buffering=none");
   force(srv_checksum_algorithm, ulong{SRV_CHECKSUM_ALGORITHM_CRC32},
         "innodb_checksum_algorithm=crc32");
   force(srv_undo_log_truncate, false, "innodb_undo_log_truncate=OFF");
