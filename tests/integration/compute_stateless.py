@@ -208,6 +208,8 @@ class KeptPagesCheck(Check):
                 last in (account.acknowledged, account.acknowledged + 1) and rows == 2 * last and amount == last,
                 f"client {account.client}: {account.acknowledged} acknowledged; last {last}, {rows} rows, balance {amount}",
             )
+            # It ends with its server; no number, and no row of another one, is in its way.
+            self.expect("Duplicate entry" not in account.failure, f"client {account.client}: {account.failure}")
             self.transactions += last - self.done[account.client]
             self.done[account.client] = last
         changed = self.server.scalar("SELECT COUNT(*) FROM ledger.open_changes WHERE v <> 0")

@@ -6,6 +6,7 @@ shutdown    a majority of the log servers is lost before SHUTDOWN, which waits f
             innodb_pageserver_wal_timeout_ms; in modes STREAM and STATELESS
 reads       pages are waited for longer than InnoDB lets anybody wait for a latch
 idle        another server takes the volume while nothing is written: the first one ends all the same; STREAM, NOWRITE, STATELESS
+counters    kill -9 while a transaction is acknowledged whose number comes after that of one that is not; mode STATELESS
 builds      kill -9 in the middle of index builds and rebuilds in place; modes NOWRITE and STATELESS
 imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
 buffered    kill -9 while changes of secondary indexes wait in the change buffer, for the next server to merge; both modes
@@ -34,7 +35,7 @@ from compute_servers import PatchedServer  # noqa: E402
 from compute_stack import SMALL_POOL  # noqa: E402
 from compute_stateless import KeptPagesCheck  # noqa: E402
 
-CASES = ("refusals", "shutdown", "reads", "idle", "builds", "imports", "buffered")
+CASES = ("refusals", "shutdown", "reads", "idle", "counters", "builds", "imports", "buffered")
 _CLONE_PLUGIN = "mysql_clone.so"
 # InnoDB's own is 600 s, and no variable of a release build changes it.
 _LATCH_SECONDS = 3
@@ -70,6 +71,18 @@ _SCATTERED_BY_INDEX = (
 _CHANGE_PAGES = 6
 # The less a server may read and write, the longer changes wait.
 _SLOW_MERGES = "--innodb-io-capacity=100"
+# Rows of two clients, each with leaf pages of its own.
+_NUMBERED = """
+CREATE TABLE ledger.numbered (client INT, seq INT, id BIGINT AUTO_INCREMENT UNIQUE, filler VARCHAR(200), PRIMARY KEY (client, seq));
+INSERT INTO ledger.numbered (client, seq, filler) WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 400)
+    SELECT c.client, n, REPEAT('f', 150) FROM seq, (SELECT 1 AS client UNION ALL SELECT 2) c;
+"""
+# The second row waits; its number is taken with the first one's.
+_SLOW_SECONDS = 4
+_SLOW_ROWS = "INSERT INTO ledger.numbered (client, seq, filler) VALUES (1, {0}, 'at once'), (1, {0} + 1, SLEEP(" + f"{_SLOW_SECONDS}))"
+_OTHER_ROW = "INSERT INTO ledger.numbered (client, seq, filler) VALUES (2, {}, 'never acknowledged')"
+_COUNTER_ROUNDS = 2
+_COUNTER_TRIES = 6
 _HALF_MADE = (
     "SELECT COALESCE(GROUP_CONCAT(name), '') FROM information_schema.innodb_tablespaces WHERE name LIKE '%#sql%'"
 )
@@ -143,6 +156,7 @@ class TrapsCheck(KeptPagesCheck):
             "shutdown": lambda: self.shutdown("STATELESS"),
             "reads": self.reads,
             "idle": lambda: [self.idle(mode) for mode in ("NOWRITE", "STATELESS")],
+            "counters": self.counters,
         }
         for case, work in alone.items():
             if case in self.cases:
@@ -415,6 +429,61 @@ class TrapsCheck(KeptPagesCheck):
                 self.expect(False, f"{server.datadir.name} goes on writing redo, so this check is blind")
                 return
             time.sleep(0.2)
+
+    # ---- counters
+
+    def counters(self) -> None:
+        """AUTO_INCREMENT never goes back, whichever of several rows that are inserted at the same time get into the redo.
+
+        A statement takes two numbers and inserts the first row. Another one takes the next number, notes it as the
+        table's highest, and waits for an undo page while its row is in no redo. Then the first one's second row follows,
+        is acknowledged, and the server is killed: the highest number was noted by nobody whose redo is there.
+        """
+        self.server.run_sql(_NUMBERED)
+        told = 0
+        for seq in range(1001, 1001 + 2 * _COUNTER_TRIES, 2):
+            if told < _COUNTER_ROUNDS:
+                told += self.killed_with_a_number(seq)
+        self.expect(told == _COUNTER_ROUNDS, f"this check is blind: {told} of {_COUNTER_TRIES} rounds were as they ought to be")
+        stack.progress(f"  {told} times killed with a number that only a lost row had noted")
+
+    def killed_with_a_number(self, seq: int) -> bool:
+        """One round; False when the first statement also had to wait for a page, or the second one had not."""
+        self.go_on("STATELESS")
+        self.leave_undo_pages()
+        slow = Statement(self.server, _SLOW_ROWS.format(seq)).begin()
+        time.sleep(_SLOW_SECONDS - 0.7)
+        os.kill(self.page_server_pid(), signal.SIGSTOP)
+        other = Statement(self.server, _OTHER_ROW.format(seq)).begin()
+        slow.thread.join(5)
+        as_meant = not slow.thread.is_alive() and not slow.failure and other.thread.is_alive()
+        self.server.kill9()
+        os.kill(self.page_server_pid(), signal.SIGCONT)
+        for statement in (slow, other):
+            statement.thread.join(30)
+        self.go_on("STATELESS")
+        if as_meant:
+            self.expect_next_number(seq)
+        return as_meant
+
+    def leave_undo_pages(self) -> None:
+        """Out of the buffer pool, into which the other client's rows come."""
+        self.server.run_sql("SET GLOBAL innodb_old_blocks_time=0")
+        for _ in range(3):
+            self.server.query("SELECT COUNT(*), SUM(LENGTH(pad)) FROM sbtest.sbtest1")
+            self.server.query("SELECT COUNT(*), SUM(LENGTH(pad)) FROM sbtest.sbtest2")
+        self.server.query("SELECT * FROM ledger.numbered WHERE client = 2 ORDER BY seq DESC LIMIT 1")
+
+    def expect_next_number(self, seq: int) -> None:
+        """Both rows are there, and a new one gets a number of its own."""
+        found = self.server.scalar(f"SELECT COUNT(*) FROM ledger.numbered WHERE client = 1 AND seq IN ({seq}, {seq} + 1)")
+        self.expect(found == "2", f"{found} of two acknowledged rows")
+        highest = int(self.server.scalar("SELECT MAX(id) FROM ledger.numbered"))
+        try:
+            number = int(self.server.scalar(f"INSERT INTO ledger.numbered (client, seq) VALUES (3, {seq}); SELECT LAST_INSERT_ID()"))
+            self.expect(number > highest, f"AUTO_INCREMENT went back: {number} after {highest}")
+        except mysql.SqlError as refusal:
+            self.expect(False, f"AUTO_INCREMENT went back below {highest}: {refusal}")
 
     # ---- kills in the middle
 
