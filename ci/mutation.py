@@ -63,6 +63,8 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "promise_not_confirmed": _PARTED_LOGS,
     # Disks of which something cannot be read.
     "read_error_swallowed": ("page_server_damaged",),
+    # Computes that read beside their successors.
+    "reads_uncommitted": ("compute_cut_from_logs",),
     "refill_before_others_have_all": _WIPED_LOGS,
     "refill_without_majority": _PARTED_LOGS,
     "refused_append_counts": ("compute_quorum_zombie",),

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "common/runtime/fault_point.h"
+
 namespace redoubt::sim {
 namespace {
 
@@ -145,7 +147,11 @@ Task<void> BatchedPages::Send(std::vector<std::shared_ptr<Waiting>> batch) {
     pages.push_back(one->page);
     changed = std::max(changed, one->not_modified_since);
   }
-  const Lsn read_lsn = std::max(writer_->commit(), changed);
+  // The mistake would be innodb-patch's, so it is made here.
+  FaultPoints* const plants = runtime_->fault_points;
+  const bool uncommitted = plants != nullptr && plants->Planted("reads_uncommitted");
+  const Lsn up_to = uncommitted ? writer_->next_lsn() : writer_->commit();
+  const Lsn read_lsn = std::max(up_to, changed);
   const TimePoint deadline = runtime_->scheduler->Now() + read_timeout_;
   const std::vector<Result<FetchedPage>> fetched =
       co_await client_->GetPages(std::move(pages), read_lsn, changed, deadline);

@@ -173,7 +173,8 @@ Task<Status> ComputeProgram::Compute(LogWriter* writer, PageClient* pages, LogPo
                                    &context_->ledger,
                                    &context_->reference,
                                    &context_->findings,
-                                   own};
+                                   own,
+                                   source == &batched};
   ModelCompute compute(around, context_->settings.compute, &context_->world->random(),
                        HashMix(entity_, lives_), position.epoch, boot);
   status = co_await Work(&compute, position.epoch);

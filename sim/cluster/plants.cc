@@ -42,6 +42,7 @@ const std::vector<PlantInfo>& PlantCatalogue() {
       {"promise_not_synced", "an epoch is promised in memory only"},
       {"read_error_swallowed", "redo of a page that cannot be read is left out"},
       {"read_excludes_its_lsn", "a read does not see the mtr that ends at its LSN"},
+      {"reads_uncommitted", "a compute reads pages as of all that it has appended"},
       {"refill_before_others_have_all",
        "a wiped log server is filled up while the others lack what was acknowledged"},
       {"refill_without_majority",

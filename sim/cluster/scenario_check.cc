@@ -240,6 +240,7 @@ Status CheckSource(const proto::Scenario& scenario) {
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.accounts(), 0, 2000, "accounts"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.think_ms(), 0, 60'000, "think_ms"));
     REDOUBT_RETURN_IF_ERROR(CheckRange(load.pool_pages(), 0, 100'000, "pool_pages"));
+    REDOUBT_RETURN_IF_ERROR(CheckRange(load.lookup_percent(), 0, 100, "lookup_percent"));
     return CheckRange(load.rows_per_page(), 0, 64, "rows_per_page");
   }
   REDOUBT_RETURN_IF_ERROR(CheckRange(load.spaces(), 1, 1000, "spaces"));

@@ -74,6 +74,7 @@ void ResolveModel(const proto::Workload& load, ModelComputeOptions* compute,
   set("think_ms", load.think_ms(), &think_ms);
   set("pool_pages", load.pool_pages(), &compute->pool_page_count);
   set("rows_per_page", load.rows_per_page(), &compute->bank.rows_per_page);
+  set("lookup_percent", load.lookup_percent(), &compute->lookup_percent);
   compute->think_ns = think_ms * kMs;
   compute->pool_page_count =
       std::max(compute->pool_page_count, ModelCompute::PoolPagesNeeded(compute->bank.slot_count));

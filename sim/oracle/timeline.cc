@@ -224,24 +224,30 @@ void Timeline::ReadBack(LsnRange range, ByteView given) {
   }
 }
 
-PageVersion Timeline::At(PageId page, Lsn lsn) const {
-  const Branch* branch = newest();
-  if (branch != nullptr) {
-    for (size_t i = branch->lineage.size(); i-- > 0;) {
-      const Segment& segment = branch->lineage[i];
-      if (segment.branch == nullptr || segment.range.start >= lsn) {
-        continue;
-      }
-      const Lsn bound = std::min(lsn, segment.range.end);
-      if (segment.branch->pages.VersionAt(page, bound) != Lsn()) {
-        return segment.branch->pages.At(page, bound);
-      }
-      if (segment.branch->pages.DroppedAt(page.space, bound) != Lsn()) {
-        break;
-      }
+PageVersion Timeline::AtIn(const Lineage& lineage, PageId page, Lsn lsn) const {
+  for (size_t i = lineage.size(); i-- > 0;) {
+    const Segment& segment = lineage[i];
+    if (segment.branch == nullptr || segment.range.start >= lsn) {
+      continue;
+    }
+    const Lsn bound = std::min(lsn, segment.range.end);
+    if (segment.branch->pages.VersionAt(page, bound) != Lsn()) {
+      return segment.branch->pages.At(page, bound);
+    }
+    if (segment.branch->pages.DroppedAt(page.space, bound) != Lsn()) {
+      break;
     }
   }
   return {Lsn(), Bytes(page_size_)};
+}
+
+PageVersion Timeline::At(PageId page, Lsn lsn) const {
+  return branches_.empty() ? PageVersion{Lsn(), Bytes(page_size_)}
+                           : AtIn(newest()->lineage, page, lsn);
+}
+
+PageVersion Timeline::AtUnder(Epoch epoch, PageId page, Lsn lsn) const {
+  return AtIn(branches_.at(epoch)->lineage, page, lsn);
 }
 
 std::vector<RedoFact> Timeline::FactsUpTo(Lsn lsn) const {

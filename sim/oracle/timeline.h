@@ -63,6 +63,8 @@ class Timeline : public PageTruth, public FactTruth {
 
   // By the newest lineage.
   PageVersion At(PageId page, Lsn lsn) const override;
+  // By the lineage of a begun epoch: what its writer knows, replaced or not.
+  PageVersion AtUnder(Epoch epoch, PageId page, Lsn lsn) const;
   std::vector<RedoFact> FactsUpTo(Lsn lsn) const override;
   // A newer epoch began below `lsn`: what a writer of `epoch` knows there is not the truth.
   bool Superseded(Epoch epoch, Lsn lsn) const;
@@ -96,6 +98,7 @@ class Timeline : public PageTruth, public FactTruth {
   using Lineage = std::vector<Segment>;
 
   Lineage Follow(const std::vector<EpochMark>& history) const;
+  PageVersion AtIn(const Lineage& lineage, PageId page, Lsn lsn) const;
   static Lsn LastEnd(const Lineage& lineage, Lsn lsn, Lsn begin);
   static Lsn CommonEnd(const Lineage& a, const Lineage& b, Lsn begin);
   void CheckHeld(std::string_view checker, const Branch& older, const Branch& newer);

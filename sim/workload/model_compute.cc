@@ -12,6 +12,19 @@ namespace {
 // Pages that one mini-transaction may hold: a split of each level, header, undo, table.
 constexpr size_t kPinnedMax = 12;
 
+// What a writer knows, who may have been replaced.
+class EpochTruth : public PageTruth {
+ public:
+  EpochTruth(const Timeline* timeline, Epoch epoch) : timeline_(timeline), epoch_(epoch) {}
+  PageVersion At(PageId page, Lsn lsn) const override {
+    return timeline_->AtUnder(epoch_, page, lsn);
+  }
+
+ private:
+  const Timeline* timeline_;
+  Epoch epoch_;
+};
+
 }  // namespace
 
 ModelCompute::ModelCompute(ComputeSurroundings around, const ModelComputeOptions& options,
@@ -155,12 +168,6 @@ Status ModelCompute::TakeFetched(PageId page, const Result<SourcePage>& fetched)
     pool_.AddRead(page, image);
     return Status::Ok();
   }
-  // Redo of a newer writer may lie below what this one knows to be flushed, which then was half an
-  // mtr. It can commit nothing any more, and what it sees is no single database.
-  if (around_.timeline->Superseded(epoch_, fetched->read_lsn)) {
-    return Status(StatusCode::kStaleEpoch,
-                  "a newer writer began below " + std::to_string(fetched->read_lsn.value()));
-  }
   PageAnswer answer;
   answer.page = page;
   answer.read_lsn = fetched->read_lsn;
@@ -170,7 +177,21 @@ Status ModelCompute::TakeFetched(PageId page, const Result<SourcePage>& fetched)
     answer.page_lsn = fetched->page_lsn;
     answer.image = fetched->image;
   }
-  around_.content->Check(answer);
+  const bool replaced = around_.timeline->Superseded(epoch_, answer.read_lsn);
+  if (replaced && !around_.reads_committed) {
+    // Redo of a newer writer lies below what this one knows to be flushed, which was half an mtr.
+    // It can commit nothing any more, and what it sees is no single database.
+    return {StatusCode::kStaleEpoch,
+            "a newer writer began below " + std::to_string(answer.read_lsn.value())};
+  }
+  if (replaced) {
+    // What it knows to be committed lies below every newer writer. (The gap that it filled at its
+    // start may not, but that changes no page.)
+    const EpochTruth own(around_.timeline, epoch_);
+    PageContent(around_.findings, &own).Check(answer);
+  } else {
+    around_.content->Check(answer);
+  }
   pool_.AddRead(page, image);
   return Status::Ok();
 }

@@ -68,6 +68,8 @@ struct ComputeSurroundings {
   ReferenceRecovery* reference = nullptr;
   Findings* findings = nullptr;
   LocalDatabase* local = nullptr;  // null: nothing outlives it
+  // Its pages are as of what is committed: then they are its own, even when it was replaced.
+  bool reads_committed = false;
 };
 
 class ModelCompute {

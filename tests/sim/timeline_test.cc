@@ -69,6 +69,24 @@ TEST(Timeline, FollowsTheNewestWriterWhereLsnsAreUsedAgain) {
   EXPECT_TRUE(w.findings.empty());
 }
 
+// What the old one may see: its own redo, also beyond the start of the new one.
+TEST(Timeline, TellsAReplacedWritersOwnPages) {
+  Writers w;
+  const auto value = [&w](uint64_t epoch, uint64_t mtrs) {
+    return w.timeline.AtUnder(Epoch(epoch), kPage, Writers::At(mtrs)).image[100];
+  };
+  w.Begin({{1, 0}});
+  for (uint8_t mtr = 1; mtr <= 3; ++mtr) {
+    w.Write(1, mtr, mtr);
+  }
+  w.Begin({{1, 0}, {2, 2}});
+  w.Write(2, 3, 33);
+  EXPECT_EQ(value(1, 2), 2);
+  EXPECT_EQ(value(1, 3), 3);
+  EXPECT_EQ(value(2, 2), 2);
+  EXPECT_EQ(value(2, 3), 33);
+}
+
 // Epoch 2 begins on a minority only, so nobody is told; epoch 3 goes on from the longer tail of
 // epoch 1, which must still be known.
 TEST(Timeline, KeepsATailThatANewerWriterDidNotHave) {
