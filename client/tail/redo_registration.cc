@@ -23,7 +23,7 @@ Task<void> RedoRegistration::Run(TaskGroup* group) {
     const TimePoint next = runtime_->scheduler->Now() + options_.interval;
     co_await group->stop_event().Wait(next);
   }
-  if (registered_) {
+  if (registered()) {
     const Status status = co_await server_->UnregisterConsumer();
     if (!status.ok()) {
       runtime_->log->Debug("unregistering: " + status.message());
@@ -42,20 +42,19 @@ void RedoRegistration::Release(Lsn lsn) {
 
 void RedoRegistration::Restart() {
   released_ = Lsn{};
-  advanced_ = Lsn{};
   retry_at_ = TimePoint{};
   stuck_ = false;
   Drop();
 }
 
 Task<bool> RedoRegistration::WaitRegistered(TimePoint deadline) {
-  while (!registered_ && failure_.ok()) {
+  while (!registered() && failure_.ok()) {
     const bool woken = co_await changed_.Wait(deadline);
     if (!woken) {
       break;
     }
   }
-  co_return registered_;
+  co_return registered();
 }
 
 uint64_t RedoRegistration::BytesMax() const {
@@ -78,7 +77,7 @@ Task<void> RedoRegistration::Step() {
   if (released_ != Lsn{} && released_ >= watch_->sample().flushed) {
     progress_at_ = now;  // nothing to read: standing still is no fault
   }
-  if (!registered_) {
+  if (!registered()) {
     if (now >= retry_at_ && !stuck_ && Backlog() <= BytesMax() / 2) {
       co_await Register();
     }
@@ -110,9 +109,7 @@ Task<void> RedoRegistration::Register() {
   }
   if (status.ok()) {
     server_ = std::move(server);
-    registered_ = true;
     refusal_reported_ = false;
-    advanced_ = Lsn{};
     progress_at_ = runtime_->scheduler->Now();
     runtime_->log->Info("registered as redo log consumer: nothing is recycled unread (limits: " +
                         std::to_string(BytesMax()) + " bytes, " +
@@ -129,16 +126,11 @@ Task<void> RedoRegistration::Register() {
 }
 
 Task<void> RedoRegistration::Advance() {
-  const Lsn to = released_;
   // Restart may let go of the session while it is being asked.
   const std::shared_ptr<SourceServer> server = server_;
   // Also a sign of life: without one the server ends the session.
-  const Status status = co_await server->AdvanceConsumer(to);
-  if (server_ != server) {
-    co_return;
-  }
-  if (status.ok()) {
-    advanced_ = to;
+  const Status status = co_await server->AdvanceConsumer(released_);
+  if (status.ok() || server_ != server) {
     co_return;
   }
   runtime_->log->Warning("the redo consumer registration was lost: " + status.message());
@@ -157,7 +149,6 @@ void RedoRegistration::LetGo(const std::string& why) {
 void RedoRegistration::Drop() {
   // The end of the session ends the registration, even when the server does not answer any more.
   server_ = nullptr;
-  registered_ = false;
 }
 
 }  // namespace redoubt::tail

@@ -53,7 +53,7 @@ class RedoRegistration {
   // server's present checkpoint).
   void Restart();
 
-  bool registered() const { return registered_; }
+  bool registered() const { return server_ != nullptr; }
   // True once the registration stands; false when the deadline came first. kUnauthenticated: never
   // will.
   Task<bool> WaitRegistered(TimePoint deadline);
@@ -74,11 +74,9 @@ class RedoRegistration {
   ServerWatch* watch_;
   RedoRegistrationOptions options_;
   std::shared_ptr<SourceServer> server_;  // while registered
-  bool registered_ = false;
   bool refusal_reported_ = false;
   bool stuck_ = false;  // let go, and nothing was released since
   Lsn released_;
-  Lsn advanced_;
   TimePoint progress_at_{};
   TimePoint retry_at_{};
   uint64_t let_go_count_ = 0;

@@ -373,7 +373,8 @@ Task<Result<Lsn>> Tailer::ImportStart() {
     const bool late = runtime_->scheduler->Now() >= late_at;
     if (sample.checkpoint > volume_end) {
       const Result<Lsn> start = co_await FindStart(sample, volume_end);
-      if (start.ok() || start.status().code() != StatusCode::kNotFound) {
+      if (start.ok() ||
+          (start.status().code() != StatusCode::kNotFound && !MayReadAgain(start.status()))) {
         co_return start;
       }
       // An idle server: its log ends at the checkpoint, where the next mtr will begin.

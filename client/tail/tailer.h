@@ -116,6 +116,7 @@ class Tailer {
   void Rewind(Lsn end);
   void ReleaseAcknowledged();
   Lsn HoleFloor() const;
+  bool MayReadAgain(const Status& status) const;
   Status FirstFailure() const;
 
   // Beside.

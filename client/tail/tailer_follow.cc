@@ -277,14 +277,16 @@ Task<Status> Tailer::WatchRedoSwitch() {
   co_return Status::Ok();
 }
 
+// A server that died under us explains what cannot be read: the state decides.
+bool Tailer::MayReadAgain(const Status& status) const {
+  return status.code() == StatusCode::kUnavailable ||
+         (status.code() == StatusCode::kCorruption && generation_ != watch_.generation());
+}
+
 Task<Status> Tailer::Pump(Lsn limit, bool* progress) {
   Result<RedoRead> read = co_await reader_->Read(assembler_.fed_lsn(), limit);
   if (!read.ok()) {
-    // A server that died under us explains what cannot be read: the state decides.
-    if (read.status().code() == StatusCode::kCorruption && generation_ != watch_.generation()) {
-      co_return Status::Ok();
-    }
-    co_return read.status().code() == StatusCode::kUnavailable ? Status::Ok() : read.status();
+    co_return MayReadAgain(read.status()) ? Status::Ok() : read.status();
   }
   switch (read->end) {
     case RedoReadEnd::kGap: {
