@@ -47,7 +47,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "bench": ("redis-server", "fio"),
     # To build MySQL itself (innodb-patch/build.py), beside "build".
     "mysqld": (
+        "clang-19",
         "bison",
+        "libprotoc-dev",
         "libncurses-dev",
         "libtirpc-dev",
         "rpcsvc-proto",

@@ -54,11 +54,16 @@ _TARBALL = "usr/src/mysql/mysql-source.tar.gz"
 # Files of plugins, and what their targets are called.
 _PLUGINS = {"mysql_clone.so": "clone"}
 _PROGRESS_SECONDS = 15
-_OPTIMISE = "-O1 -DNDEBUG"
+_OPTIMISE = "-O1 -DNDEBUG -g0"
 _CMAKE_OPTIONS = {
     "CMAKE_BUILD_TYPE": "RelWithDebInfo",
+    # With precompiled headers it takes half of the time that GCC takes.
+    "CMAKE_C_COMPILER": "clang-19",
+    "CMAKE_CXX_COMPILER": "clang++-19",
+    "CMAKE_CXX_FLAGS": "-Xclang -fno-pch-timestamp",  # ccache asks for it
     "CMAKE_CXX_FLAGS_RELWITHDEBINFO": _OPTIMISE,
     "CMAKE_C_FLAGS_RELWITHDEBINFO": _OPTIMISE,
+    "MINIMAL_RELWITHDEBINFO": "OFF",  # it would add -g1
     "CMAKE_C_COMPILER_LAUNCHER": "ccache",
     "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
     "WITH_UNIT_TESTS": "OFF",
@@ -169,7 +174,9 @@ def environment() -> dict[str, str]:
         "CCACHE_DIR": str(Path.home() / ".cache" / "ccache-mysqld"),
         "CCACHE_BASEDIR": str(cache_dir()),
         "CCACHE_NOHASHDIR": "1",
+        "CCACHE_DEPEND": "1",
         "CCACHE_MAXSIZE": "3G",
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # for precompiled headers
     }
 
 
@@ -204,10 +211,11 @@ def compile_programs(tree: Path, library: ClientLibrary | None, programs: list[s
         options = {**_CMAKE_OPTIONS, **client_options(library)}
     else:
         options = {**_CMAKE_OPTIONS, "WITH_INNODB_PAGESERVER": "OFF"}
+    options["CMAKE_PROJECT_MySQL_INCLUDE"] = str(HERE / "precompiled.cmake")
     say("configuring MySQL")
     defines = [f"-D{name}={value}" for name, value in options.items()]
     _run(["cmake", "-S", str(tree), "-B", str(directory), "-G", "Ninja", *defines], cache_dir() / "cmake.log")
-    say(f"building {' '.join(programs)}: most of an hour when nothing is in the compiler cache")
+    say(f"building {' '.join(programs)}: half an hour when nothing is in the compiler cache")
     targets = [_PLUGINS.get(program, program) for program in programs]
     command = ["ninja", "-C", str(directory), f"-j{jobs}", *targets]
     process = subprocess.Popen(
