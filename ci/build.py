@@ -18,6 +18,8 @@ def environment() -> dict[str, str]:
         "CCACHE_DIR": str(Path.home() / ".cache" / "ccache"),
         "CCACHE_BASEDIR": str(ROOT),
         "CCACHE_NOHASHDIR": "1",
+        "CCACHE_DEPEND": "1",  # the compiler says which headers it read: nothing is preprocessed only to find out
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # what it takes to keep results of precompiled headers
         **os.environ,
     }
 
