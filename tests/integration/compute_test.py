@@ -222,7 +222,7 @@ class StreamCheck(Check):
 _SKIPPED = 77  # ctest's SKIP_RETURN_CODE of these tests
 _READ_NUMBERS = (
     "reads", "reads_sync", "reads_async", "read_wait_us", "read_fallbacks", "read_requests", "read_batches",
-    "read_batch_pages", "reads_compared", "reads_different",
+    "read_batch_pages", "reads_compared", "reads_different", "reads_ahead",
 )  # fmt: skip
 _READ_DDL = (
     "CREATE TABLE ledger.c AS SELECT * FROM sbtest.sbtest1; ALTER TABLE ledger.c ADD INDEX (k), ADD INDEX (c);"
@@ -252,6 +252,7 @@ class ReadCheck(Check):
         self.expect(after["read_fallbacks"] == before["read_fallbacks"], "local files were read")
         self.compared()
         self.page_server_away()
+        self.ahead()
         self.check_tables()
         self.stop_and_compare("at the end")
 
@@ -309,6 +310,33 @@ class ReadCheck(Check):
         back = self.numbers()
         self.tell("  afterwards: ", away, back)
         self.expect(back["reads"] > away["reads"], "the page server was not read from again")
+
+
+    def ahead(self) -> None:
+        """Without log servers, and waiting for none: what they have is read from the page server, what is newer from the local files."""
+        if self.servers.page_server in self.servers.log_servers:
+            return
+        self.server.run_sql("SET GLOBAL innodb_pageserver_wal_sync=OFF")
+        time.sleep(5)  # what was read from local files for another reason is again read from the page server
+        self.servers.wait_applied(int(self.server.pageserver_status()["wal_commit_lsn"]))
+        for server in self.servers.log_servers:
+            server.kill9()
+        before = self.numbers()
+        self.server.load(3, "oltp_write_only")
+        after = self.numbers()
+        self.tell("  while the log servers were away: ", before, after)
+        self.expect(after["reads_ahead"] > before["reads_ahead"], "no page was newer than what log servers have")
+        self.expect(after["reads"] > before["reads"], "nothing was read from the page server")
+        self.expect(after["read_fallbacks"] == before["read_fallbacks"], "the page server was asked for what it cannot have")
+        for server in self.servers.log_servers:
+            server.start()
+        self.server.run_sql("SET GLOBAL innodb_pageserver_wal_sync=ON")
+        self.server.load(1, "oltp_write_only")  # waits for what was not sent
+        waiting = self.numbers()
+        self.server.load(2, "oltp_write_only")
+        back = self.numbers()
+        self.tell("  afterwards: ", waiting, back)
+        self.expect(back["reads_ahead"] == waiting["reads_ahead"], "pages are newer than what log servers have, which all wait for")
 
 
 def check_off(work_dir: Path, programs: Path, seconds: float) -> list[str]:

@@ -72,6 +72,7 @@ struct Counters {
   std::atomic<uint64_t> read_wait_us{0};
   Durations read_waits;
   std::atomic<uint64_t> read_fallbacks{0};
+  std::atomic<uint64_t> reads_ahead{0};
   std::atomic<uint64_t> read_retries{0};
   std::atomic<uint64_t> reads_beyond_end{0};
   std::atomic<uint64_t> pages_not_written{0};

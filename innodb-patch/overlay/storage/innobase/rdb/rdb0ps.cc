@@ -484,6 +484,7 @@ int show_status(THD *, SHOW_VAR *var, char *) {
       {"read_wait_us_p50", counters.read_waits.percentile(50)},
       {"read_wait_us_p99", counters.read_waits.percentile(99)},
       {"read_fallbacks", counters.read_fallbacks},
+      {"reads_ahead", counters.reads_ahead},
       {"read_retries", counters.read_retries},
       {"reads_beyond_end", counters.reads_beyond_end},
       {"reads_compared", counters.reads_compared},

@@ -6,7 +6,8 @@ SPDX-License-Identifier: GPL-2.0-only */
 
  A page leaves the buffer pool only when its newest change is flushed, and flushed
  means that a majority has it. So a page as of the commit LSN, the end of the last
- whole mtr that a majority has, is never older than the one that left.
+ whole mtr that a majority has, is never older than the one that left. Where nobody
+ waits for majorities, a page that is newer is read from the local file, which has it.
 
  That LSN is also remembered for each page when it turns clean, and a read says that
  the page has not changed since: a page server that has applied so far need not
@@ -235,12 +236,25 @@ static void compare(const File_read &file_read) {
   }
 }
 
-static bool must_fall_back() {
-  if (now() >= local_until.load()) {
-    return false;
+/** No majority is known to have the newest change of the page. With
+innodb_pageserver_wal_sync=OFF somebody else may take over without it, and what page
+servers have as of that LSN is then another server's page. */
+static bool is_ahead(const page_id_t &page_id) {
+  redoubt_writer_status status{};
+  redoubt_writer_get_status(link.writer, &status);
+  return changed_at(page_id) > status.commit_lsn;
+}
+
+static bool must_stay_local(const page_id_t &page_id) {
+  if (is_ahead(page_id)) {
+    ++counters.reads_ahead;
+    return true;
   }
-  ++counters.read_fallbacks;
-  return true;
+  if (now() < local_until.load()) {
+    ++counters.read_fallbacks;
+    return true;
+  }
+  return false;
 }
 
 static bool read_or_fall_back(const File_read &file_read) {
@@ -264,14 +278,14 @@ static bool read_now(const File_read &file_read) {
     read_patiently(file_read.page_id, file_read.buf, file_read.len);
     return true;
   }
-  return !must_fall_back() && read_or_fall_back(file_read);
+  return !must_stay_local(file_read.page_id) && read_or_fall_back(file_read);
 }
 
 static bool begin_later(const File_read &file_read) {
-  if (!keeps_pages() && must_fall_back()) {
+  const page_id_t &page_id = file_read.page_id;
+  if (!keeps_pages() && must_stay_local(page_id)) {
     return false;
   }
-  const page_id_t &page_id = file_read.page_id;
   auto page =
       std::make_unique<Page_read>(page_id, file_read.buf, changed_at(page_id));
   page->file_read = std::make_unique<File_read>(file_read);
