@@ -6,10 +6,10 @@ python3 ci/check.py            everything; the last lines are ctest's own summar
 python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
 python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, cluster,
                                real)
-python3 ci/check.py --mysqld   builds the patched mysqld first if it is not kept from before; --no-mysqld: does not test it
+python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
-The tests of a patched mysqld run when a build of these patches is kept; on an empty machine that build alone takes most of an
-hour on two processors, so it is made only when asked for.
+Where no build of these patches is kept, the patched mysqld is built behind everything else, at the lowest priority: what it needs of
+the processors, the tests that wait for something leave. Its own tests come last and wait for it.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -18,17 +18,20 @@ they need.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mysql
 import packages
 from build import ROOT, StageFailed, configure, environment, ninja, run
+from compute_servers import build_command
 
 
 def unit_test_targets(directory: Path, only: Callable[[str], bool] = lambda _: True) -> list[str]:
@@ -87,25 +90,26 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
         checks.stage("build fuzz targets", lambda: ninja(configure("fuzz"), [], jobs))
     if wanted("real"):
         checks.stage("stock MySQL server", install_mysql)
-        if options.mysqld:
-            checks.stage("patched MySQL server", build_mysqld)
 
 
-def build_mysqld() -> None:
-    """The patched mysqld and what its tests load; nothing is done when it is kept from before."""
-    run([sys.executable, str(ROOT / "innodb-patch" / "build.py"), "mysql_clone.so"])
-
-
-def say_mysqld(options: argparse.Namespace) -> None:
-    """Whether the patched mysqld is tested."""
-    command = [sys.executable, str(ROOT / "innodb-patch" / "build.py"), "--print"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if options.no_mysqld:
-        print("== patched mysqld: left out, --no-mysqld")
-    elif built.returncode == 0:
-        print(f"== patched mysqld: {built.stdout.strip()}")
-    else:
-        print("== patched mysqld: NOT TESTED, no build of these patches is kept here; --mysqld makes one")
+@contextlib.contextmanager
+def mysqld_build(options: argparse.Namespace) -> Iterator[None]:
+    """The patched mysqld is built meanwhile, if its tests are to run; nothing is done when it is kept from before."""
+    if options.fast or options.no_mysqld or options.only not in (None, "real"):
+        yield
+        return
+    log = ROOT / "build" / "mysqld.log"
+    print(f"== patched MySQL server: built meanwhile if none is kept, see {log.relative_to(ROOT)}", flush=True)
+    with log.open("w", encoding="utf-8") as output:
+        command = ["nice", "-n", "19", *build_command()]
+        # A group of its own: compilers end with it.
+        building = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
+        try:
+            yield
+        finally:
+            if building.poll() is None:
+                os.killpg(building.pid, signal.SIGTERM)
+                building.wait()
 
 
 def install_mysql() -> None:
@@ -119,8 +123,7 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="format, tidy, unit tests, one smoke seed")
     parser.add_argument("--only", metavar="LABEL", help="only the tests with this ctest label")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--mysqld", action="store_true", help="build the patched mysqld if no build is kept")
-    parser.add_argument("--no-mysqld", action="store_true", help="leave its tests out")
+    parser.add_argument("--no-mysqld", action="store_true", help="leave the patched mysqld out")
     options = parser.parse_args()
 
     checks = Checks()
@@ -128,21 +131,24 @@ def main() -> int:
         return 1
     if not checks.stage("build release", lambda: ninja(configure("release"), [], options.jobs)):
         return 1
-    prepare(checks, options)
+    with mysqld_build(options):
+        prepare(checks, options)
+        if checks.failed:
+            print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
+        print("== tests", flush=True)
+        result = test(options)
+    return 1 if result != 0 or checks.failed else 0
 
+
+def test(options: argparse.Namespace) -> int:
+    """Runs the chosen ctest entries; ctest's exit code."""
     command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs}"]
     if options.only:
         command += ["-L", options.only]
     elif options.fast:
         command += ["-LE", "sanitize|fuzz|sim|cluster|real"]
-    if checks.failed:
-        print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
-    print("== tests", flush=True)
     tested = {**environment(), **({"REDOUBT_NO_MYSQLD": "1"} if options.no_mysqld else {})}
-    result = subprocess.run(command, cwd=ROOT, env=tested, check=False).returncode
-    if not options.fast:
-        say_mysqld(options)
-    return 1 if result != 0 or checks.failed else 0
+    return subprocess.run(command, cwd=ROOT, env=tested, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -52,7 +52,6 @@ _LOAD_SECONDS_MAX = 1800
 _FEW_WRITES = (*bench_data.LAZY_FLUSHING, "--innodb-io-capacity=100", "--innodb-io-capacity-max=100")
 # The checkpoint may follow all the same: then the load ends when it has made so many times the redo that was wanted.
 _REDO_TIMES_MAX = 1.5
-_SKIPPED = 77
 
 
 @dataclasses.dataclass
@@ -424,8 +423,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seconds", type=int, default=10, help="of each round (default 10)")
     group.add_argument("--threads", type=int, default=8, help="of sysbench (default 8)")
     group.add_argument("--beside", type=Path, metavar="DIR", help="another patched build, measured as STATELESS too")
-    group.add_argument("--quick", action="store_true", help="small and short: that it works; exit code 0 whatever the figures")
-    group.add_argument("--if-built", action="store_true", help=f"exit code {_SKIPPED} when either mysqld is not there")
+    group.add_argument("--quick", action="store_true", help="small and short: that it works, with mode OFF where no unpatched mysqld is kept; exit code 0 whatever the figures")
+    group.add_argument("--if-built", action="store_true", help=f"exit code {compute_servers.SKIPPED} when no patched mysqld is there")
 
 
 def _sizes(options: argparse.Namespace) -> Sizes:
@@ -435,13 +434,24 @@ def _sizes(options: argparse.Namespace) -> Sizes:
     return Sizes(options.rounds, options.seconds, options.threads, 4, 100_000, redo_bytes, steady=True)
 
 
+def _stock_programs(quick: bool) -> Path:
+    """The unpatched server; whoever only wants to see that the benchmark works need not build it for that."""
+    if not quick:
+        return compute_servers.ensure_built(patched=False)
+    try:
+        return compute_servers.built_programs(patched=False)
+    except stack.StackError:
+        stack.progress("no unpatched mysqld is kept: the patched one in mode OFF stands in for it")
+        return compute_servers.built_programs()
+
+
 def measure(work_dir: Path, options: argparse.Namespace) -> list[Figure]:
     """The parts that were asked for."""
     parts = options.part or list(PARTS)
     modes = options.mode or ["NOWRITE", "STATELESS"]
     if "start" in parts and "STATELESS" not in modes:
         raise stack.StackError("part start is about mode STATELESS")
-    stock_programs, programs = compute_servers.ensure_built(patched=False), compute_servers.ensure_built()
+    stock_programs, programs = _stock_programs(options.quick), compute_servers.ensure_built()
     figures: list[Figure] = []
     with ComputeBench(work_dir, _sizes(options), modes, options.beside) as bench:
         stack.progress("preparing the tables and the volumes")
@@ -458,8 +468,8 @@ def measure(work_dir: Path, options: argparse.Namespace) -> list[Figure]:
 
 def run(options: argparse.Namespace) -> int:
     """bench.py --compute; the exit code."""
-    if options.if_built and not compute_servers.wanted_and_built(stock_too=True):
-        return _SKIPPED
+    if options.if_built and not compute_servers.wanted_and_built():
+        return compute_servers.SKIPPED
     packages.ensure(["build", "test", "bench"])
     mysql.install()
     # Who ends it ends its servers, too.

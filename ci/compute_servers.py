@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A mysqld of innodb-patch/ and the servers of its volume as processes, and a client that remembers what was acknowledged."""
+"""A mysqld of innodb-patch/ and the servers of its volume as processes, and a client that remembers what was acknowledged.
+
+python3 ci/compute_servers.py    builds that mysqld, and what its tests load, unless REDOUBT_NO_MYSQLD is set
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,17 @@ VOLUME = "compute"
 _TABLES = ("--tables=2", "--table-size=20000")
 
 
-def _build_command(patched: bool) -> list[str]:
-    return [sys.executable, str(ROOT / "innodb-patch" / "build.py"), *(() if patched else ("--stock",))]
+SKIPPED = 77  # ctest's SKIP_RETURN_CODE of what needs that mysqld
+
+
+def build_command(patched: bool = True) -> list[str]:
+    """What builds the mysqld of the patches as they are now, or the unpatched one; nothing is done when it is kept."""
+    return [sys.executable, str(ROOT / "innodb-patch" / "build.py"), *(("mysql_clone.so",) if patched else ("--stock",))]
 
 
 def built_programs(patched: bool = True) -> Path:
     """The directory with the mysqld of the patches as they are now, or with the unpatched one."""
-    command = _build_command(patched)
+    command = build_command(patched)
     done = subprocess.run([*command, "--print"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         what = "mysqld for these patches" if patched else "unpatched mysqld"
@@ -33,18 +40,20 @@ def built_programs(patched: bool = True) -> Path:
     return Path(done.stdout.strip())
 
 
-def wanted_and_built(stock_too: bool = False) -> bool:
-    """Whether there is a mysqld of these patches (and an unpatched one), and ci/check.py was not told to leave it out.
-
-    Says why not.
-    """
+def wanted() -> bool:
+    """Whether ci/check.py was not told to leave that mysqld out; says so if it was."""
     if os.environ.get("REDOUBT_NO_MYSQLD"):
         print("skipped: --no-mysqld")
         return False
+    return True
+
+
+def wanted_and_built() -> bool:
+    """Whether there is a mysqld of these patches, and it is wanted. Says why not."""
+    if not wanted():
+        return False
     try:
         built_programs()
-        if stock_too:
-            built_programs(patched=False)
     except stack.StackError as problem:
         print(f"skipped: {problem}")
         return False
@@ -53,7 +62,7 @@ def wanted_and_built(stock_too: bool = False) -> bool:
 
 def ensure_built(patched: bool = True) -> Path:
     """The same; built when it is not there."""
-    if subprocess.run(_build_command(patched), check=False).returncode != 0:
+    if subprocess.run(build_command(patched), check=False).returncode != 0:
         raise stack.StackError("innodb-patch/build.py failed")
     return built_programs(patched)
 
@@ -190,3 +199,7 @@ class Servers:
             if time.monotonic() > deadline:
                 raise stack.StackError(f"not applied up to {lsn} within {seconds:.0f} s: {json.dumps(status)}")
             time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(subprocess.run(build_command(), check=False).returncode if wanted() else SKIPPED)

@@ -45,7 +45,7 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import mysql  # noqa: E402
 import stack  # noqa: E402
-from compute_servers import Ledger, PatchedServer, built_programs, wanted_and_built  # noqa: E402
+from compute_servers import SKIPPED, Ledger, PatchedServer, built_programs, wanted_and_built  # noqa: E402
 from compute_stack import SMALL_POOL, Check  # noqa: E402
 from compute_stateless import NowriteCheck, StatelessCheck, WorkloadCheck  # noqa: E402
 from compute_traps import CASES, TrapsCheck  # noqa: E402
@@ -219,7 +219,6 @@ class StreamCheck(Check):
             self.expect("Another server has written" in told, told[-800:])
 
 
-_SKIPPED = 77  # ctest's SKIP_RETURN_CODE of these tests
 _READ_NUMBERS = (
     "reads", "reads_sync", "reads_async", "read_wait_us", "read_fallbacks", "read_requests", "read_batches",
     "read_batch_pages", "reads_compared", "reads_different", "reads_ahead",
@@ -395,10 +394,10 @@ def main() -> int:
     parser.add_argument("--workloads", metavar="NAMES", help="mode stateless: these of ci/workloads.py, comma-separated")
     parser.add_argument("--case", action="append", choices=CASES, help="mode traps: only this; may be given again")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
-    parser.add_argument("--if-built", action="store_true", help=f"exit code {_SKIPPED} when there is no mysqld to test")
+    parser.add_argument("--if-built", action="store_true", help=f"exit code {SKIPPED} when there is no mysqld to test")
     options = parser.parse_args()
     if options.if_built and not wanted_and_built():
-        return _SKIPPED
+        return SKIPPED
 
     def check(work_dir: Path) -> list[str]:
         programs = built_programs()
