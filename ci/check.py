@@ -9,7 +9,8 @@ python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanit
 python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
 Where no build of these patches is kept, the patched mysqld is built behind everything else, at the lowest priority: what it needs of
-the processors, the tests that wait for something leave. Its own tests come last and wait for it.
+the processors, the tests that wait for something leave. Its own tests come last and wait for it, until so many minutes after the
+start that the whole would take too long; then they are skipped.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -124,8 +125,12 @@ def main() -> int:
     parser.add_argument("--only", metavar="LABEL", help="only the tests with this ctest label")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--no-mysqld", action="store_true", help="leave the patched mysqld out")
+    parser.add_argument(
+        "--mysqld-minutes", type=float, default=70, metavar="N", help="skip its tests if it is not built by then (default 70)"
+    )
     options = parser.parse_args()
 
+    began = time.time()
     checks = Checks()
     if not checks.stage("packages", lambda: packages.ensure(["build", "test"])):
         return 1
@@ -136,19 +141,20 @@ def main() -> int:
         if checks.failed:
             print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
         print("== tests", flush=True)
-        result = test(options)
+        result = test(options, {"REDOUBT_MYSQLD_UNTIL": str(began + 60 * options.mysqld_minutes)})
     return 1 if result != 0 or checks.failed else 0
 
 
-def test(options: argparse.Namespace) -> int:
-    """Runs the chosen ctest entries; ctest's exit code."""
+def test(options: argparse.Namespace, told: dict[str, str]) -> int:
+    """Runs the chosen ctest entries with more environment variables; ctest's exit code."""
     command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs}"]
     if options.only:
         command += ["-L", options.only]
     elif options.fast:
         command += ["-LE", "sanitize|fuzz|sim|cluster|real"]
-    tested = {**environment(), **({"REDOUBT_NO_MYSQLD": "1"} if options.no_mysqld else {})}
-    return subprocess.run(command, cwd=ROOT, env=tested, check=False).returncode
+    if options.no_mysqld:
+        told = {**told, "REDOUBT_NO_MYSQLD": "1"}
+    return subprocess.run(command, cwd=ROOT, env={**environment(), **told}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """A mysqld of innodb-patch/ and the servers of its volume as processes, and a client that remembers what was acknowledged.
 
-python3 ci/compute_servers.py    builds that mysqld, and what its tests load, unless REDOUBT_NO_MYSQLD is set
+python3 ci/compute_servers.py    builds that mysqld, and what its tests load, unless REDOUBT_NO_MYSQLD is set; gives up at
+                                 REDOUBT_MYSQLD_UNTIL (seconds since 1970)
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -201,5 +204,26 @@ class Servers:
             time.sleep(0.2)
 
 
+def main() -> int:
+    """ctest's entry compute_mysqld."""
+    if not wanted():
+        return SKIPPED
+    with contextlib.suppress(stack.StackError):
+        print(f"there is one: {built_programs()}")
+        return 0
+    until = os.environ.get("REDOUBT_MYSQLD_UNTIL")
+    seconds = max(float(until) - time.time(), 1) if until else None
+    # A group of its own: compilers end with it.
+    with subprocess.Popen(build_command(), start_new_session=True) as building:
+        try:
+            return building.wait(seconds)
+        except subprocess.TimeoutExpired:
+            print("skipped: the patched mysqld is not built in time; what is compiled is kept for the next time")
+            return SKIPPED
+        finally:
+            if building.poll() is None:
+                os.killpg(building.pid, signal.SIGTERM)
+
+
 if __name__ == "__main__":
-    sys.exit(subprocess.run(build_command(), check=False).returncode if wanted() else SKIPPED)
+    sys.exit(main())

@@ -92,6 +92,24 @@ class LeftOut(unittest.TestCase):
         self.assertEqual(self._said({"REDOUBT_NO_MYSQLD": ""}, True), (True, ""))
         self.assertEqual(self._said({"REDOUBT_NO_MYSQLD": ""}, False), (False, "skipped: there is none\n"))
 
+    def test_waits_for_the_build(self) -> None:
+        """A kept mysqld is taken at once; for one that is being built the tests do not wait for ever."""
+
+        def none(patched: bool = True) -> Path:
+            raise stack.StackError("there is none")
+
+        now = {"REDOUBT_NO_MYSQLD": "", "REDOUBT_MYSQLD_UNTIL": "0"}
+        said = io.StringIO()
+        with mock.patch.dict(os.environ, now), contextlib.redirect_stdout(said):
+            with mock.patch.object(compute_servers, "built_programs", return_value=Path("/kept")):
+                self.assertEqual(compute_servers.main(), 0)
+            with mock.patch.object(compute_servers, "built_programs", none):
+                with mock.patch.object(compute_servers, "build_command", return_value=["sleep", "60"]):
+                    self.assertEqual(compute_servers.main(), compute_servers.SKIPPED)
+                with mock.patch.object(compute_servers, "build_command", return_value=["false"]):
+                    self.assertEqual(compute_servers.main(), 1)
+        self.assertIn("not built in time", said.getvalue())
+
 
 if __name__ == "__main__":
     unittest.main()
