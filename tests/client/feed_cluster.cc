@@ -192,10 +192,12 @@ Task<void> WriteUntilCalm(Runtime* runtime, Notes* notes) {
 }
 
 Task<Status> CheckAt(VolumeClient* client, const Notes* notes, Lsn lsn, TimePoint deadline) {
-  std::map<uint32_t, uint64_t> expected;
-  for (const auto& [start, write] : notes->writes) {
+  std::map<uint32_t, uint64_t> expected;  // the last one of each page
+  auto later = notes->writes.lower_bound(lsn);
+  while (later != notes->writes.begin() && expected.size() < kPageCount) {
+    const Notes::Write& write = (--later)->second;
     if (write.end <= lsn) {
-      expected[write.page_no] = write.value;
+      expected.emplace(write.page_no, write.value);
     }
   }
   proto::GetPagesRequest request;
