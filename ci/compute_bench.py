@@ -41,7 +41,7 @@ from tail_cost import cpu_seconds
 
 PARTS = ("write", "read-write", "point", "small-pool", "start")
 _SCRIPTS = {"write": "oltp_write_only", "read-write": "oltp_read_write", "point": "oltp_point_select"}
-_WRITE = ("oltp_write_only", "oltp_read_write")
+_WRITE = (_SCRIPTS["write"], _SCRIPTS["read-write"])
 _LSN = "Innodb_redo_log_current_lsn"
 _POOL_BYTES_MIN = 8 << 20
 _REDO_CAPACITY = 100 << 20  # what a server has that is told nothing

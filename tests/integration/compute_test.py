@@ -310,7 +310,6 @@ class ReadCheck(Check):
         self.tell("  afterwards: ", away, back)
         self.expect(back["reads"] > away["reads"], "the page server was not read from again")
 
-
     def ahead(self) -> None:
         """Without log servers, and waiting for none: what they have is read from the page server, what is newer from the local files."""
         if self.servers.page_server in self.servers.log_servers:
