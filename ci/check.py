@@ -70,10 +70,10 @@ class Checks:
         return True
 
 
-def build_tests(preset: str, jobs: int, only: Callable[[str], bool] = lambda _: True) -> None:
-    """Builds the unit tests of a preset."""
+def build_tests(preset: str, jobs: int, *more: str, only: Callable[[str], bool] = lambda _: True) -> None:
+    """Builds the unit tests of a preset, and more targets."""
     directory = configure(preset)
-    ninja(directory, unit_test_targets(directory, only), jobs)
+    ninja(directory, [*unit_test_targets(directory, only), *more], jobs)
 
 
 def prepare(checks: Checks, options: argparse.Namespace) -> None:
@@ -84,9 +84,8 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
 
     jobs = options.jobs
     if wanted("sanitize"):
-        checks.stage("build unit tests with ASan and UBSan", lambda: build_tests("asan", jobs))
-        checks.stage("build the simulator with clang, ASan and UBSan", lambda: ninja(configure("clang"), ["simulate"], jobs))
-        checks.stage("build asio tests with TSan", lambda: build_tests("tsan", jobs, lambda name: "asio" in name))
+        checks.stage("build unit tests and the simulator with ASan and UBSan", lambda: build_tests("asan", jobs, "simulate"))
+        checks.stage("build asio tests with TSan", lambda: build_tests("tsan", jobs, only=lambda name: "asio" in name))
     if wanted("fuzz"):
         checks.stage("build fuzz targets", lambda: ninja(configure("fuzz"), [], jobs))
     if wanted("real"):

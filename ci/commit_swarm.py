@@ -4,7 +4,7 @@
 
 python3 ci/commit_swarm.py --budget 3m       all scenarios, the same share of processor time each; the canary must be found
 python3 ci/commit_swarm.py --seeds-each 2    so many seeds of every scenario of scenarios/smoke, for slow builds:
-                                             --simulate build/clang/bin/simulate
+                                             --simulate build/asan/bin/simulate
 
 The last lines of a failure are `simulate`'s own: reason, seed, and the command that shows it again.
 """

@@ -9,7 +9,7 @@ either build instead: what another compiler orders, initialises or lays out in a
 python3 ci/determinism.py                       every scenario below scenarios/, 3 seeds each
 python3 ci/determinism.py --seeds 1000 --jobs 2 the long check
 python3 ci/determinism.py --simulate build/h/bin/simulate scenarios/smoke/smoke.textproto
-python3 ci/determinism.py --twin build/clang/bin/simulate
+python3 ci/determinism.py --twin build/asan/bin/simulate
 
 Exit code: 0; 12 when a run of the twin ends badly, by a sanitizer perhaps; 13 when hashes differ; 20.
 """

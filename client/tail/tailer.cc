@@ -269,7 +269,7 @@ Task<Status> Tailer::Resume(Lsn end) {
                          volume->ingest_error());
   }
   horizon_ = Lsn(volume->horizon_lsn());
-  newest_time_ns_ = volume->newest_time_unix_ns();
+  newest_time_ns_ = static_cast<int64_t>(volume->newest_time_unix_ns());
   import_needed_ = horizon_ == Lsn{} || stands_still;
   for (const proto::LsnRangeProto& hole : volume->holes()) {
     import_needed_ = import_needed_ || hole.end_lsn() > horizon_.value();

@@ -33,5 +33,5 @@ class FaultPoints {
 #define REDOUBT_PLANTED(owner, name) \
   ((owner)->fault_points != nullptr && (owner)->fault_points->Planted(#name))
 #else
-#define REDOUBT_PLANTED(owner, name) false
+#define REDOUBT_PLANTED(owner, name) (static_cast<void>(owner), false)
 #endif

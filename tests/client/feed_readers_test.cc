@@ -149,7 +149,7 @@ TEST(FeedReaders, APageServerReadsNothingBeforeAMajorityKeepsRedoForIt) {
   ASSERT_TRUE(cluster.Until(&made, 30));
   // As if it had been so from the first: it has persisted nothing, and starts.
   cluster.Stop(cluster.page_servers[1], false);
-  for (const size_t i : {1, 2}) {
+  for (const size_t i : {1U, 2U}) {
     SetParted(&cluster, page, cluster.log_servers[i].node, true);
   }
   cluster.world.world.StartNode(page, cluster.page_servers[1].program);

@@ -196,7 +196,7 @@ struct Pages {
 
 TEST(PageContent, AcceptsTheRightPageAtEveryLsn) {
   Pages pages;
-  for (const uint64_t lsn : {999, 1000, 1500, 1999, 2000, 3000}) {
+  for (const uint64_t lsn : {999U, 1000U, 1500U, 1999U, 2000U, 3000U}) {
     pages.content.Check(pages.Right(lsn));
   }
   EXPECT_TRUE(pages.findings.empty());

@@ -88,7 +88,7 @@ TEST_P(LogCrash, SurvivesCrashesDuringRecovery) {
     Sender sender{&world, seed, {}};
     sender.SendSome(30);
     world.node.RunFor(std::chrono::milliseconds(1 + HashMix(seed, 5) % 20));
-    for (int attempt = 0; attempt < 6; ++attempt) {
+    for (uint64_t attempt = 0; attempt < 6; ++attempt) {
       world.Crash(GetParam());
       world.log = std::make_unique<LogVolume>(world.node.runtime(), SmallOptions());
       const auto start = [](LogVolume* log) -> Task<void> { (void)co_await log->Start(); };

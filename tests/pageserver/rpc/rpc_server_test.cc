@@ -86,10 +86,10 @@ Task<void> BadRequestsBody(ServerWorld* world) {
   EXPECT_TRUE(
       response.ParseFromArray(refused->header.data(), static_cast<int>(refused->header.size())));
   EXPECT_EQ(response.status().code(), static_cast<uint32_t>(StatusCode::kUnsupported));
-  for (const uint16_t type : {proto::PAGE_GET, proto::LOG_APPEND, proto::LOG_PREPARE,
-                              proto::VOLUME_CREATE, proto::SPACE_PUT}) {
+  for (const proto::MessageType type : {proto::PAGE_GET, proto::LOG_APPEND, proto::LOG_PREPARE,
+                                        proto::VOLUME_CREATE, proto::SPACE_PUT}) {
     RpcRequest malformed;
-    malformed.type = type;
+    malformed.type = static_cast<uint16_t>(type);
     malformed.header = Bytes(40, 0xFF);
     const Result<Frame> answer = co_await world->channel->Call(std::move(malformed), world->In(10));
     EXPECT_TRUE(answer.ok());
