@@ -22,17 +22,16 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import compute_servers
 import mysql
 import packages
 from build import ROOT, StageFailed, configure, environment, ninja, run
-from compute_servers import build_command
 
 
 def unit_test_targets(directory: Path, only: Callable[[str], bool] = lambda _: True) -> list[str]:
@@ -93,7 +92,7 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def mysqld_build(options: argparse.Namespace) -> Iterator[None]:
+def mysqld_meanwhile(options: argparse.Namespace) -> Iterator[None]:
     """The patched mysqld is built meanwhile, if its tests are to run; nothing is done when it is kept from before."""
     if options.fast or options.no_mysqld or options.only not in (None, "real"):
         yield
@@ -101,15 +100,8 @@ def mysqld_build(options: argparse.Namespace) -> Iterator[None]:
     log = ROOT / "build" / "mysqld.log"
     print(f"== patched MySQL server: built meanwhile if none is kept, see {log.relative_to(ROOT)}", flush=True)
     with log.open("w", encoding="utf-8") as output:
-        command = ["nice", "-n", "19", *build_command()]
-        # A group of its own: compilers end with it.
-        building = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True)
-        try:
+        with compute_servers.mysqld_build(nice=19, output=output):
             yield
-        finally:
-            if building.poll() is None:
-                os.killpg(building.pid, signal.SIGTERM)
-                building.wait()
 
 
 def install_mysql() -> None:
@@ -135,7 +127,7 @@ def main() -> int:
         return 1
     if not checks.stage("build release", lambda: ninja(configure("release"), [], options.jobs)):
         return 1
-    with mysqld_build(options):
+    with mysqld_meanwhile(options):
         prepare(checks, options)
         if checks.failed:
             print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)

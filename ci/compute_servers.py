@@ -15,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import mysql
 import stack
@@ -31,6 +33,20 @@ SKIPPED = 77  # ctest's SKIP_RETURN_CODE of what needs that mysqld
 def build_command(patched: bool = True) -> list[str]:
     """What builds the mysqld of the patches as they are now, or the unpatched one; nothing is done when it is kept."""
     return [sys.executable, str(ROOT / "innodb-patch" / "build.py"), *(("mysql_clone.so",) if patched else ("--stock",))]
+
+
+@contextlib.contextmanager
+def mysqld_build(nice: int = 0, output: IO[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The patched mysqld is being built meanwhile, at that priority; what is not done at the end is ended."""
+    command = ["nice", "-n", str(nice), *build_command()]
+    # A group of its own: compilers end with it.
+    building = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield building
+    finally:
+        if building.poll() is None:
+            os.killpg(building.pid, signal.SIGTERM)
+            building.wait()
 
 
 def built_programs(patched: bool = True) -> Path:
@@ -213,16 +229,12 @@ def main() -> int:
         return 0
     until = os.environ.get("REDOUBT_MYSQLD_UNTIL")
     seconds = max(float(until) - time.time(), 1) if until else None
-    # A group of its own: compilers end with it.
-    with subprocess.Popen(build_command(), start_new_session=True) as building:
+    with mysqld_build() as building:
         try:
             return building.wait(seconds)
         except subprocess.TimeoutExpired:
             print("skipped: the patched mysqld is not built in time; what is compiled is kept for the next time")
             return SKIPPED
-        finally:
-            if building.poll() is None:
-                os.killpg(building.pid, signal.SIGTERM)
 
 
 if __name__ == "__main__":
