@@ -8,9 +8,9 @@ python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanit
                                real)
 python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
-Where no build of these patches is kept, the patched mysqld is built behind everything else, at the lowest priority: what it needs of
-the processors, the tests that wait for something leave. Its own tests come last and wait for it, until so many minutes after the
-start that the whole would take too long; then they are skipped.
+Where no build of these patches is kept, the patched mysqld is built meanwhile, at a low priority: what it needs of the processors,
+the tests that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many minutes after
+the start that the whole would take too long; then they are skipped.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -100,7 +100,8 @@ def mysqld_meanwhile(options: argparse.Namespace) -> Iterator[None]:
     log = ROOT / "build" / "mysqld.log"
     print(f"== patched MySQL server: built meanwhile if none is kept, see {log.relative_to(ROOT)}", flush=True)
     with log.open("w", encoding="utf-8") as output:
-        with compute_servers.mysqld_build(nice=19, output=output):
+        # Before the checks that take what others leave: its own tests wait for it.
+        with compute_servers.mysqld_build(nice=5, output=output):
             yield
 
 
@@ -138,7 +139,8 @@ def main() -> int:
 
 def test(options: argparse.Namespace, told: dict[str, str]) -> int:
     """Runs the chosen ctest entries with more environment variables; ctest's exit code."""
-    command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs}"]
+    # One more than there are processors: tests/integration/CMakeLists.txt counts on it.
+    command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs + 1}"]
     if options.only:
         command += ["-L", options.only]
     elif options.fast:
