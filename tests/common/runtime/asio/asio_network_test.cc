@@ -451,7 +451,6 @@ int ServeWithFewDescriptors() {
   return ::testing::Test::HasFailure() ? 1 : 0;
 }
 
-// The accept loop waits until descriptors are free instead of ending or spinning.
 constexpr bool WithAddressSanitizer() {
 #if defined(__has_feature)
   return __has_feature(address_sanitizer);
@@ -462,6 +461,7 @@ constexpr bool WithAddressSanitizer() {
 #endif
 }
 
+// The accept loop waits until descriptors are free instead of ending or spinning.
 TEST(AsioNetworkDeathTest, AcceptOutlivesAShortageOfDescriptors) {
   if (WithAddressSanitizer()) {
     GTEST_SKIP() << "UndefinedBehaviorSanitizer, in the same preset, needs descriptors itself";
