@@ -291,4 +291,10 @@ Task<Status> SourceServer::EndWhenIdle(uint32_t seconds) {
   co_return rows.status();
 }
 
+Task<Status> SourceServer::WaitForLocksAtMost(uint32_t seconds) {
+  std::string statement = "SET SESSION lock_wait_timeout = " + std::to_string(seconds);
+  const Result<SqlRows> rows = co_await session_->Query(std::move(statement));
+  co_return rows.status();
+}
+
 }  // namespace redoubt::tail

@@ -61,7 +61,8 @@ class SourceServer {
   // Whether the data dictionary has this tablespace and it is in use, neither dropped nor
   // discarded.
   Task<Result<bool>> SpaceInUse(SpaceId space);
-  // Which of these indexes the data dictionary has: they are built and committed.
+  // Which of these indexes the data dictionary has: they are built and committed. The server looks
+  // at every table, so it waits for whoever alters one.
   Task<Result<std::vector<uint64_t>>> CommittedIndexes(std::vector<uint64_t> index_ids);
   // When redo logging was last enabled again after ALTER INSTANCE DISABLE INNODB REDO_LOG, as far
   // as the server's error log in memory tells; nullopt: never. Unix time in nanoseconds.
@@ -75,6 +76,8 @@ class SourceServer {
   Task<Status> UnregisterConsumer();
   // The server ends this session by itself when it hears nothing from us for so long.
   Task<Status> EndWhenIdle(uint32_t seconds);
+  // How long a statement of this session waits for each lock on a table before it fails.
+  Task<Status> WaitForLocksAtMost(uint32_t seconds);
 
  private:
   using Variables = std::map<std::string, std::string>;

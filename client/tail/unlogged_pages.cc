@@ -13,6 +13,10 @@ constexpr Duration kWantedPauseMin = std::chrono::seconds(2);
 constexpr Duration kCheckPauseMin = std::chrono::milliseconds(500);
 constexpr Duration kCheckPauseMax = std::chrono::seconds(30);
 constexpr Duration kWantedPauseMax = std::chrono::seconds(60);
+// Between two questions about a build that has just begun; about older ones longer.
+constexpr Duration kAskPauseMax = std::chrono::seconds(1);
+// A question meets the locks of every table, of those that are altered, too.
+constexpr uint32_t kLockWaitSeconds = 1;
 // Polls of FindRevived (about two seconds apart) before a file that is back counts: DROP TABLE
 // removes its file a moment after it has logged so.
 constexpr uint32_t kRevivedPolls = 2;
@@ -328,16 +332,48 @@ Task<SourceServer*> UnloggedPages::Server() {
     if (!session.ok()) {
       co_return nullptr;
     }
-    server_ = std::make_unique<SourceServer>(runtime_, std::move(*session));
+    auto server = std::make_unique<SourceServer>(runtime_, std::move(*session));
+    const Status limited = co_await server->WaitForLocksAtMost(kLockWaitSeconds);
+    if (!limited.ok()) {
+      co_return nullptr;
+    }
+    server_ = std::move(server);
     server_generation_ = generation;
   }
   co_return server_.get();
+}
+
+Task<Result<std::vector<uint64_t>>> UnloggedPages::AskForCommitted(
+    std::vector<uint64_t> index_ids) {
+  for (bool again = false;; again = true) {
+    SourceServer* const server = co_await Server();
+    if (server == nullptr) {
+      co_return Unavailable("no server to ask");
+    }
+    Result<std::vector<uint64_t>> committed = co_await server->CommittedIndexes(index_ids);
+    if (again || committed.status().code() != StatusCode::kUnavailable) {
+      co_return committed;
+    }
+    server_ = nullptr;
+    co_await FlushedNow();  // by then the watch knows whether the server is gone
+  }
+}
+
+void UnloggedPages::NoteBuilds() {
+  if (builds_seen_ != scan_->builds_begun()) {
+    builds_seen_ = scan_->builds_begun();
+    newest_build_at_ = runtime_->scheduler->Now();
+    ask_not_before_ = TimePoint{};
+    check_pause_ = kCheckPauseMin;
+    check_not_before_ = TimePoint{};
+  }
 }
 
 Task<std::vector<uint64_t>> UnloggedPages::CommittedBuilds(std::optional<SpaceId> space) {
   while (asking_ && space.has_value()) {  // the stream waits for its answer, the timer does not
     co_await runtime_->scheduler->Sleep(std::chrono::milliseconds(2));
   }
+  NoteBuilds();
   std::vector<uint64_t> ids;
   for (const auto& [index_id, build] : scan_->builds()) {
     if (!space.has_value() || build.space == *space) {
@@ -349,24 +385,20 @@ Task<std::vector<uint64_t>> UnloggedPages::CommittedBuilds(std::optional<SpaceId
     co_return std::vector<uint64_t>();
   }
   asking_ = true;
-  SourceServer* const server = co_await Server();
-  if (server != nullptr) {
-    Result<std::vector<uint64_t>> committed = co_await server->CommittedIndexes(ids);
-    if (committed.ok()) {
-      ids = std::move(*committed);
-    } else {
-      server_ = nullptr;
-      if (space == std::nullopt) {
-        ids.clear();
-      }
-    }
-  } else if (space == std::nullopt) {
-    ids.clear();
-  }
+  Result<std::vector<uint64_t>> committed = co_await AskForCommitted(ids);
   asking_ = false;
   const TimePoint end = runtime_->scheduler->Now();
-  ask_not_before_ = end + 20 * (end - begin);
-  co_return ids;
+  ask_not_before_ =
+      end + std::min(20 * (end - begin), kAskPauseMax + (end - newest_build_at_) / 10);
+  if (committed.ok()) {
+    co_return std::move(*committed);
+  }
+  // A dead server builds nothing any more; one that may not be asked is read when rows change. Any
+  // other is asked again.
+  const bool settled =
+      space.has_value() && (watch_->state() == SourceState::kDown ||
+                            committed.status().code() == StatusCode::kUnauthenticated);
+  co_return settled ? ids : std::vector<uint64_t>();
 }
 
 Task<Status> UnloggedPages::FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn,
@@ -407,11 +439,7 @@ Task<Status> UnloggedPages::HandleBuildSuspected(Barrier barrier) {
 }
 
 Task<Status> UnloggedPages::CheckBuilds(bool now) {
-  if (builds_seen_ != scan_->builds_begun()) {
-    builds_seen_ = scan_->builds_begun();
-    check_pause_ = kCheckPauseMin;
-    check_not_before_ = TimePoint{};
-  }
+  NoteBuilds();
   if (!now && runtime_->scheduler->Now() < check_not_before_) {
     co_return Status::Ok();
   }

@@ -85,10 +85,13 @@ class UnloggedPages {
   Task<Status> HandleUndoAppeared(Barrier barrier);
   Task<Status> HandleUnsupported(Barrier barrier);
   Task<Status> HandleBuildSuspected(Barrier barrier);
-  // The pending builds in `space` (all spaces: nullopt) that are committed; with no server to ask,
-  // all.
   Task<Status> FetchBySpace(std::vector<uint64_t> index_ids_all);
+  // The pending builds in `space` (all spaces: nullopt) that are committed as far as is known now.
   Task<std::vector<uint64_t>> CommittedBuilds(std::optional<SpaceId> space);
+  // Those of `index_ids` that the server says are committed. kUnavailable: no server answers.
+  Task<Result<std::vector<uint64_t>>> AskForCommitted(std::vector<uint64_t> index_ids);
+  // Questions begin anew when a build has begun since the last look.
+  void NoteBuilds();
   Task<Status> FetchBuilds(SpaceId space, std::vector<uint64_t> index_ids, Lsn lsn, Lsn hole_start);
   Task<SourceServer*> Server();
   Task<Status> Complete(SpaceId space, Lsn lsn, Lsn hole_start);
@@ -111,12 +114,15 @@ class UnloggedPages {
   std::map<SpaceId, Wanted> wanted_;
   std::map<SpaceId, uint32_t> seen_again_;  // deleted space -> polls in which its file was there
   uint64_t spaces_read_count_ = 0;
-  // For questions about the dictionary, which may be slow on a server with many tables: asked at
-  // most a twentieth of the time.
+  // For questions about the dictionary. They may be slow, on a server with many tables or busy with
+  // DDL: between two of them are twenty times what the last one took, yet not more than a second
+  // and a tenth of the build's age. So a stretch of redo for which an index cannot be read grows by
+  // no more than that.
   std::unique_ptr<SourceServer> server_;
   uint64_t server_generation_ = 0;
   bool asking_ = false;
   TimePoint ask_not_before_{};
+  TimePoint newest_build_at_{};  // when it was seen
   TimePoint check_not_before_{};
   Duration check_pause_{};
   uint64_t builds_seen_ = 0;

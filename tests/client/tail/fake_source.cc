@@ -52,6 +52,9 @@ class FakeSession final : public SqlSession {
     if (source_->answer_after != Duration(0)) {
       co_await source_->Sleep(source_->answer_after);
     }
+    if (statement.find("INNODB_INDEXES") != std::string::npos) {
+      co_await source_->Sleep(source_->dictionary_after);
+    }
     co_return source_->Answer(statement, id_);
   }
 
@@ -429,6 +432,9 @@ Result<SqlRows> FakeSource::Answer(const std::string& statement, uint64_t sessio
                         : SqlValue(std::to_string(redo_enabled_again_s) + ".500000")}};
   }
   if (has("INNODB_INDEXES")) {
+    if (!dictionary_refuses.ok()) {
+      return dictionary_refuses;
+    }
     SqlRows rows;
     for (const uint64_t id : committed_indexes) {
       rows.push_back({std::to_string(id)});

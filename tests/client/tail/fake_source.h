@@ -93,9 +93,11 @@ class FakeSource final : public SqlConnector, public SourceProbe {
   int64_t redo_enabled_again_s = 0;  // 0: never switched
   uint64_t redo_capacity = 1 << 20;
   std::string server_uuid = kUuid;
-  Duration answer_after{};  // how long a statement takes
-  Status refuse;            // what Connect says
-  Status refuse_register;   // what the registration says
+  Duration answer_after{};      // how long a statement takes
+  Duration dictionary_after{};  // how long a question about the dictionary takes beyond that
+  Status dictionary_refuses;    // what it is answered when not OK
+  Status refuse;                // what Connect says
+  Status refuse_register;       // what the registration says
   uint64_t consumer_session = 0;
   Lsn consumer_lsn;
   std::vector<uint64_t> committed_indexes;

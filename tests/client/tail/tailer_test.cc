@@ -380,6 +380,57 @@ TEST_F(TailerTest, ABuildWithoutARecordIsFetchedWhenItIsCommitted) {
   EXPECT_LT(PositionOf("append " + std::to_string(before.value())), sink_.order.size());
 }
 
+// A server that is busy with DDL answers a question about its dictionary late, once.
+TEST_F(TailerTest, ALateAnswerDoesNotPutOffTheNextBuildsPages) {
+  Begin();
+  source_.Log(InsertMtr(kSpace, 2));
+  source_.Log(RootCreateMtr(kSpace, 9, 77));
+  node_.RunFor(seconds(1));
+  source_.dictionary_after = seconds(4);
+  source_.Log(InsertMtr(kSpace, 2));
+  node_.RunFor(seconds(5));
+  source_.dictionary_after = {};
+  sink_.order.clear();
+  // Another build, seen at the first row change behind it.
+  source_.Log(RootCreateMtr(kSpace, 10, 78));
+  source_.committed_indexes = {78};
+  const Lsn before = source_.current();
+  source_.Log(InsertMtr(kSpace, 10));
+  node_.RunFor(seconds(1));
+  const size_t append = PositionOf("append " + std::to_string(before.value()));
+  EXPECT_LT(PositionOf("event IMAGES_COMPLETE 5"), append);
+  EXPECT_LT(append, sink_.order.size());
+  // The older one, no later than a second and a tenth of its age.
+  sink_.order.clear();
+  source_.dictionary_after = seconds(4);
+  source_.Log(InsertMtr(kSpace, 2));
+  node_.RunFor(seconds(5));
+  source_.dictionary_after = {};
+  source_.committed_indexes = {77, 78};
+  node_.RunFor(seconds(3));
+  source_.Log(InsertMtr(kSpace, 9));
+  node_.RunFor(seconds(1));
+  EXPECT_LT(PositionOf("event IMAGES_COMPLETE 5"), sink_.order.size());
+}
+
+// A question fails where it would wait too long for a lock: that does not say that the build ended.
+TEST_F(TailerTest, ARefusedAnswerIsNoCommit) {
+  Begin();
+  source_.Log(InsertMtr(kSpace, 2));
+  source_.Log(RootCreateMtr(kSpace, 9, 77));
+  node_.RunFor(seconds(1));
+  sink_.order.clear();
+  source_.dictionary_refuses = InvalidArgument("Lock wait timeout exceeded");
+  source_.Log(InsertMtr(kSpace, 2));
+  node_.RunFor(seconds(2));
+  EXPECT_EQ(PositionOf("image"), sink_.order.size());
+  source_.dictionary_refuses = Status::Ok();
+  source_.committed_indexes = {77};
+  source_.Log(InsertMtr(kSpace, 9));
+  node_.RunFor(seconds(3));
+  EXPECT_LT(PositionOf("event IMAGES_COMPLETE 5"), sink_.order.size());
+}
+
 TEST_F(TailerTest, TreesFromWhenTheServerWasMadeAreNoBuilds) {
   constexpr uint32_t kDictionary = 0xFFFFFFFE;
   const auto completed = [this] {
