@@ -142,7 +142,7 @@ Task<Status> Stream(Runtime* runtime, Notes* notes, LogWriter* writer, RedoMaker
       co_return sent;
     }
     notes->acknowledged = std::max(notes->acknowledged, writer->commit());
-    co_await runtime->scheduler->Sleep(std::chrono::milliseconds(1 + runtime->random->Below(8)));
+    co_await runtime->scheduler->Sleep(std::chrono::milliseconds(3 + runtime->random->Below(12)));
   }
   if (!unsent.bytes.empty()) {
     const Status sent = co_await Send(runtime, writer, unsent.AllBut(0));

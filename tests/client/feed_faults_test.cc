@@ -166,7 +166,7 @@ TEST(RemoteFeedFaults, WhenAllKnowLessNothingIsAppliedBeyond) {
   }
   cluster.world.RunFor(sim::kSecond);
   const Lsn stands = cluster.Applied();
-  cluster.world.RunFor(10 * sim::kSecond);
+  cluster.world.RunFor(3 * sim::kSecond);
   EXPECT_EQ(cluster.Applied(), stands);
   EXPECT_EQ(cluster.State(kPageServers[0]).ingest_error(), "");
   cluster.moods[1].commit_max = Lsn{};

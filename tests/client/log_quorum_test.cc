@@ -418,13 +418,13 @@ TEST(LogQuorum, DamageOfOneEndsNoStartWhileAnotherMayComeBack) {
 }
 
 TEST(LogQuorum, NothingAcknowledgedIsLostWhenOneServerAtATimeDies) {
-  for (uint64_t seed = 1; seed <= 8 && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= 4 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kKill, 30, kThree);
   }
 }
 
 TEST(LogQuorum, AServerThatLostItsDiskIsFilledUpAgain) {
-  for (uint64_t seed = 1; seed <= 5 && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= 3 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kWipe, 6, kThree);
   }
 }
@@ -590,7 +590,7 @@ TEST(LogQuorum, AWriterThatEndsTellsWhatIsCommitted) {
 }
 
 TEST(LogQuorum, ASingleServerIsAQuorumOfOne) {
-  for (uint64_t seed = 1; seed <= 8 && !HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= 4 && !HasFailure(); ++seed) {
     RunSeed(seed, Harm::kKill, 30, kOne);
   }
 }
