@@ -19,6 +19,7 @@ def environment() -> dict[str, str]:
         "CCACHE_BASEDIR": str(ROOT),
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_DEPEND": "1",  # the compiler says which headers it read: nothing is preprocessed only to find out
+        "CCACHE_PCH_EXTSUM": "1",  # cmake/RedoubtTargets.cmake writes what stands for clang's
         "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # what it takes to keep results of precompiled headers
         **os.environ,
     }

@@ -12,6 +12,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC 12 reports these falsely inside inlined libstdc++ code.
     -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # The driver's own option instead of what CMake hands to the compiler behind it: ccache understands it.
+  set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH -include-pch <PCH_FILE>)
   # libstdc++ 12's own std::stable_sort calls what libstdc++ calls deprecated.
   target_compile_options(redoubt_flags INTERFACE -Wno-deprecated-declarations)
 endif()
@@ -27,16 +29,19 @@ function(redoubt_headers name)
   add_library(${name} OBJECT EXCLUDE_FROM_ALL ${empty})
   target_link_libraries(${name} PRIVATE redoubt_flags)
   target_precompile_headers(${name} PRIVATE ${ARGN})
+  # Clang writes the directory into its file, which would make the results of every checkout its own. ccache takes this
+  # text for it (ci/build.py); which headers it was made of, and in what state, the compiler's list says.
+  file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.pch.sum ${name})
 endfunction()
 
 if(NOT REDOUBT_FUZZ)
-  set(headers <algorithm> <array> <charconv> <chrono> <coroutine> <cstdint> <deque> <filesystem>
+  set(redoubt_precompiled <algorithm> <array> <charconv> <chrono> <coroutine> <cstdint> <deque> <filesystem>
     <fstream> <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <utility>
     <vector> <google/protobuf/extension_set.h> <google/protobuf/generated_message_reflection.h>
     <google/protobuf/message.h> <google/protobuf/repeated_field.h>
     <google/protobuf/unknown_field_set.h>)
-  redoubt_headers(redoubt_library_headers ${headers})
-  redoubt_headers(redoubt_test_headers ${headers} <gmock/gmock.h> <gtest/gtest.h>)
+  redoubt_headers(redoubt_library_headers ${redoubt_precompiled})
+  redoubt_headers(redoubt_test_headers ${redoubt_precompiled} <gmock/gmock.h> <gtest/gtest.h>)
   target_link_libraries(redoubt_test_headers PRIVATE GTest::gmock)  # defines what these headers ask
 endif()
 
@@ -51,8 +56,9 @@ endfunction()
 
 # Libraries that have places for planted bugs, and what lies between them. Each has a variant
 # NAME_planted, made of the same sources with REDOUBT_PLANTS (common/runtime/fault_point.h), which
-# only the simulator links. A library that depends on one of them belongs to the list, too, if the
-# simulator needs it: no program may link both variants.
+# only the simulator links; with REDOUBT_ALL_PLANTED every program does, and they are compiled once. A
+# library that depends on one of them belongs to the list, too, if the simulator needs it: no program
+# may link both variants.
 set(REDOUBT_PLANTABLE redoubt_log redoubt_storage redoubt_page redoubt_rpc redoubt_volumes
   redoubt_pageserver redoubt_client)
 
@@ -60,7 +66,14 @@ set(REDOUBT_PLANTABLE redoubt_log redoubt_storage redoubt_page redoubt_rpc redou
 # against its declared dependencies (the link test that keeps the layers true).
 function(redoubt_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  if(name IN_LIST REDOUBT_PLANTABLE)
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE redoubt_flags)
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  redoubt_reads_precompiled(redoubt_library_headers ${name})
+  if(name IN_LIST REDOUBT_PLANTABLE AND REDOUBT_ALL_PLANTED)
+    target_compile_definitions(${name} PRIVATE REDOUBT_PLANTS)
+    add_library(${name}_planted ALIAS ${name})
+  elseif(name IN_LIST REDOUBT_PLANTABLE)
     add_library(${name}_planted STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES})
     target_compile_definitions(${name}_planted PRIVATE REDOUBT_PLANTS)
     set(planted_deps ${ARG_DEPS})
@@ -71,10 +84,6 @@ function(redoubt_library name)
     target_include_directories(${name}_planted PUBLIC ${CMAKE_SOURCE_DIR})
     redoubt_reads_precompiled(redoubt_library_headers ${name}_planted)
   endif()
-  add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE redoubt_flags)
-  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
-  redoubt_reads_precompiled(redoubt_library_headers ${name})
   if(NOT REDOUBT_FUZZ)
     set(probe ${CMAKE_BINARY_DIR}/link_tests/${name}.cc)
     if(NOT EXISTS ${probe})
