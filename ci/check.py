@@ -8,9 +8,9 @@ python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanit
                                real)
 python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
-Where no build of these patches is kept, the patched mysqld is built meanwhile, at a low priority: what it needs of the processors,
-the tests that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many minutes after
-the start that the whole would take too long; then they are skipped.
+Where no build of these patches is kept, the patched mysqld is built beside the tests, at a low priority: what it needs of the
+processors, those that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many
+minutes after the start that the whole would take too long; then they are skipped.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -128,10 +128,10 @@ def main() -> int:
         return 1
     if not checks.stage("build release", lambda: ninja(configure("release"), [], options.jobs)):
         return 1
+    prepare(checks, options)
+    if checks.failed:
+        print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
     with mysqld_meanwhile(options):
-        prepare(checks, options)
-        if checks.failed:
-            print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
         print("== tests", flush=True)
         result = test(options, {"REDOUBT_MYSQLD_UNTIL": str(began + 60 * options.mysqld_minutes)})
     return 1 if result != 0 or checks.failed else 0

@@ -63,6 +63,7 @@ _CMAKE_OPTIONS = {
     "CMAKE_CXX_FLAGS": "-Xclang -fno-pch-timestamp",  # ccache asks for it
     "CMAKE_CXX_FLAGS_RELWITHDEBINFO": _OPTIMISE,
     "CMAKE_C_FLAGS_RELWITHDEBINFO": _OPTIMISE,
+    "REDOUBT_GEOMETRY_OPTIONS": "-O0",  # of build_time.cmake
     "MINIMAL_RELWITHDEBINFO": "OFF",  # it would add -g1
     "CMAKE_C_COMPILER_LAUNCHER": "ccache",
     "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
@@ -211,7 +212,7 @@ def compile_programs(tree: Path, library: ClientLibrary | None, programs: list[s
         options = {**_CMAKE_OPTIONS, **client_options(library)}
     else:
         options = {**_CMAKE_OPTIONS, "WITH_INNODB_PAGESERVER": "OFF"}
-    options["CMAKE_PROJECT_MySQL_INCLUDE"] = str(HERE / "precompiled.cmake")
+    options["CMAKE_PROJECT_MySQL_INCLUDE"] = str(HERE / "build_time.cmake")
     say("configuring MySQL")
     defines = [f"-D{name}={value}" for name, value in options.items()]
     _run(["cmake", "-S", str(tree), "-B", str(directory), "-G", "Ninja", *defines], cache_dir() / "cmake.log")
