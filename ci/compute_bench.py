@@ -421,7 +421,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mode", action="append", choices=("NOWRITE", "STATELESS"), help="only this mode beside stock")
     group.add_argument("--rounds", type=int, default=5, help="of each load (default 5)")
     group.add_argument("--seconds", type=int, default=10, help="of each round (default 10)")
-    group.add_argument("--threads", type=int, default=8, help="of sysbench (default 8)")
+    group.add_argument("--threads", type=int, default=32, help="of sysbench (default 32; see innodb-patch/README.md for 8)")
     group.add_argument("--beside", type=Path, metavar="DIR", help="another patched build, measured as STATELESS too")
     group.add_argument("--quick", action="store_true", help="small and short: that it works, with mode OFF where no unpatched mysqld is kept; exit code 0 whatever the figures")
     group.add_argument("--if-built", action="store_true", help=f"exit code {compute_servers.SKIPPED} when no patched mysqld is there")
