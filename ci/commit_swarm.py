@@ -33,7 +33,7 @@ def commit_of(directory: Path) -> str:
 
 def swarm(simulate: Path, base: str, *arguments: str) -> tuple[int, str]:
     """Exit code and output of one `simulate swarm`."""
-    command = [str(simulate), "swarm", "--seed-base", base, *arguments]
+    command = [str(simulate), "swarm", "--seed-base", base, "--seed-seconds-max", str(_SEED_SECONDS_MAX), *arguments]
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -49,9 +49,7 @@ def seeds_of_each(simulate: Path, base: str, count: int, jobs: int) -> int:
 
     def one(scenario: Path) -> tuple[int, str]:
         where = str(scenario.relative_to(ROOT))
-        limit = str(_SEED_SECONDS_MAX)
-        return swarm(simulate, base, "--scenario", where, "--seeds", str(count), "--double-run-every", "0",
-                     "--seed-seconds-max", limit)  # fmt: skip
+        return swarm(simulate, base, "--scenario", where, "--seeds", str(count), "--double-run-every", "0")
 
     with ThreadPoolExecutor(jobs) as pool:
         for code, output in pool.map(one, scenarios):

@@ -9,6 +9,7 @@ discard       DISCARD and IMPORT of a table that nobody touches afterwards
 redo_off      redo logging switched off and on: everything is imported anew
 page_server   the page server stands still, then is killed: commits go on, nothing is lost
 import_killed redo is recycled while no tailer runs; the next one is killed in its import, the one after repairs the hole
+waiting_alter an ALTER waits behind a transaction, so that the dictionary does not answer, while an index is built elsewhere: followed on
 password      a second tailer with a wrong password ends with 3 and says what to look at; the first goes on
 
 python3 ci/tail_check.py [NAME]... [--keep DIR]
@@ -26,7 +27,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mysql
@@ -36,6 +38,7 @@ import stack
 _VOLUME = "tail"
 _WAIT_SECONDS = 180
 _WATCHDOG_SECONDS = 6
+_PROMPT_SECONDS = 15
 _LOAD = ["--tables=2", "--table-size=5000", "--threads=2"]
 
 
@@ -239,6 +242,43 @@ def import_killed(world: World) -> str:
     return f"hole up to LSN {hole} repaired by the second import"
 
 
+def waiting_alter(world: World) -> str:
+    """Whether an index on an expression is finished, only the dictionary says, which waits for the locks of every table."""
+    world.server.run_sql(
+        "CREATE TABLE sbtest.held (id INT PRIMARY KEY); INSERT INTO sbtest.held VALUES (1);"
+        "CREATE TABLE sbtest.built (id INT AUTO_INCREMENT PRIMARY KEY, k INT);"
+        "INSERT INTO sbtest.built (k) SELECT k FROM sbtest.sbtest1"
+    )
+    with session(world.server, "BEGIN; SELECT * FROM sbtest.held;\n"):
+        time.sleep(1)
+        with session(world.server, "ALTER TABLE sbtest.held ADD COLUMN z INT, ALGORITHM=INPLACE;\n"):
+            time.sleep(1)
+            world.server.run_sql(
+                "CREATE INDEX by_expression ON sbtest.built ((k % 100)); UPDATE sbtest.built SET k = k + 1 WHERE id < 500"
+            )
+            stack.wait_for_lsn(world.ctl, world.tail, world.server.status("Innodb_redo_log_flushed_to_disk_lsn"), _PROMPT_SECONDS)
+    world.server.run_sql("UPDATE sbtest.built SET k = k + 1 WHERE id < 500")
+    world.wait_log("without a record of it")
+    return f"followed on within {_PROMPT_SECONDS} s, the index read when the dictionary answered"
+
+
+@contextmanager
+def session(server: mysql.Server, sql: str) -> Iterator[None]:
+    """A session that has been sent something and stays open; the end of the block kills it."""
+    client = subprocess.Popen(
+        server.client_command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    )
+    assert client.stdin is not None
+    client.stdin.write(sql)
+    client.stdin.flush()
+    try:
+        yield
+    finally:
+        client.kill()
+        client.wait()
+        client.stdin.close()
+
+
 def longest_stall(tps: list[float]) -> int:
     """The longest run of seconds without a transaction."""
     longest = run = 0
@@ -276,6 +316,7 @@ SCENARIOS: dict[str, Callable[[World], str]] = {
     "redo_off": redo_off,
     "page_server": page_server,
     "import_killed": import_killed,
+    "waiting_alter": waiting_alter,
     "password": password,
 }
 
