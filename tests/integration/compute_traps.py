@@ -7,7 +7,8 @@ shutdown    a majority of the log servers is lost before SHUTDOWN, which waits f
 reads       pages are waited for longer than InnoDB lets anybody wait for a latch
 idle        another server takes the volume while nothing is written: the first one ends all the same; STREAM, NOWRITE, STATELESS
 counters    kill -9 while a transaction is acknowledged whose number comes after that of one that is not; mode STATELESS
-builds      kill -9 in the middle of index builds and rebuilds in place; modes NOWRITE and STATELESS
+builds      kill -9 in the middle of index builds and rebuilds in place, and between a rebuild's renames and its commit;
+            modes NOWRITE and STATELESS
 imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
 buffered    kill -9 while changes of secondary indexes wait in the change buffer, for the next server to merge; both modes
 """
@@ -31,7 +32,7 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import mysql  # noqa: E402
 import stack  # noqa: E402
-from compute_servers import PatchedServer  # noqa: E402
+from compute_servers import VOLUME, PatchedServer  # noqa: E402
 from compute_stack import SMALL_POOL  # noqa: E402
 from compute_stateless import KeptPagesCheck  # noqa: E402
 
@@ -83,9 +84,19 @@ _SLOW_ROWS = "INSERT INTO ledger.numbered (client, seq, filler) VALUES (1, {0}, 
 _OTHER_ROW = "INSERT INTO ledger.numbered (client, seq, filler) VALUES (2, {}, 'never acknowledged')"
 _COUNTER_ROUNDS = 2
 _COUNTER_TRIES = 6
+_REBUILD = "ALTER TABLE ledger.big ADD COLUMN more INT NOT NULL DEFAULT 3 FIRST, ALGORITHM=INPLACE"
+_RENAME_TRIES = 10
 _HALF_MADE = (
     "SELECT COALESCE(GROUP_CONCAT(name), '') FROM information_schema.innodb_tablespaces WHERE name LIKE '%#sql%'"
 )
+
+
+def _inode(file: Path) -> int | None:
+    """None: it is not there."""
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 class Memory:
@@ -504,13 +515,18 @@ class TrapsCheck(KeptPagesCheck):
         expected = self.server.query(_BIG_SUM.format("big"))
         statements = (
             "ALTER TABLE ledger.big ADD INDEX (c), ADD INDEX (k, c), ALGORITHM=INPLACE",
-            "ALTER TABLE ledger.big ADD COLUMN more INT NOT NULL DEFAULT 3 FIRST, ALGORITHM=INPLACE",
+            _REBUILD,
             "ALTER TABLE ledger.big ADD FULLTEXT INDEX (c), ALGORITHM=INPLACE",
         )
         for number, statement in enumerate(statements):
             middle = sum(self.killed_in_build(statement, images, expected) for images in (1, 150, 500))
             self.expect(middle > 0, f"{self.mode}: was always done before the kill: {statement}")
             stack.progress(f"  {self.mode}: killed {middle} times in the middle of build {number + 1}")
+        hit = any(self.killed_at_rename(expected) for _ in range(_RENAME_TRIES))
+        self.expect(hit, f"{self.mode}: was never killed between a rebuild's renames and its commit")
+        left = self.left_in_volume()
+        self.expect(not left, f"{self.mode}: the volume keeps files of builds that were killed: {left}")
+        stack.progress(f"  {self.mode}: killed between a rebuild's renames and its commit; files left in the volume: {len(left)}")
 
     def killed_in_build(self, statement: str, images: int, expected: list[list[str]]) -> bool:
         """One kill; True when it was in the middle."""
@@ -529,6 +545,29 @@ class TrapsCheck(KeptPagesCheck):
         self.expect(answer == "OK", f"CHECK TABLE ledger.big: {answer}")
         self.take_back()
         return in_the_middle
+
+    def killed_at_rename(self, expected: list[list[str]]) -> bool:
+        """Killed when the rebuilt table has just got its file's name; True when the start had to give the name back."""
+        file = self.server.datadir / "ledger" / "big.ibd"
+        before = file.stat().st_ino
+        statement = Statement(self.server, _REBUILD).begin()
+        while statement.thread.is_alive() and _inode(file) in (before, None):
+            pass
+        self.server.kill9()
+        statement.thread.join(30)
+        self.go_on(self.mode, "--log-error-verbosity=3", "--innodb-print-ddl-logs=ON")
+        found = self.server.query(_BIG_SUM.format("big"))
+        self.expect(found == expected, f"{self.mode}: {found} instead of {expected} behind a kill at the rename")
+        answer = self.server.query("CHECK TABLE ledger.big")[-1][-1]
+        self.expect(answer == "OK", f"CHECK TABLE ledger.big: {answer}")
+        self.take_back()
+        return "DDL record: RENAME SPACE" in self.server.error_log_tail(2000)
+
+    def left_in_volume(self) -> list[str]:
+        """Files of the volume that belong to no table: of statements that did not come to their end."""
+        self.servers.wait_applied(int(self.server.status("Innodb_redo_log_current_lsn")))
+        spaces = self.servers.ctl.json("space", "list", VOLUME)["spaces"]
+        return [space["path"] for space in spaces if "#sql" in space["path"]]
 
     def shape(self) -> tuple[int, int]:
         """Columns and indexes of the table."""

@@ -42,6 +42,7 @@ inline bool wants_images(const mtr_buf_t &, const Flush_observer *) { return fal
 inline void log_images(const mtr_buf_t &, mtr_t *) {}
 inline void log_imported(space_id_t) {}
 inline void log_created(space_id_t) {}
+inline void open_dropped(space_id_t) {}
 inline dberr_t export_pages(space_id_t, trx_t *) { return DB_SUCCESS; }
 
 }  // namespace rdb

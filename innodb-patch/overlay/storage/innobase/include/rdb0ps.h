@@ -140,7 +140,9 @@ inline lsn_t boot_lsn(lsn_t in_files) {
 }
 
 /** With keeps_pages() hands recovery what is in no page: AUTO_INCREMENT counters and
-corruption flags, as if they had been found in the redo log. */
+corruption flags, as if they had been found in the redo log. From here on the start
+is one after a crash for InnoDB, too: no file is taken for a tablespace's because the
+dictionary says so. */
 void feed_metadata();
 
 /** An innodb_* variable that the mode has put to what it needs is SET: with
@@ -312,6 +314,10 @@ bool is_local(const buf_page_t *bpage);
 /** An undo tablespace is about to get its first pages: logs its creation, as other
 tablespaces' creation is logged; of undo tablespaces page servers would not know the file. */
 void log_created(space_id_t space);
+
+/** The start is about to delete a tablespace that a DDL statement left behind: opens it
+first, since InnoDB deletes one that is not open as a file only, which no redo says. */
+void open_dropped(space_id_t space);
 
 /** A tablespace was imported into its file: logs its creation and all its pages. The
 caller holds no latch. */

@@ -344,6 +344,9 @@ void feed_metadata() {
                           << metadata->table_count << " tables, " << metadata->size
                           << " bytes";
   redoubt_metadata_free(metadata);
+  /* The files bear the names that a DDL statement may just have given them; the
+  dictionary knows the ones from before. As after a crash. */
+  recv_needed_recovery = true;
 }
 
 }  // namespace rdb

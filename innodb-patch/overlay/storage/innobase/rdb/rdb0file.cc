@@ -19,6 +19,7 @@ SPDX-License-Identifier: GPL-2.0-only */
 #include "fsp0fsp.h"
 #include "fsp0sysspace.h"
 #include "log0chkp.h"
+#include "log0ddl.h"
 #include "mtr0log.h"
 #include "mtr0mtr.h"
 #include "rdb0link.h"
@@ -103,6 +104,13 @@ void log_created(space_id_t space_id) {
   log_creation(space, &mtr);
   mtr.commit();
   fil_space_release(space);
+}
+
+void open_dropped(space_id_t space_id) {
+  if (streams_redo() && Log_DDL::is_in_recovery()) {
+    /* There may be no such file any more. */
+    (void)!fil_tablespace_open_for_recovery(space_id);
+  }
 }
 
 void log_imported(space_id_t space_id) {
