@@ -253,6 +253,9 @@ def waiting_alter(world: World) -> str:
         time.sleep(1)
         with session(world.server, "ALTER TABLE sbtest.held ADD COLUMN z INT, ALGORITHM=INPLACE;\n"):
             time.sleep(1)
+            waiting = "SELECT COUNT(*) FROM performance_schema.processlist WHERE state = 'Waiting for table metadata lock'"
+            if world.server.scalar(waiting) != "1":
+                raise CheckError("the ALTER does not wait, so nothing is shown")
             world.server.run_sql(
                 "CREATE INDEX by_expression ON sbtest.built ((k % 100)); UPDATE sbtest.built SET k = k + 1 WHERE id < 500"
             )
