@@ -6,7 +6,8 @@ shutdown    a majority of the log servers is lost before SHUTDOWN, which waits f
             innodb_pageserver_wal_timeout_ms; in modes STREAM and STATELESS
 reads       pages are waited for longer than InnoDB lets anybody wait for a latch
 idle        another server takes the volume while nothing is written: the first one ends all the same; STREAM, NOWRITE, STATELESS
-counters    kill -9 while a transaction is acknowledged whose number comes after that of one that is not; mode STATELESS
+counters    kill -9 while a transaction is acknowledged whose number comes after that of one that is not, and behind a row with
+            a number from long ago, the highest one being in no redo that the volume has; mode STATELESS
 builds      kill -9 in the middle of index builds and rebuilds in place, and between a rebuild's renames and its commit;
             modes NOWRITE and STATELESS
 imports     kill -9 in the middle of IMPORT TABLESPACE; both modes
@@ -450,6 +451,7 @@ class TrapsCheck(KeptPagesCheck):
         table's highest, and waits for an undo page while its row is in no redo. Then the first one's second row follows,
         is acknowledged, and the server is killed: the highest number was noted by nobody whose redo is there.
         """
+        self.killed_behind_a_low_number()
         self.server.run_sql(_NUMBERED)
         told = 0
         for seq in range(1001, 1001 + 2 * _COUNTER_TRIES, 2):
@@ -457,6 +459,14 @@ class TrapsCheck(KeptPagesCheck):
                 told += self.killed_with_a_number(seq)
         self.expect(told == _COUNTER_ROUNDS, f"this check is blind: {told} of {_COUNTER_TRIES} rounds were as they ought to be")
         stack.progress(f"  {told} times killed with a number that only a lost row had noted")
+
+    def killed_behind_a_low_number(self) -> None:
+        """The highest number came into the volume with the pages of the copy that it began with."""
+        highest = int(self.server.scalar("SELECT MAX(id) FROM sbtest.sbtest1"))
+        self.server.run_sql("DELETE FROM sbtest.sbtest1 WHERE id = 7; INSERT INTO sbtest.sbtest1 (id) VALUES (7)")
+        self.server.kill9()
+        self.go_on("STATELESS")
+        self.expect_above(highest, "INSERT INTO sbtest.sbtest1 (k) VALUES (7)")
 
     def killed_with_a_number(self, seq: int) -> bool:
         """One round; False when the first statement also had to wait for a page, or the second one had not."""
@@ -486,12 +496,16 @@ class TrapsCheck(KeptPagesCheck):
         self.server.query("SELECT * FROM ledger.numbered WHERE client = 2 ORDER BY seq DESC LIMIT 1")
 
     def expect_next_number(self, seq: int) -> None:
-        """Both rows are there, and a new one gets a number of its own."""
+        """Both rows are there, and a new one comes behind them."""
         found = self.server.scalar(f"SELECT COUNT(*) FROM ledger.numbered WHERE client = 1 AND seq IN ({seq}, {seq} + 1)")
         self.expect(found == "2", f"{found} of two acknowledged rows")
         highest = int(self.server.scalar("SELECT MAX(id) FROM ledger.numbered"))
+        self.expect_above(highest, f"INSERT INTO ledger.numbered (client, seq) VALUES (3, {seq})")
+
+    def expect_above(self, highest: int, insert: str) -> None:
+        """The row gets a number of its own."""
         try:
-            number = int(self.server.scalar(f"INSERT INTO ledger.numbered (client, seq) VALUES (3, {seq}); SELECT LAST_INSERT_ID()"))
+            number = int(self.server.scalar(f"{insert}; SELECT LAST_INSERT_ID()"))
             self.expect(number > highest, f"AUTO_INCREMENT went back: {number} after {highest}")
         except mysql.SqlError as refusal:
             self.expect(False, f"AUTO_INCREMENT went back below {highest}: {refusal}")
