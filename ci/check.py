@@ -8,9 +8,10 @@ python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanit
                                real)
 python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
-Where no build of these patches is kept, the patched mysqld is built beside the tests, at a low priority: what it needs of the
-processors, those that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many
-minutes after the start that the whole would take too long; then they are skipped.
+Where no build of these patches is kept, the patched mysqld is built beside all that follows the release build, at a low priority:
+what it needs of the processors, tests that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many
+minutes after the start that the whole would take too long; then they are skipped. For its sake the tests that are also labelled
+`more` are left out, which is said; `ctest --test-dir build/release -L more` runs them, and so does the next call.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.
@@ -91,17 +92,23 @@ def prepare(checks: Checks, options: argparse.Namespace) -> None:
         checks.stage("stock MySQL server", install_mysql)
 
 
-@contextlib.contextmanager
-def mysqld_meanwhile(options: argparse.Namespace) -> Iterator[None]:
-    """The patched mysqld is built meanwhile, if its tests are to run; nothing is done when it is kept from before."""
+def lacks_mysqld(checks: Checks, options: argparse.Namespace) -> bool:
+    """Whether the patched mysqld has to be built for the chosen tests. A build that is kept is known by the client library."""
     if options.fast or options.no_mysqld or options.only not in (None, "real"):
-        yield
-        return
+        return False
+    library = "redoubt_client_c"
+    checks.stage(f"build {library}", lambda: ninja(configure("release"), [library], options.jobs))
+    return not compute_servers.is_built()
+
+
+@contextlib.contextmanager
+def mysqld_meanwhile() -> Iterator[None]:
+    """The patched mysqld is being built."""
     log = ROOT / "build" / "mysqld.log"
-    print(f"== patched MySQL server: built meanwhile if none is kept, see {log.relative_to(ROOT)}", flush=True)
+    print(f"== patched MySQL server: none is kept, it is built meanwhile, see {log.relative_to(ROOT)}", flush=True)
     with log.open("w", encoding="utf-8") as output:
-        # Before the checks that take what others leave: its own tests wait for it.
-        with compute_servers.mysqld_build(nice=5, output=output):
+        # Behind all but the checks that take what others leave: its own tests wait for it.
+        with compute_servers.mysqld_build(nice=3, output=output):
             yield
 
 
@@ -118,7 +125,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--no-mysqld", action="store_true", help="leave the patched mysqld out")
     parser.add_argument(
-        "--mysqld-minutes", type=float, default=70, metavar="N", help="skip its tests if it is not built by then (default 70)"
+        "--mysqld-minutes", type=float, default=75, metavar="N", help="skip its tests if it is not built by then (default 75)"
     )
     options = parser.parse_args()
 
@@ -128,23 +135,27 @@ def main() -> int:
         return 1
     if not checks.stage("build release", lambda: ninja(configure("release"), [], options.jobs)):
         return 1
-    prepare(checks, options)
-    if checks.failed:
-        print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
-    with mysqld_meanwhile(options):
-        print("== tests", flush=True)
-        result = test(options, {"REDOUBT_MYSQLD_UNTIL": str(began + 60 * options.mysqld_minutes)})
+    builds_mysqld = lacks_mysqld(checks, options)
+    with mysqld_meanwhile() if builds_mysqld else contextlib.nullcontext():
+        prepare(checks, options)
+        if checks.failed:
+            print(f"== these stages failed; their tests will too: {', '.join(checks.failed)}", flush=True)
+        left_out = ["more"] if builds_mysqld else []
+        print(f"== tests{', without those labelled more' if builds_mysqld else ''}", flush=True)
+        result = test(options, left_out, {"REDOUBT_MYSQLD_UNTIL": str(began + 60 * options.mysqld_minutes)})
     return 1 if result != 0 or checks.failed else 0
 
 
-def test(options: argparse.Namespace, told: dict[str, str]) -> int:
-    """Runs the chosen ctest entries with more environment variables; ctest's exit code."""
+def test(options: argparse.Namespace, left_out: list[str], told: dict[str, str]) -> int:
+    """Runs the chosen ctest entries but those with these labels, with more environment variables; ctest's exit code."""
     # One more than there are processors: tests/integration/CMakeLists.txt counts on it.
     command = ["ctest", "--test-dir", str(ROOT / "build" / "release"), "--output-on-failure", f"-j{options.jobs + 1}"]
     if options.only:
         command += ["-L", options.only]
     elif options.fast:
-        command += ["-LE", "sanitize|fuzz|sim|cluster|real"]
+        left_out = ["sanitize", "fuzz", "sim", "cluster", "real"]
+    if left_out:
+        command += ["-LE", "|".join(left_out)]
     if options.no_mysqld:
         told = {**told, "REDOUBT_NO_MYSQLD": "1"}
     return subprocess.run(command, cwd=ROOT, env={**environment(), **told}, check=False).returncode

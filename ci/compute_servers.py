@@ -49,6 +49,11 @@ def mysqld_build(nice: int = 0, output: IO[str] | None = None) -> Iterator[subpr
             building.wait()
 
 
+def is_built() -> bool:
+    """Whether a mysqld of the patches as they are now is kept."""
+    return subprocess.run([*build_command(), "--print"], capture_output=True, check=False).returncode == 0
+
+
 def built_programs(patched: bool = True) -> Path:
     """The directory with the mysqld of the patches as they are now, or with the unpatched one."""
     command = build_command(patched)

@@ -18,17 +18,22 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(redoubt_flags INTERFACE -Wno-deprecated-declarations)
 endif()
 
+# What a test does itself takes no time: optimising it would take longer than its run saves.
+set(redoubt_test_options -O0)
+
 # Headers of the standard library and of others that most files read are compiled once for all
 # targets, those of GoogleTest once for all tests: it is a third of what a build takes. A file still
 # includes what it uses: the fuzz build goes without.
 function(redoubt_headers name)
+  cmake_parse_arguments(ARG "" "" "OPTIONS;HEADERS" ${ARGN})
   set(empty ${CMAKE_BINARY_DIR}/${name}.cc)
   if(NOT EXISTS ${empty})
     file(WRITE ${empty} "")
   endif()
   add_library(${name} OBJECT EXCLUDE_FROM_ALL ${empty})
   target_link_libraries(${name} PRIVATE redoubt_flags)
-  target_precompile_headers(${name} PRIVATE ${ARGN})
+  target_compile_options(${name} PRIVATE ${ARG_OPTIONS})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
   # Clang writes the directory into its file, which would make the results of every checkout its own. ccache takes this
   # text for it (ci/build.py); which headers it was made of, and in what state, the compiler's list says.
   file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.pch.sum ${name})
@@ -40,8 +45,9 @@ if(NOT REDOUBT_FUZZ)
     <vector> <google/protobuf/extension_set.h> <google/protobuf/generated_message_reflection.h>
     <google/protobuf/message.h> <google/protobuf/repeated_field.h>
     <google/protobuf/unknown_field_set.h>)
-  redoubt_headers(redoubt_library_headers ${redoubt_precompiled})
-  redoubt_headers(redoubt_test_headers ${redoubt_precompiled} <gmock/gmock.h> <gtest/gtest.h>)
+  redoubt_headers(redoubt_library_headers HEADERS ${redoubt_precompiled})
+  redoubt_headers(redoubt_test_headers OPTIONS ${redoubt_test_options}
+    HEADERS ${redoubt_precompiled} <gmock/gmock.h> <gtest/gtest.h>)
   target_link_libraries(redoubt_test_headers PRIVATE GTest::gmock)  # defines what these headers ask
 endif()
 
@@ -109,6 +115,7 @@ endfunction()
 function(redoubt_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE ${redoubt_test_options})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} redoubt_flags GTest::gmock GTest::gtest_main)
   redoubt_reads_precompiled(redoubt_test_headers ${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
