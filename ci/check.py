@@ -4,14 +4,14 @@
 
 python3 ci/check.py            everything; the last lines are ctest's own summary
 python3 ci/check.py --fast     format, tidy, unit tests, one smoke seed
-python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, cluster,
-                               real)
+python3 ci/check.py --only L   the tests with ctest label L (tools, smoke, sanitize, fuzz, sim, more,
+                               cluster, real)
 python3 ci/check.py --no-mysqld   without the patched mysqld: does not build it, does not test it
 
 Where no build of these patches is kept, the patched mysqld is built beside all that follows the release build, at a low priority:
-what it needs of the processors, tests that wait for something leave. Its own tests are the last ones of real servers and wait for it, until so many
-minutes after the start that the whole would take too long; then they are skipped. For its sake the tests that are also labelled
-`more` are left out, which is said; `ctest --test-dir build/release -L more` runs them, and so does the next call.
+what it needs of the processors, tests that wait for something leave. Its own tests are the last ones of real servers and wait for
+it, until so many minutes after the start that the whole would take too long; then they are skipped. For its sake the tests that are
+also labelled `more` are left out, which is said; `--only more` runs them, and so does the next call once mysqld is kept.
 
 The checks themselves are ctest entries, the long ones in tests/integration/CMakeLists.txt; this program prepares what
 they need.

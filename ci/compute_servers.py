@@ -49,11 +49,6 @@ def mysqld_build(nice: int = 0, output: IO[str] | None = None) -> Iterator[subpr
             building.wait()
 
 
-def is_built() -> bool:
-    """Whether a mysqld of the patches as they are now is kept."""
-    return subprocess.run([*build_command(), "--print"], capture_output=True, check=False).returncode == 0
-
-
 def built_programs(patched: bool = True) -> Path:
     """The directory with the mysqld of the patches as they are now, or with the unpatched one."""
     command = build_command(patched)
@@ -62,6 +57,15 @@ def built_programs(patched: bool = True) -> Path:
         what = "mysqld for these patches" if patched else "unpatched mysqld"
         raise stack.StackError(f"there is no {what}; run: {' '.join(command)}")
     return Path(done.stdout.strip())
+
+
+def is_built() -> bool:
+    """Whether a mysqld of the patches as they are now is kept."""
+    try:
+        built_programs()
+    except stack.StackError:
+        return False
+    return True
 
 
 def wanted() -> bool:
