@@ -3,7 +3,16 @@
 # The three kinds of target: a library per folder, a program, a test. Our own code gets the strict
 # flags; generated and third-party code is SYSTEM and does not.
 
+# Objects also go into an archive for programs that are built elsewhere (client/abi): position
+# independent, with hidden symbols, and the same bytes from every checkout.
+add_library(redoubt_object_flags INTERFACE)
+target_compile_options(redoubt_object_flags INTERFACE
+  -fPIC -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+  -fmacro-prefix-map=../../= -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
+  -fmacro-prefix-map=${CMAKE_BINARY_DIR}/=)
+
 add_library(redoubt_flags INTERFACE)
+target_link_libraries(redoubt_flags INTERFACE redoubt_object_flags)
 target_compile_options(redoubt_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
   -Wnon-virtual-dtor -Werror)
 target_include_directories(redoubt_flags INTERFACE ${CMAKE_SOURCE_DIR})
