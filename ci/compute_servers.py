@@ -154,23 +154,13 @@ class Ledger(threading.Thread):
 
     def run(self) -> None:
         """Until the server goes away or end() is called."""
-        client = subprocess.Popen(
-            self._server.client_command("--unbuffered"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
-        )  # fmt: skip
-        assert client.stdin is not None and client.stdout is not None
-        try:
+        with self._server.session() as session, contextlib.suppress(OSError):
             while not self._ending.is_set():
-                client.stdin.write("INSERT INTO ledger.t (note) VALUES (REPEAT('x', 150)); SELECT LAST_INSERT_ID();\n")
-                line = client.stdout.readline()
-                if not line.strip().isdigit():
+                session.send("INSERT INTO ledger.t (note) VALUES (REPEAT('x', 150)); SELECT LAST_INSERT_ID();")
+                answer = session.answer()
+                if not answer.isdigit():
                     return
-                self.acknowledged = int(line)
-        except OSError:
-            return
-        finally:
-            client.kill()
-            client.wait()
+                self.acknowledged = int(answer)
 
     def end(self) -> int:
         """Stops; the last id that was acknowledged."""

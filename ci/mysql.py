@@ -24,7 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,26 @@ def sysbench_result(output: str) -> SysbenchResult:
     if match is None:
         raise SqlError(f"no rate in sysbench's output: {output[-500:]}")
     return SysbenchResult(int(match[1]), float(match[2]), float(match[3]))
+
+
+class Session:
+    """What Server.session() gives: statements go in, and what they print comes back line by line."""
+
+    def __init__(self, client: subprocess.Popen[str]) -> None:
+        assert client.stdin is not None and client.stdout is not None and client.stderr is not None
+        self._statements, self._answers, self._errors = client.stdin, client.stdout, client.stderr
+
+    def send(self, statements: str) -> None:
+        """Hands statements to the client, without waiting for them; raises OSError when it has ended."""
+        self._statements.write(statements + "\n")
+
+    def answer(self) -> str:
+        """The next line that the statements print; "" when the client has ended, as it does at the first error."""
+        return self._answers.readline().strip()
+
+    def failure(self) -> str:
+        """What the client complained of; waits for its end."""
+        return self._errors.read().strip()
 
 
 class Server:
@@ -290,6 +311,19 @@ class Server:
             "--skip-column-names",
             *more,
         ]
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A client that stays connected; the end of the block kills it, and what it did not commit is rolled back."""
+        client = subprocess.Popen(
+            self.client_command("--unbuffered"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        try:
+            yield Session(client)
+        finally:
+            client.kill()
+            client.communicate()
 
     def _client(self, text: str | Path, *more: str) -> subprocess.CompletedProcess[str]:
         # The client runs in the data directory, so that a workload may copy files of it.

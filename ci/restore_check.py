@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -96,24 +95,13 @@ def count_on(server: mysql.Server) -> int:
 @contextmanager
 def open_transaction(server: mysql.Server, number: int) -> Iterator[None]:
     """Keeps a transaction open in a session of its own; its changes are never committed."""
-    session = subprocess.Popen(
-        server.client_command("--unbuffered"),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert session.stdin is not None and session.stdout is not None
-    session.stdin.write(
-        "START TRANSACTION; UPDATE counters.open_changes SET v = 'never committed' WHERE id % 2; "
-        f"INSERT INTO counters.open_changes VALUES ({100000 + number}, 'never committed'); SELECT 'done';\n"
-    )
-    session.stdin.flush()
-    session.stdout.readline()
-    try:
+    with server.session() as session:
+        session.send(
+            "START TRANSACTION; UPDATE counters.open_changes SET v = 'never committed' WHERE id % 2; "
+            f"INSERT INTO counters.open_changes VALUES ({100000 + number}, 'never committed'); SELECT 'done';"
+        )
+        session.answer()
         yield
-    finally:
-        session.kill()
-        session.wait()
-        session.stdin.close()
-        session.stdout.close()
 
 
 def take_moment(server: mysql.Server, number: int, tail: stack.RedoTail, ctl: stack.PageCtl) -> Moment:

@@ -27,8 +27,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import mysql
@@ -249,9 +248,11 @@ def waiting_alter(world: World) -> str:
         "CREATE TABLE sbtest.built (id INT AUTO_INCREMENT PRIMARY KEY, k INT);"
         "INSERT INTO sbtest.built (k) SELECT k FROM sbtest.sbtest1"
     )
-    with session(world.server, "BEGIN; SELECT * FROM sbtest.held;\n"):
-        time.sleep(1)
-        with session(world.server, "ALTER TABLE sbtest.held ADD COLUMN z INT, ALGORITHM=INPLACE;\n"):
+    with world.server.session() as reader:
+        reader.send("BEGIN; SELECT * FROM sbtest.held;")
+        reader.answer()
+        with world.server.session() as alter:
+            alter.send("ALTER TABLE sbtest.held ADD COLUMN z INT, ALGORITHM=INPLACE;")
             time.sleep(1)
             waiting = "SELECT COUNT(*) FROM performance_schema.processlist WHERE state = 'Waiting for table metadata lock'"
             if world.server.scalar(waiting) != "1":
@@ -263,23 +264,6 @@ def waiting_alter(world: World) -> str:
     world.server.run_sql("UPDATE sbtest.built SET k = k + 1 WHERE id < 500")
     world.wait_log("without a record of it")
     return f"followed on within {_PROMPT_SECONDS} s, the index read when the dictionary answered"
-
-
-@contextmanager
-def session(server: mysql.Server, sql: str) -> Iterator[None]:
-    """A session that has been sent something and stays open; the end of the block kills it."""
-    client = subprocess.Popen(
-        server.client_command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
-    )
-    assert client.stdin is not None
-    client.stdin.write(sql)
-    client.stdin.flush()
-    try:
-        yield
-    finally:
-        client.kill()
-        client.wait()
-        client.stdin.close()
 
 
 def longest_stall(tps: list[float]) -> int:

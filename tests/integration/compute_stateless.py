@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -70,28 +70,18 @@ class Account(threading.Thread):
         rows = ", ".join(f"({self.client}, {seq}, {part}, REPEAT('e', 150))" for part in (1, 2))
         return (
             f"BEGIN; INSERT INTO ledger.entries (client, seq, part, filler) VALUES {rows};"
-            f"UPDATE ledger.balance SET amount = amount + 1 WHERE client = {self.client}; COMMIT; SELECT {seq};\n"
+            f"UPDATE ledger.balance SET amount = amount + 1 WHERE client = {self.client}; COMMIT; SELECT {seq};"
         )
 
     def run(self) -> None:
         """Until the server goes away or end() is called."""
-        client = subprocess.Popen(
-            self._server.client_command("--unbuffered"),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
-        assert client.stdin is not None and client.stdout is not None and client.stderr is not None
-        try:
+        with self._server.session() as session, contextlib.suppress(OSError):
             while not self._ending.is_set():
-                client.stdin.write(self._transaction(self.acknowledged + 1))
-                if client.stdout.readline().strip() != str(self.acknowledged + 1):
-                    self.failure = client.stderr.read().strip()
+                session.send(self._transaction(self.acknowledged + 1))
+                if session.answer() != str(self.acknowledged + 1):
+                    self.failure = session.failure()
                     return
                 self.acknowledged += 1
-        except OSError:
-            return
-        finally:
-            client.kill()
-            client.wait()
 
     def end(self) -> None:
         """Stops after the transaction that runs."""
