@@ -125,7 +125,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--no-mysqld", action="store_true", help="leave the patched mysqld out")
     parser.add_argument(
-        "--mysqld-minutes", type=float, default=75, metavar="N", help="skip its tests if it is not built by then (default 75)"
+        "--mysqld-minutes", type=float, default=70, metavar="N", help="skip its tests if it is not built by then (default 70)"
     )
     options = parser.parse_args()
 
