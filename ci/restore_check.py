@@ -100,7 +100,8 @@ def open_transaction(server: mysql.Server, number: int) -> Iterator[None]:
             "START TRANSACTION; UPDATE counters.open_changes SET v = 'never committed' WHERE id % 2; "
             f"INSERT INTO counters.open_changes VALUES ({100000 + number}, 'never committed'); SELECT 'done';"
         )
-        session.answer()
+        if session.answer() != "done":
+            raise mysql.SqlError(f"the transaction that is to stay open: {session.failure()}")
         yield
 
 

@@ -4,7 +4,8 @@
 # flags; generated and third-party code is SYSTEM and does not.
 
 # Objects also go into an archive for programs that are built elsewhere (client/abi): position
-# independent, with hidden symbols, and the same bytes from every checkout.
+# independent, with hidden symbols, and the same bytes from every checkout, by which
+# innodb-patch/build.py knows a build.
 add_library(redoubt_object_flags INTERFACE)
 target_compile_options(redoubt_object_flags INTERFACE
   -fPIC -fvisibility=hidden $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
